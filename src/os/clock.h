@@ -1,0 +1,28 @@
+/* The only source of time. Above os/ the time is a value that is passed: a loop takes it once a turn (loop_now()), a call once.
+ * Deadlines that clients see are wall time in ms since 1970; waits and durations are monotonic.
+ *
+ * With LARDER_TEST_HOOKS the file named by LARDER_CLOCK_FILE (two little-endian int64: ms added to wall time, ms added to monotonic time)
+ * is mapped at start, so that a test moves the clock instead of sleeping. */
+#ifndef OS_CLOCK_H
+#define OS_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_wall_ms(void);
+int64_t clock_wall_us(void);
+int64_t clock_mono_ms(void);
+/* For measuring durations. */
+int64_t clock_mono_us(void);
+int64_t clock_mono_ns(void);
+
+/* One reading of both clocks. */
+struct now {
+    int64_t wall_ms;
+    int64_t mono_ms;
+};
+struct now clock_now(void);
+
+/* Maps the test offsets if the environment names them; nothing otherwise. Once, before other threads start. */
+void clock_init(void);
+
+#endif

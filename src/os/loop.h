@@ -1,0 +1,72 @@
+/* An event loop: readiness of file descriptors, timers, work for the end of the turn. One thread runs it and only that thread touches it;
+ * other threads reach it through its worker's outbox (os/worker.h). Sockets that carry a client's bytes go through os/stream.h, whose
+ * interface is completion-shaped so that io_uring can take over without the rooms above noticing.
+ *
+ * A turn: take the time, run due timers, deliver events, run deferred work, sleep until the next event or timer. */
+#ifndef OS_LOOP_H
+#define OS_LOOP_H
+
+#include "base/err.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "os/clock.h"
+
+struct loop;
+
+enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
+
+/* A file descriptor of interest; embedded in its owner. Level-triggered. */
+struct watch {
+    int fd;
+    unsigned events; /* of enum loop_events; LOOP_HANGUP is always reported */
+    void (*ready)(struct watch *w, unsigned events);
+};
+
+/* One-shot; embedded in its owner. */
+struct timer {
+    struct heap_node node;
+    void (*fire)(struct timer *t, struct now now);
+};
+
+/* Work for the end of the current turn, in order, once; embedded in its owner. */
+struct deferred {
+    struct list link;
+    void (*run)(struct deferred *d);
+};
+
+MUST_USE err loop_new(struct loop **ret_loop);
+/* NULL is fine. Nothing may be watched any more. */
+void loop_free(struct loop *l);
+
+/* Runs until loop_stop(). */
+void loop_run(struct loop *l);
+/* Ends loop_run() after the current turn; only from the loop's own thread. */
+void loop_stop(struct loop *l);
+/* One turn that sleeps at most wait_ms (-1: until something happens): for tests and for draining. */
+void loop_turn(struct loop *l, int wait_ms);
+
+/* The time as taken at the start of this turn. */
+struct now loop_now(const struct loop *l);
+
+MUST_USE err loop_watch(struct loop *l, struct watch *w, int fd, unsigned events, void (*ready)(struct watch *, unsigned));
+/* Changes the events of interest. */
+void loop_rewatch(struct loop *l, struct watch *w, unsigned events);
+/* Forgets it, also events of it that this turn has still to deliver. Does not close the fd. Harmless when not watched. */
+void loop_unwatch(struct loop *l, struct watch *w);
+
+void timer_init(struct timer *t, void (*fire)(struct timer *, struct now));
+/* (Re)arms for an absolute monotonic time. ERR_NOMEM leaves it unarmed. */
+MUST_USE err loop_timer_set(struct loop *l, struct timer *t, int64_t deadline_mono_ms);
+void loop_timer_clear(struct loop *l, struct timer *t);
+
+void deferred_init(struct deferred *d, void (*run)(struct deferred *));
+/* Harmless when already queued. Deferred work that defers more runs it in the same turn's end. */
+void loop_defer(struct loop *l, struct deferred *d);
+void loop_undefer(struct loop *l, struct deferred *d);
+
+/* Figures of the loop for INFO: turns made, microseconds of CPU in the longest turn, a power-of-two histogram is kept by observe. */
+uint64_t loop_turn_count(const struct loop *l);
+/* Called after every turn with its busy time in us; one hook a loop, NULL for none. */
+void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t busy_us), void *argument);
+
+#endif

@@ -1,0 +1,31 @@
+/* Memory for data whose size is accounted: the general allocator (jemalloc where it is linked, else the C library's) with the true size of
+ * every block. Everything that a keyspace entry costs outside its slabs comes from here. */
+#ifndef OS_MEM_H
+#define OS_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+/* Not cleared; NULL when the system refuses (or a test says so). */
+void *mem_alloc(size_t bytes) MUST_USE;
+void *mem_realloc(void *block, size_t bytes) MUST_USE;
+/* NULL is fine. */
+void mem_free(void *block);
+/* What the block really occupies; 0 for NULL. */
+size_t mem_block_bytes(const void *block);
+/* What a block of `bytes` would occupy, without allocating. */
+size_t mem_good_bytes(size_t bytes);
+
+struct mem_stats {
+    uint64_t allocated_bytes; /* handed out, by the allocator's account; 0 when it keeps none */
+    uint64_t active_bytes;
+    uint64_t resident_bytes; /* of the process */
+    const char *allocator;   /* "jemalloc-5.3.0", "libc" */
+};
+struct mem_stats mem_stats(void);
+/* Gives free pages back to the system. */
+void mem_purge(void);
+
+#endif

@@ -1,0 +1,27 @@
+/* Threads: start with a name (seen in top and in crash reports), join. Signals are blocked in every thread that is started here; the main
+ * loop receives them (os/signal.h). */
+#ifndef OS_THREAD_H
+#define OS_THREAD_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct thread {
+    pthread_t handle;
+    bool started;
+};
+
+/* `name` at most 15 bytes. ERR_SYSTEM when the system refuses. */
+MUST_USE err thread_start(struct thread *t, const char *name, void (*run)(void *argument), void *argument);
+/* Waits for its end; harmless when it was never started or already joined. */
+void thread_join(struct thread *t);
+/* A small number, unique among living threads, never 0. Cheap. */
+uint32_t thread_id(void);
+/* CPU time of the calling thread in us. */
+int64_t thread_cpu_us(void);
+/* Cores that this process may use, at least 1. */
+unsigned thread_core_count(void);
+
+#endif
