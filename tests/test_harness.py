@@ -54,27 +54,27 @@ def test_unix_socket(tmp_path):
 
 
 class Script(Server):
-    """A shell script in a server's place; $0 is the port."""
+    """Listens, and does what `on_sigterm` says when it is asked to stop."""
 
-    def __init__(self, directory, script):
+    def __init__(self, directory, on_sigterm):
         super().__init__(directory)
-        self.script = script
+        self.on_sigterm = on_sigterm
 
     def command_line(self):
-        listen = "import socket,sys; s=socket.create_server(('127.0.0.1',int(sys.argv[1]))); "
-        return ["/usr/bin/python3", "-c", listen + self.script, str(self.port)]
+        return ["/usr/bin/python3", "-c", "import os, signal, socket, sys\n"
+                f"signal.signal(signal.SIGTERM, lambda *_: {self.on_sigterm})\n"
+                "s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+                "while True: signal.pause()", str(self.port)]
 
 
 def test_stop_sees_a_bad_exit_code(tmp_path):
-    server = Script(tmp_path, "import signal,os; signal.signal(15, lambda *a: os._exit(3)); print('up');\n"
-                              "while True: signal.pause()").start()
+    server = Script(tmp_path, "os._exit(3)").start()
     with pytest.raises(AssertionError, match="ended with 3"):
         server.stop()
 
 
 def test_stop_sees_a_sanitizer(tmp_path):
-    server = Script(tmp_path, "import signal,os,sys; signal.signal(15, lambda *a: os._exit(0));"
-                              "print('x.c:1:2: runtime error: shift', flush=True);\nwhile True: signal.pause()").start()
+    server = Script(tmp_path, "(print('x.c:1:2: runtime error: shift', flush=True), os._exit(0))").start()
     with pytest.raises(AssertionError, match="a sanitizer complained"):
         server.stop()
 
