@@ -91,8 +91,10 @@ def answered_commands(commands):
     for words in commands:
         mode = words[2].upper() if len(words) == 3 and [w.upper() for w in words[:2]] == [b"CLIENT", b"REPLY"] else b""
         skip_next = False
-        if mode == b"ON" or (words[0].upper() == b"RESET" and len(words) == 1):
+        if mode == b"ON":
             off = skip = False
+        elif words[0].upper() == b"RESET" and len(words) == 1:
+            off = False
         elif mode == b"OFF":
             off = True
         elif mode == b"SKIP":
@@ -168,7 +170,7 @@ def compare(duel, make_rng, commands, show=print):
 
 
 # ---- shrinking -----------------------------------------------------------------------------------------------------
-def replay(duel, history, one_by_one=False):
+def replay(duel, history, one_by_one):
     """Plays (index, step) pairs from an empty start. Returns the difference and how many of them it took, or None."""
     duel.reset()
     place = 0
@@ -184,23 +186,26 @@ def replay(duel, history, one_by_one=False):
 
 
 def shrink(duel, history):
-    """The shortest history found that still ends in a difference, by leaving out ever smaller parts."""
-    found = replay(duel, history, one_by_one=True)
-    if not found:
-        return history, replay(duel, history)
+    """The shortest history found that still ends in a difference, by leaving out ever smaller parts. Commands are played
+    one by one, or in batches as long as possible if it does not show otherwise."""
+    for one_by_one in (True, False):
+        if found := replay(duel, history, one_by_one):
+            break
+    else:
+        return history, None
     history = history[:found[1]]
     part = len(history) // 2
     while part:
         end = len(history) - 1                                  # the last one shows the difference and stays
         while end > 0:
             shorter = history[:max(0, end - part)] + history[end:]
-            if again := replay(duel, shorter, one_by_one=True):
+            if again := replay(duel, shorter, one_by_one):
                 history, found = shorter[:again[1]], again
             end = min(end - part, len(history) - 1)
         part //= 2
     if len({index for index, _ in history}) > 1:                # on one connection, if it shows there, too
         single = [(0, step) for _, step in history]
-        if again := replay(duel, single, one_by_one=True):
+        if again := replay(duel, single, one_by_one):
             history, found = single[:again[1]], again
     return history, found
 

@@ -50,14 +50,19 @@ SHOWN = (b"name", b"db", b"sub", b"psub", b"ssub", b"multi", b"user", b"redir", 
 
 
 def clients(_words, theirs, ours):
-    """Lines of the same clients: the same names of fields but for the new ones, the same values where they say what a client did."""
+    """Lines of the same clients, in any order: the same fields but for the new ones, the same values where they say what
+    a client did."""
     if theirs[0] != ours[0] or theirs[0] not in b"$=":
         return False
-    theirs, ours = ([dict(field.split(b"=", 1) for field in line.split()) for line in reply[1].removeprefix(b"txt:").splitlines()]
+    theirs, ours = (sorted(map(_client, reply[1].removeprefix(b"txt:").splitlines()), key=lambda client: int(client[b"id"]))
                     for reply in (theirs, ours))
     return len(theirs) == len(ours) and all(
         list(a) == [name for name in b if name not in (b"lib-name", b"lib-ver")] and [a[n] for n in SHOWN] == [b[n] for n in SHOWN]
         for a, b in zip(theirs, ours))
+
+
+def _client(line):
+    return dict(field.split(b"=", 1) for field in line.split())
 
 
 def digest(_words, theirs, ours):
@@ -103,3 +108,18 @@ def accepted(words, theirs, ours):
         if name.encode() in names and same(words, theirs, ours):
             return reason
     return None
+
+
+# ---- what COMMAND and CONFIG may tell otherwise --------------------------------------------------------------------
+# Commands of these families that the real server does not have.
+NEWER = {"client|setinfo", "client|no-touch", "delex", "delifeq", "digest", "msetex"}
+
+# (command, fact): reason
+FACTS = {
+}
+
+# setting: reason
+SETTINGS = {
+    "port": "each has its own",
+    "dir": "redis-server makes the path absolute, Larder shows what was set",
+}

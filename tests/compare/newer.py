@@ -72,7 +72,8 @@ def _set_if(chance):
     rng.shuffle(options)
     words = [b"SET", key, value, *options[0], *options[1], *options[2]]
     if rng.random() < 0.2:
-        return words + rng.choice(([b"NX"], [b"XX"], _condition(chance)[0], [b"IFEQ"], [b"IFGT", b"1"])), _say(b"err", SYNTAX)
+        other = b"IFNE" if option[0].upper() == b"IFEQ" else b"IFEQ"
+        return words + rng.choice(([b"NX"], [b"XX"], [other, value], [b"IFEQ"], [b"IFGT", b"1"])), _say(b"err", SYNTAX)
     if expiry[:1] == [b"EX"] and not 0 < int(expiry[1]) < 2**60:
         return words, _say(b"err", b"ERR invalid expire time in 'set' command")
     return words, _eval(SET_IF, [key], *meant, b"".join(get), value, *expiry)
@@ -87,7 +88,7 @@ def _delex(chance):
     if kind < 0.25:
         return [b"DELEX"], _arity(b"delex")
     if kind < 0.35:
-        return [b"DELEX", key, b"NOT", b"1"], _say(b"err", SYNTAX)
+        return [b"DELEX", key, b"NOT", b"1"], _say(b"err", b"ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE")
     return [b"DELEX", key, *option], _eval(DEL_IF, [key], *meant)
 
 
