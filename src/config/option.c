@@ -116,8 +116,14 @@ static const struct option_check check_shutdown = {shutdown_reason, "words out o
 #define CHECKED(check_name) .check = &check_##check_name
 
 static const struct option_row rows[OPTION_COUNT] = {
-#define OPTION(field, name, type, accepts, flags, standard, meaning) \
-    [OPTION_##field] = {name, TYPE_##type, offsetof(struct config, field), flags, standard, meaning, accepts},
+#define OPTION(field, name_, type_, accepts, flags_, standard_, meaning_) \
+    [OPTION_##field] = {.name = name_,                               \
+                        .type = TYPE_##type_,                        \
+                        .offset = offsetof(struct config, field),    \
+                        .flags = flags_,                             \
+                        .standard = standard_,                       \
+                        .meaning = meaning_,                         \
+                        accepts},
 #define ALIAS(name, field)
 #include "config/option.def"
 #undef OPTION
