@@ -2,15 +2,17 @@
 #ifndef COMMAND_ENGINE_H
 #define COMMAND_ENGINE_H
 
+#include "config/config.h"
 #include "keyspace/keyspace.h"
 #include "os/worker.h"
 
-struct config_store; /* config/: current snapshot, CONFIG GET and SET */
-struct rules;        /* rule/: for the CACHE family; NULL when there are none */
+struct rules; /* rule/: for the CACHE family; NULL when there are none */
 
 struct engine {
     struct keyspace *keyspace;
-    struct config_store *config;
+    /* CONFIG SET: makes a snapshot with all changes, applies and publishes it, or changes nothing: ERR_CONFIG with the words of the answer in
+     * ret_words. CONFIG GET reads config_now(). Any worker, one at a time by itself. */
+    err (*configure)(struct engine *engine, const struct config_change *changes, size_t change_count, struct buf *ret_words);
     struct rules *rules;
     struct worker *workers;
     unsigned worker_count;

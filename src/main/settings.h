@@ -1,0 +1,39 @@
+/* The configuration of a running server: changed by CONFIG SET and by a reload, applied, published, freed when nobody can see it any more. */
+#ifndef MAIN_SETTINGS_H
+#define MAIN_SETTINGS_H
+
+#include "command/engine.h"
+#include "door/door.h"
+#include "os/lock.h"
+
+struct retired;
+
+struct settings {
+    struct engine *engine;
+    struct door *door;
+    const struct config_input *input; /* what a reload reads again */
+    struct lock lock;
+    struct retired *retired; /* snapshots that some worker may still read; under the lock */
+    struct message relisten; /* to the front */
+    bool relistening;        /* under the lock: it is on its way */
+};
+
+/* Publishes `config`, which it owns from then on. One a process. */
+void settings_init(struct settings *s, struct engine *engine, struct config *config, const struct config_input *input);
+/* Nobody reads the configuration any more, except config_now() of this thread. */
+void settings_fini(struct settings *s);
+
+/* engine->configure. */
+err settings_configure(struct engine *engine, const struct config_change *changes, size_t change_count, struct buf *ret_words);
+
+/* How the keyspace's limit follows from the configuration. */
+enum eviction settings_eviction(const struct config *config);
+/* The log as the configuration has it. */
+struct log_options settings_log_options(const struct config *config);
+
+/* Reads the file again and takes its blocks; a file with mistakes changes nothing. Says in the log how it went. The front's thread. */
+void settings_reload(struct settings *s);
+/* Frees snapshots that nobody can see any more. The front's thread, now and then. */
+void settings_tick(struct settings *s);
+
+#endif
