@@ -454,7 +454,7 @@ err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, siz
 /* Puts a large value aside; what it costs stays in the account until it is freed. */
 static void bury_value(struct shard *s, struct entry *e)
 {
-    size_t bytes = mem_good_bytes(entry_external(e)->capacity);
+    size_t bytes = entry_external(e)->capacity;
     void **value = (void **)entry_take_external(e);
     value[0] = s->dead_values;
     value[1] = (void *)bytes;
