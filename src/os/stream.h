@@ -30,16 +30,17 @@ struct stream {
     struct watch watch;
     struct deferred flush;
     struct deferred finish;
-    struct buf out;      /* not yet sent, from out_sent on */
+    struct buf out; /* not yet sent, from out_sent on */
     size_t out_sent;
-    uint64_t bytes_in;   /* ever received */
-    uint64_t bytes_out;  /* ever sent */
+    uint64_t bytes_in;  /* ever received */
+    uint64_t bytes_out; /* ever sent */
     err reason;
     bool paused, closing, close_after_flush, was_blocked, dead;
 };
 
 /* Takes over a connected non-blocking fd; on failure the fd is still the caller's. out_bytes_max bounds what may wait to be sent. */
-MUST_USE err stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops, size_t out_bytes_max) ;
+MUST_USE err stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops,
+                         size_t out_bytes_max);
 
 /* Where to append output. After appending, call stream_touch(). */
 static inline struct buf *stream_out(struct stream *s)
