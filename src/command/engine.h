@@ -4,15 +4,13 @@
 
 #include "config/config.h"
 #include "keyspace/keyspace.h"
+#include "os/lock.h"
 #include "os/worker.h"
 
 struct rules; /* rule/: for the CACHE family; NULL when there are none */
 
 struct engine {
     struct keyspace *keyspace;
-    /* CONFIG SET: makes a snapshot with all changes, applies and publishes it, or changes nothing: ERR_CONFIG with the words of the answer in
-     * ret_words. CONFIG GET reads config_now(). Any worker, one at a time by itself. */
-    err (*configure)(struct engine *engine, const struct config_change *changes, size_t change_count, struct buf *ret_words);
     struct rules *rules;
     struct worker *workers;
     unsigned worker_count;
@@ -20,6 +18,11 @@ struct engine {
     struct now started;
     const char *executable;  /* absolute path */
     const char *config_file; /* absolute path, or "" */
+    struct lock config_lock; /* LOCK_CONFIG: held by CONFIG SET while it makes and applies a snapshot; a reload takes it, too */
+    /* Makes `next` the configuration in force: applies what differs from config_now() (memory limits, listeners, log ...), then publishes it and sees to
+     * it that the one before is freed when nobody can read it any more. Called with config_lock held, on a worker. When something could not be applied:
+     * ERR_CONFIG, the option and the reason in words; then all is as before, and `next` is still the caller's. */
+    err (*apply_config)(struct engine *engine, struct config *next, enum option *ret_option, const char **ret_reason);
 };
 
 #endif
