@@ -338,13 +338,12 @@ void conn_open(struct desk *d, int fd)
     list_init(&c->place);
     list_init(&c->turn);
     char name[SOCK_NAME_CHARS];
-    session_open(&c->session, d->worker, &session_ops, loop_now(d->worker->loop));
     sock_peer_name(fd, name);
     snprintf(c->session.peer, sizeof c->session.peer, "%.*s", (int)sizeof c->session.peer - 1, name);
     sock_local_name(fd, name);
     snprintf(c->session.local, sizeof c->session.local, "%.*s", (int)sizeof c->session.local - 1, name);
-    c->session.unix_socket = c->session.local[0] == '/';
-    c->session.authenticated = config->requirepass.len == 0;
+    c->session.unix_socket = name[0] == '/';
+    session_open(&c->session, d->worker, &session_ops, loop_now(d->worker->loop));
     desk_note_active(d, c);
     metric_add(METRIC_connections_open, 1);
 }

@@ -162,7 +162,7 @@ static bool is_attack(const struct resp_request *request)
 static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *ret_count)
 {
     struct desk *d = c->desk;
-    struct resp_limits limits = {.bulk_bytes_max = config_now()->proto_max_bulk_len, .unknown = !c->session.authenticated};
+    struct resp_limits limits = {.bulk_bytes_max = config_now()->proto_max_bulk_len, .unknown = session_needs_auth(&c->session)};
     unsigned limit = limits.unknown ? 1 : DESK_BATCH_CALLS;
     for (*ret_count = 0; *ret_count < limit;) {
         struct call *call = desk_call(d, *ret_count);

@@ -239,16 +239,15 @@ static err make_keyspace(struct server *s, const struct config *config)
 
 static void make_engine(struct server *s, const char *program, const struct config_input *input)
 {
-    s->engine = (struct engine){
-        .keyspace = s->keyspace,
-        .workers = s->workers,
-        .worker_count = s->worker_count,
-        .started = clock_now(),
-        .executable = absolute(program, &s->executable),
-        .config_file = absolute(input->file, &s->config_file),
-        .configure = settings_configure,
-    };
-    draw_run_id(s->engine.run_id);
+    struct engine *e = &s->engine;
+    e->keyspace = s->keyspace;
+    e->workers = s->workers;
+    e->worker_count = s->worker_count;
+    e->started = clock_now();
+    e->executable = absolute(program, &s->executable);
+    e->config_file = absolute(input->file, &s->config_file);
+    e->apply_config = settings_apply;
+    draw_run_id(e->run_id);
 }
 
 /* Who asks whom across the floors: the keyspace its loader, changes their taps. */
@@ -312,6 +311,7 @@ static enum exit_code write_pidfile(struct server *s, const struct config *confi
 
 static enum exit_code set_up(struct server *s, const char *program, const struct config_input *input, struct config *config, slice warnings)
 {
+    lock_init(&s->engine.config_lock, LOCK_CONFIG, 0);
     settings_init(&s->settings, &s->engine, config, input);
     enum exit_code code = open_log(config, warnings);
     if (code) {

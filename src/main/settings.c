@@ -1,7 +1,7 @@
 /* The configuration of a running server.
  *
- * A change makes a new snapshot, applies what somebody must be told (everything else is looked up when it is needed), and publishes it. The lock
- * lets one change go after the other; readers take no lock.
+ * A change is a new snapshot. It is applied, where somebody must be told (everything else is looked up when it is needed), and published. The
+ * engine's config_lock lets one change go after the other; readers take no lock.
  *
  * Whoever reads a snapshot lets go of it within the loop turn. So a snapshot that was replaced is freed when each worker has begun a turn that
  * was not yet running then; each makes at least one a second.
@@ -67,7 +67,7 @@ struct log_options settings_log_options(const struct config *config)
 
 /* ---- publishing ---------------------------------------------------------------------------------------------------------- */
 
-static void retire(struct settings *s, struct config *config) HOLDS(s->lock)
+static void retire(struct settings *s, struct config *config) HOLDS(s->engine->config_lock)
 {
     struct retired *r = malloc(sizeof *r);
     if (!r) {
@@ -93,7 +93,7 @@ static bool is_unseen(const struct settings *s, const struct retired *r)
 
 void settings_tick(struct settings *s)
 {
-    lock_acquire(&s->lock);
+    lock_acquire(&s->engine->config_lock);
     for (struct retired **at = &s->retired; *at;) {
         struct retired *r = *at;
         if (is_unseen(s, r)) {
@@ -104,7 +104,7 @@ void settings_tick(struct settings *s)
             at = &r->next;
         }
     }
-    lock_release(&s->lock);
+    lock_release(&s->engine->config_lock);
 }
 
 /* ---- applying ------------------------------------------------------------------------------------------------------------ */
@@ -122,9 +122,9 @@ static void deliver_relisten(struct message *m, struct worker *w)
 {
     (void)w;
     struct settings *s = container_of(m, struct settings, relisten);
-    lock_acquire(&s->lock);
+    lock_acquire(&s->engine->config_lock);
     s->relistening = false;
-    lock_release(&s->lock);
+    lock_release(&s->engine->config_lock);
     struct buf why;
     buf_init(&why, WORDS_BYTES_MAX);
     if (door_listener_count(s->door) > 0 && door_listen(s->door, config_now(), &why)) {
@@ -133,7 +133,7 @@ static void deliver_relisten(struct message *m, struct worker *w)
     buf_fini(&why);
 }
 
-static void relisten(struct settings *s) HOLDS(s->lock)
+static void relisten(struct settings *s) HOLDS(s->engine->config_lock)
 {
     if (!s->relistening) {
         s->relistening = true;
@@ -141,51 +141,34 @@ static void relisten(struct settings *s) HOLDS(s->lock)
     }
 }
 
-static err apply_log(const struct config *old, const struct config *next, struct buf *ret_words)
+static err apply_log(const struct config *old, const struct config *next)
 {
     if (slice_equal(old->logfile, next->logfile) && old->loglevel == next->loglevel && old->log_format == next->log_format) {
         return OK;
     }
     struct log_options options = settings_log_options(next);
-    if (log_open(&options)) {
-        config_set_words(S("logfile"), strerror(errno), ret_words);
-        return ERR_CONFIG;
-    }
-    return OK;
+    return log_open(&options);
 }
 
-static err apply(struct settings *s, const struct config *old, const struct config *next, struct buf *ret_words) HOLDS(s->lock)
+err settings_apply(struct engine *engine, struct config *next, enum option *ret_option, const char **ret_reason)
 {
-    err e = apply_log(old, next, ret_words); /* what can fail comes first */
-    if (e) {
-        return e;
+    struct settings *s = settings_of_process;
+    const struct config *old = config_now();
+    assert(s->engine == engine);
+    lock_assert_held(&s->engine->config_lock);
+    if (apply_log(old, next)) { /* what can fail comes first */
+        *ret_option = OPTION_logfile;
+        *ret_reason = strerror(errno);
+        return ERR_CONFIG;
     }
     if (old->maxmemory != next->maxmemory || old->maxmemory_policy != next->maxmemory_policy) {
-        keyspace_set_limit(s->engine->keyspace, next->maxmemory, settings_eviction(next));
+        keyspace_set_limit(engine->keyspace, next->maxmemory, settings_eviction(next));
     }
     if (old->port != next->port || !same_words(&old->bind, &next->bind)) {
         relisten(s);
     }
+    retire(s, config_publish(next));
     return OK;
-}
-
-err settings_configure(struct engine *engine, const struct config_change *changes, size_t change_count, struct buf *ret_words)
-{
-    (void)engine;
-    struct settings *s = settings_of_process;
-    struct config *next;
-    lock_acquire(&s->lock);
-    err e = config_set(config_now(), changes, change_count, ret_words, &next);
-    if (e == OK) {
-        e = apply(s, config_now(), next, ret_words);
-        if (e) {
-            config_free(next);
-        } else {
-            retire(s, config_publish(next));
-        }
-    }
-    lock_release(&s->lock);
-    return e;
 }
 
 /* ---- reload -------------------------------------------------------------------------------------------------------------- */
@@ -195,12 +178,12 @@ void settings_reload(struct settings *s)
     struct faults faults;
     faults_init(&faults);
     struct config *next;
-    lock_acquire(&s->lock);
+    lock_acquire(&s->engine->config_lock);
     err e = config_reload(config_now(), s->input, &faults, &next);
     if (e == OK) {
         retire(s, config_publish(next));
     }
-    lock_release(&s->lock);
+    lock_release(&s->engine->config_lock);
     if (e == OK) {
         log_write(LOG_NOTICE, "main", "the rules were read again");
     } else if (e == ERR_CONFIG) {
@@ -216,7 +199,6 @@ void settings_reload(struct settings *s)
 void settings_init(struct settings *s, struct engine *engine, struct config *config, const struct config_input *input)
 {
     *s = (struct settings){.engine = engine, .input = input, .relisten.deliver = deliver_relisten};
-    lock_init(&s->lock, LOCK_CONFIG, 0);
     settings_of_process = s;
     config_free(config_publish(config));
 }

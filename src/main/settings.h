@@ -4,7 +4,6 @@
 
 #include "command/engine.h"
 #include "door/door.h"
-#include "os/lock.h"
 
 struct retired;
 
@@ -12,10 +11,9 @@ struct settings {
     struct engine *engine;
     struct door *door;
     const struct config_input *input; /* what a reload reads again */
-    struct lock lock;
-    struct retired *retired; /* snapshots that some worker may still read; under the lock */
+    struct retired *retired; /* snapshots that some worker may still read; under the engine's config_lock */
     struct message relisten; /* to the front */
-    bool relistening;        /* under the lock: it is on its way */
+    bool relistening;        /* under the same lock: it is on its way */
 };
 
 /* Publishes `config`, which it owns from then on. One a process. */
@@ -23,8 +21,8 @@ void settings_init(struct settings *s, struct engine *engine, struct config *con
 /* Nobody reads the configuration any more, except config_now() of this thread. */
 void settings_fini(struct settings *s);
 
-/* engine->configure. */
-err settings_configure(struct engine *engine, const struct config_change *changes, size_t change_count, struct buf *ret_words);
+/* engine->apply_config. */
+err settings_apply(struct engine *engine, struct config *next, enum option *ret_option, const char **ret_reason);
 
 /* How the keyspace's limit follows from the configuration. */
 enum eviction settings_eviction(const struct config *config);
