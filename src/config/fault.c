@@ -73,8 +73,8 @@ static unsigned edit_distance(slice a, slice b)
             int x = tolower((unsigned char)a.ptr[i - 1]);
             int y = tolower((unsigned char)b.ptr[j - 1]);
             row[j] = min3(above[j] + 1, row[j - 1] + 1, above[j - 1] + (x != y));
-            if (i > 1 && j > 1 && x == tolower((unsigned char)b.ptr[j - 2]) && y == tolower((unsigned char)a.ptr[i - 2]) &&
-                above2[j - 2] + 1 < row[j]) {
+            if (i > 1 && j > 1 && x == tolower((unsigned char)b.ptr[j - 2]) &&
+                y == tolower((unsigned char)a.ptr[i - 2]) && above2[j - 2] + 1 < row[j]) {
                 row[j] = above2[j - 2] + 1;
             }
         }

@@ -94,7 +94,8 @@ static const struct option_check check_version = {version_reason, "a version lik
 static const struct option_check check_save = {save_reason, "pairs of seconds and changes, or \"\""};
 static const struct option_check check_percentiles = {percentiles_reason, "numbers from 0 to 100"};
 static const struct option_check check_events = {events_reason, "characters out of Ag$lshzxeKEtmdn"};
-static const struct option_check check_oom_values = {oom_values_reason, "three numbers from -2000 to 2000, none less than the one before"};
+static const struct option_check check_oom_values = {oom_values_reason,
+                                                     "three numbers from -2000 to 2000, none less than the one before"};
 static const struct option_check check_shutdown = {shutdown_reason, "words out of default, save, nosave, now, force"};
 
 /* ---- tables ---- */
@@ -117,12 +118,12 @@ static const struct option_check check_shutdown = {shutdown_reason, "words out o
 
 static const struct option_row rows[OPTION_COUNT] = {
 #define OPTION(field, name_, type_, accepts, flags_, standard_, meaning_) \
-    [OPTION_##field] = {.name = name_,                               \
-                        .type = TYPE_##type_,                        \
-                        .offset = offsetof(struct config, field),    \
-                        .flags = flags_,                             \
-                        .standard = standard_,                       \
-                        .meaning = meaning_,                         \
+    [OPTION_##field] = {.name = name_,                                    \
+                        .type = TYPE_##type_,                             \
+                        .offset = offsetof(struct config, field),         \
+                        .flags = flags_,                                  \
+                        .standard = standard_,                            \
+                        .meaning = meaning_,                              \
                         accepts},
 #define ALIAS(name, field)
 #include "config/option.def"
@@ -192,7 +193,8 @@ static err check_range(const struct option_row *row, bool fits, struct buf *ret_
     if (fits) {
         return OK;
     }
-    buf_printf(ret_reason, "argument must be between %lld and %llu inclusive", (long long)row->min, (unsigned long long)row->max);
+    buf_printf(ret_reason, "argument must be between %lld and %llu inclusive", (long long)row->min,
+               (unsigned long long)row->max);
     return ERR_INVALID;
 }
 
@@ -242,8 +244,8 @@ static err read_percent(slice word, int64_t *ret_value, struct buf *ret_reason)
 {
     int64_t percent;
     uint64_t bytes;
-    if (word.len > 1 && word.ptr[word.len - 1] == '%' && num_parse_i64(slice_sub(word, 0, word.len - 1), &percent) == OK && percent >= 0 &&
-        percent <= 100) {
+    if (word.len > 1 && word.ptr[word.len - 1] == '%' &&
+        num_parse_i64(slice_sub(word, 0, word.len - 1), &percent) == OK && percent >= 0 && percent <= 100) {
         *ret_value = -percent;
         return OK;
     }
@@ -307,7 +309,8 @@ static err copy_words(struct config *c, const slice *words, unsigned count, stru
     return OK;
 }
 
-static err read_words(struct config *c, const struct option_row *row, const slice *words, unsigned count, struct buf *ret_reason)
+static err read_words(struct config *c, const struct option_row *row, const slice *words, unsigned count,
+                      struct buf *ret_reason)
 {
     if (count == 1 && words[0].len == 0) {
         count = 0; /* name "" empties the list */
@@ -339,7 +342,8 @@ static err read_limits(struct config_output_limits *limits, const slice *words, 
         if (!limit) {
             return refuse(ret_reason, "Invalid client class specified in buffer limit configuration.");
         }
-        if (num_parse_bytes(words[i + 1], &limit->hard_bytes) != OK || num_parse_bytes(words[i + 2], &limit->soft_bytes) != OK ||
+        if (num_parse_bytes(words[i + 1], &limit->hard_bytes) != OK ||
+            num_parse_bytes(words[i + 2], &limit->soft_bytes) != OK ||
             num_parse_i64(words[i + 3], &limit->soft_seconds) != OK || limit->soft_seconds < 0) {
             return refuse(ret_reason, "Error in hard, soft or soft_seconds setting in buffer limit configuration.");
         }
@@ -348,7 +352,8 @@ static err read_limits(struct config_output_limits *limits, const slice *words, 
     return OK;
 }
 
-err option_read(struct config *c, const struct option_row *row, const slice *words, unsigned count, struct buf *ret_reason)
+err option_read(struct config *c, const struct option_row *row, const slice *words, unsigned count,
+                struct buf *ret_reason)
 {
     if (row->type == TYPE_WORDS) {
         return read_words(c, row, words, count, ret_reason);
@@ -367,21 +372,15 @@ err option_read(struct config *c, const struct option_row *row, const slice *wor
         }
         FIELD(c, row, BOOL) = slice_equal_nocase(words[0], S("yes"));
         return OK;
-    case TYPE_INT:
-        return read_int(row, words[0], &FIELD(c, row, INT), ret_reason);
-    case TYPE_OCTAL:
-        return read_octal(row, words[0], &FIELD(c, row, OCTAL), ret_reason);
-    case TYPE_BYTES:
-        return read_bytes(row, words[0], &FIELD(c, row, BYTES), ret_reason);
-    case TYPE_PERCENT:
-        return read_percent(words[0], &FIELD(c, row, PERCENT), ret_reason);
-    case TYPE_ENUM:
-        return read_enum(row, words[0], &FIELD(c, row, ENUM), ret_reason);
+    case TYPE_INT: return read_int(row, words[0], &FIELD(c, row, INT), ret_reason);
+    case TYPE_OCTAL: return read_octal(row, words[0], &FIELD(c, row, OCTAL), ret_reason);
+    case TYPE_BYTES: return read_bytes(row, words[0], &FIELD(c, row, BYTES), ret_reason);
+    case TYPE_PERCENT: return read_percent(words[0], &FIELD(c, row, PERCENT), ret_reason);
+    case TYPE_ENUM: return read_enum(row, words[0], &FIELD(c, row, ENUM), ret_reason);
     case TYPE_TEXT:
         reason = row->check ? row->check->reason(words, 1) : NULL;
         return reason ? refuse(ret_reason, reason) : copy_text(c, words[0], &FIELD(c, row, TEXT));
-    default:
-        unreachable();
+    default: unreachable();
     }
 }
 
@@ -404,8 +403,9 @@ static void print_limits(const struct config_output_limits *limits, struct buf *
 {
     for (size_t i = 0; i < CLIENT_CLASS_COUNT; i++) {
         const struct config_output_limit *limit = &limits->of[class_names[i].class];
-        buf_printf(ret_value, "%s%.*s %llu %llu %lld", i ? " " : "", SLICE_ARG(class_names[i].name), (unsigned long long)limit->hard_bytes,
-                   (unsigned long long)limit->soft_bytes, (long long)limit->soft_seconds);
+        buf_printf(ret_value, "%s%.*s %llu %llu %lld", i ? " " : "", SLICE_ARG(class_names[i].name),
+                   (unsigned long long)limit->hard_bytes, (unsigned long long)limit->soft_bytes,
+                   (long long)limit->soft_seconds);
     }
 }
 
@@ -422,29 +422,17 @@ static const char *choice_word(const struct option_row *row, int value)
 void option_print(const struct config *c, const struct option_row *row, struct buf *ret_value)
 {
     switch (row->type) {
-    case TYPE_BOOL:
-        buf_append(ret_value, CONST_FIELD(c, row, BOOL) ? S("yes") : S("no"));
-        break;
-    case TYPE_INT:
-        buf_append_i64(ret_value, CONST_FIELD(c, row, INT));
-        break;
-    case TYPE_OCTAL:
-        buf_printf(ret_value, "%llo", (unsigned long long)CONST_FIELD(c, row, OCTAL));
-        break;
-    case TYPE_BYTES:
-        buf_printf(ret_value, "%llu", (unsigned long long)CONST_FIELD(c, row, BYTES));
-        break;
+    case TYPE_BOOL: buf_append(ret_value, CONST_FIELD(c, row, BOOL) ? S("yes") : S("no")); break;
+    case TYPE_INT: buf_append_i64(ret_value, CONST_FIELD(c, row, INT)); break;
+    case TYPE_OCTAL: buf_printf(ret_value, "%llo", (unsigned long long)CONST_FIELD(c, row, OCTAL)); break;
+    case TYPE_BYTES: buf_printf(ret_value, "%llu", (unsigned long long)CONST_FIELD(c, row, BYTES)); break;
     case TYPE_PERCENT: {
         int64_t value = CONST_FIELD(c, row, PERCENT);
         buf_printf(ret_value, "%lld%s", (long long)(value < 0 ? -value : value), value < 0 ? "%" : "");
         break;
     }
-    case TYPE_ENUM:
-        buf_append(ret_value, slice_of(choice_word(row, CONST_FIELD(c, row, ENUM))));
-        break;
-    case TYPE_TEXT:
-        buf_append(ret_value, CONST_FIELD(c, row, TEXT));
-        break;
+    case TYPE_ENUM: buf_append(ret_value, slice_of(choice_word(row, CONST_FIELD(c, row, ENUM)))); break;
+    case TYPE_TEXT: buf_append(ret_value, CONST_FIELD(c, row, TEXT)); break;
     case TYPE_WORDS: {
         const struct config_words *words = &CONST_FIELD(c, row, WORDS);
         for (unsigned i = 0; i < words->count; i++) {
@@ -453,9 +441,7 @@ void option_print(const struct config *c, const struct option_row *row, struct b
         }
         break;
     }
-    case TYPE_OUTPUT_LIMITS:
-        print_limits(&CONST_FIELD(c, row, OUTPUT_LIMITS), ret_value);
-        break;
+    case TYPE_OUTPUT_LIMITS: print_limits(&CONST_FIELD(c, row, OUTPUT_LIMITS), ret_value); break;
     }
 }
 
@@ -466,34 +452,24 @@ void option_expected(const struct option_row *row, struct buf *ret_text)
         return;
     }
     switch (row->type) {
-    case TYPE_BOOL:
-        buf_append(ret_text, S("yes or no"));
-        break;
+    case TYPE_BOOL: buf_append(ret_text, S("yes or no")); break;
     case TYPE_INT:
         buf_printf(ret_text, "a number from %lld to %llu", (long long)row->min, (unsigned long long)row->max);
         break;
-    case TYPE_OCTAL:
-        buf_printf(ret_text, "an octal number from 0 to %llo", (unsigned long long)row->max);
-        break;
+    case TYPE_OCTAL: buf_printf(ret_text, "an octal number from 0 to %llo", (unsigned long long)row->max); break;
     case TYPE_BYTES:
         buf_append(ret_text, S("a size like 512, 100kb, 64mb or 2gb"));
         if (row->min > 0) {
             buf_printf(ret_text, ", at least %lld", (long long)row->min);
         }
         break;
-    case TYPE_PERCENT:
-        buf_append(ret_text, S("a size like 100mb or a percentage like 5%"));
-        break;
+    case TYPE_PERCENT: buf_append(ret_text, S("a size like 100mb or a percentage like 5%")); break;
     case TYPE_ENUM:
         buf_append(ret_text, S("one of "));
         list_choices(row, ret_text);
         break;
-    case TYPE_TEXT:
-        buf_append(ret_text, S("one value"));
-        break;
-    case TYPE_WORDS:
-        buf_printf(ret_text, "at most %llu words", (unsigned long long)row->max);
-        break;
+    case TYPE_TEXT: buf_append(ret_text, S("one value")); break;
+    case TYPE_WORDS: buf_printf(ret_text, "at most %llu words", (unsigned long long)row->max); break;
     case TYPE_OUTPUT_LIMITS:
         buf_append(ret_text, S("CLASS HARD SOFT SECONDS, where CLASS is normal, replica or pubsub"));
         break;
