@@ -9,12 +9,6 @@
 #include "command/use.h"
 #include "command/verb.h"
 
-/* The value of key k, which stands right behind it: pairs begin at argument `first`. */
-static slice value_of(const struct call *call, unsigned first, unsigned k)
-{
-    return call_arg(call, first + 2 * k + 1);
-}
-
 static bool any_exists(struct call *call)
 {
     for (unsigned k = 0; k < call->key_count; k++) {
@@ -35,10 +29,11 @@ static bool all_exist(struct call *call)
     return true;
 }
 
-static err store_all(struct call *call, unsigned first, int64_t deadline, bool keep_times)
+/* Each value stands right behind its key. */
+static err store_all(struct call *call, int64_t deadline, bool keep_times)
 {
     for (unsigned k = 0; k < call->key_count; k++) {
-        err e = store_string(call, k, value_of(call, first, k), deadline, keep_times);
+        err e = store_string(call, k, call_arg(call, call->keys[k].argument + 1), deadline, keep_times);
         if (e != OK) {
             return e;
         }
@@ -61,7 +56,7 @@ err cmd_mset(struct call *call)
     if (e != OK) {
         return e;
     }
-    e = store_all(call, 1, NO_DEADLINE, false);
+    e = store_all(call, NO_DEADLINE, false);
     if (e == OK) {
         reply_ok(call->reply);
     }
@@ -78,7 +73,7 @@ err cmd_msetnx(struct call *call)
         reply_integer(call->reply, 0);
         return OK;
     }
-    e = store_all(call, 1, NO_DEADLINE, false);
+    e = store_all(call, NO_DEADLINE, false);
     if (e == OK) {
         reply_integer(call->reply, 1);
     }
@@ -153,7 +148,7 @@ err cmd_msetex(struct call *call)
         reply_integer(call->reply, 0);
         return OK;
     }
-    e = store_all(call, 2, deadline, m.seen & MODIFIER_KEEPTTL);
+    e = store_all(call, deadline, m.seen & MODIFIER_KEEPTTL);
     if (e != OK) {
         return e;
     }
