@@ -20,6 +20,9 @@
 #include "command/call.h"
 
 typedef err command_handler(struct call *call);
+/* How the keys of spec number `spec` are used, when that depends on the other arguments: SET k v never loads k, SET k v NX does. Runs before any lock
+ * is taken and sees the arguments alone; KEY_PEEKS for arguments that the verb will refuse. Commands with one stand in use.def. */
+typedef enum key_use command_use(unsigned spec, unsigned argc, const slice *argv);
 
 enum command_effect { EFFECT_NONE, EFFECT_READ, EFFECT_WRITE };
 
@@ -82,6 +85,7 @@ MUST_USE err command_resolve(unsigned argc, const slice *argv, const struct comm
 /* One key among the arguments. */
 struct key_place {
     unsigned argument;
+    enum key_use use; /* the spec's, unless the other arguments decide (use.h) */
     const struct key_spec *spec;
 };
 /* Where the keys are among the arguments: writes at most `max` places, returns how many there are (may exceed max), or -1 when the arguments make no

@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/num.h"
+#include "command/use.h"
 #include "command/verb.h"
 
 /* The words of the .def files. Effects, events and uses of keys are pasted; traits are combined with |, so they are names here. */
@@ -95,6 +96,12 @@ static const struct command rows[ROW_COUNT] = {
 #undef CMD
 #undef CONTAINER
 #undef SUB
+};
+
+static command_use *const uses[ROW_COUNT] = {
+#define USE(id) [NUMBER_##id] = use_##id,
+#include "command/use.def"
+#undef USE
 };
 
 static const struct {
@@ -271,8 +278,10 @@ int command_keys(const struct command *c, unsigned argc, const slice *argv, unsi
         if (!spec_extent(spec, argc, argv, &first, &count)) {
             return -1;
         }
+        enum key_use use = uses[c->number] ? uses[c->number](i, argc, argv) : spec->use;
         for (unsigned k = 0; k < count && total + k < max; k++) {
-            ret_places[total + k] = (struct key_place){.argument = first + k * (unsigned)spec->step, .spec = spec};
+            ret_places[total + k] =
+                (struct key_place){.argument = first + k * (unsigned)spec->step, .use = use, .spec = spec};
         }
         total += count;
     }
