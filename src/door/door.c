@@ -252,7 +252,7 @@ static void close_unwanted(struct door *d, const struct wanted *wanted, unsigned
 /* What is not wanted goes first, since `*` cannot be had while one of its addresses is taken by ourselves. */
 err door_listen(struct door *d, const struct config *config, struct buf *why)
 {
-    struct wanted wanted[LISTENER_COUNT_MAX];
+    struct wanted wanted[LISTENER_COUNT_MAX] = {0};
     unsigned count = list_wanted(config, wanted);
     close_unwanted(d, wanted, count);
     for (unsigned i = 0; i < count; i++) {
