@@ -348,8 +348,8 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
     if (e) {
         return refused("threads", e);
     }
-    code = listen_all(s, config);
-    return code ? code : write_pidfile(s, config);
+    code = write_pidfile(s, config);
+    return code ? code : listen_all(s, config);
 }
 
 /* ---- tear-down ----------------------------------------------------------------------------------------------------------- */
