@@ -161,7 +161,7 @@ def test_a_client_that_never_reads_is_bounded(server, larder):
         address = "%s:%d" % greedy.socket.getsockname()
         request = resp.encode("GET", "k") * 100
         try:
-            for _ in range(30_000):         # 300 GB of replies
+            for _ in range(60_000):         # 600 GB of replies
                 greedy.send(request)
         except TimeoutError:
             pass                            # nobody takes our requests any more
