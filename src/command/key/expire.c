@@ -60,7 +60,7 @@ static void drop_expired(struct call *call)
 
 static err expire(struct call *call, struct expiry_form form)
 {
-    unsigned when;
+    unsigned when = 0;
     int64_t deadline;
     err e = parse_words(call, &when);
     if (e != OK || (e = expiry_deadline(call, 2, form, true, &deadline)) != OK) {
