@@ -465,6 +465,10 @@ static void read_source(struct reader *r, const struct parse_line *block)
         return;
     }
     slice name = block->words[1];
+    if (name.len == 0) {
+        faults_add(r->faults, block->place, "source: found \"\" before {, expected a name");
+        return;
+    }
     const struct config_source *twin = blocks_find_source(r->blocks, name);
     if (twin) {
         faults_add(r->faults, block->place, "source %.*s is defined twice, first at %.*s:%u", SLICE_ARG(name),

@@ -140,6 +140,7 @@ static void test_bad_files(void **state)
     (void)state;
     static const char *const cases[][2] = {
         {"source {\n}", "f:1: source: found 0 words before {, expected one name\n"},
+        {"source \"\" {\n}", "f:1: source: found \"\" before {, expected a name\n"},
         {"source a b {\n}", "f:1: source: found 2 words before {, expected one name\n"},
         {"source a {\n}", "f:1: source a: found no line that says what it is, expected sqlite \"FILE\"\n"},
         {"source a {\n postgres x\n}", "f:2: postgres is not supported by this version\n"},

@@ -414,6 +414,10 @@ static void test_bad_files(void **state)
          "larder.conf:1: client-output-buffer-limit: found \"normal 1\", expected CLASS HARD SOFT "
          "SECONDS, where CLASS is normal, replica or pubsub\n"},
         {"compat-version seven\n", "larder.conf:1: compat-version: found \"seven\", expected a version like 7.4.0\n"},
+        {"compat-version 7.4.0.1\n",
+         "larder.conf:1: compat-version: found \"7.4.0.1\", expected a version like 7.4.0\n"},
+        {"compat-version 7.4\n", "larder.conf:1: compat-version: found \"7.4\", expected a version like 7.4.0\n"},
+        {"port \"\\x1b[1m\\n\"\n", "larder.conf:1: port: found \"?[1m?\", expected a number from 0 to 65535\n"},
         {"notify-keyspace-events Q\n",
          "larder.conf:1: notify-keyspace-events: found \"Q\", expected characters out of Ag$lshzxeKEtmdn\n"},
         {"appendonly yes\n",

@@ -2,20 +2,23 @@
  * Redis's, since clients see them; option_expected() has ours, for people who write files. */
 #include "config/option_priv.h"
 
-#include <stdio.h>
-
 #include "base/assert.h"
 #include "base/num.h"
 
 /* ---- further conditions ---- */
 
-/* Digits, and dots between them. */
+/* Three numbers with dots between them. */
 static const char *version_reason(const slice *words, unsigned count)
 {
     (void)count;
-    int a, b, c, end = 0;
-    if (sscanf(words[0].ptr, "%3d.%3d.%3d%n", &a, &b, &c, &end) != 3 || (size_t)end != words[0].len) {
-        return "argument must be a version like 7.4.0";
+    slice rest = words[0];
+    for (int i = 0; i < 3; i++) {
+        size_t dot = slice_find_byte(rest, '.');
+        uint64_t number;
+        if (num_parse_u64(slice_sub(rest, 0, dot), &number) != OK || number > 999 || (dot == SIZE_MAX) != (i == 2)) {
+            return "argument must be a version like 7.4.0";
+        }
+        rest = slice_sub(rest, dot == SIZE_MAX ? rest.len : dot + 1, SIZE_MAX);
     }
     return NULL;
 }
@@ -38,7 +41,10 @@ static const char *percentiles_reason(const slice *words, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         double percent;
-        if (num_parse_double(words[i], &percent) != OK || percent < 0 || percent > 100) {
+        if (num_parse_double(words[i], &percent) != OK) {
+            return "Invalid latency-tracking-info-percentiles parameters";
+        }
+        if (percent < 0 || percent > 100) {
             return "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]";
         }
     }
@@ -61,16 +67,11 @@ static const char *oom_values_reason(const slice *words, unsigned count)
     if (count != 3) {
         return "wrong number of arguments";
     }
-    int64_t before = -2000;
     for (unsigned i = 0; i < count; i++) {
         int64_t number;
         if (num_parse_i64(words[i], &number) != OK || number < -2000 || number > 2000) {
             return "Invalid oom-score-adj-values, elements must be between -2000 and 2000.";
         }
-        if (number < before) {
-            return "The oom-score-adj-values must not decrease.";
-        }
-        before = number;
     }
     return NULL;
 }
@@ -78,24 +79,21 @@ static const char *oom_values_reason(const slice *words, unsigned count)
 static const char *shutdown_reason(const slice *words, unsigned count)
 {
     static const slice known[] = {{"default", 7}, {"save", 4}, {"nosave", 6}, {"now", 3}, {"force", 5}};
+    unsigned good = 0;
     for (unsigned i = 0; i < count; i++) {
-        bool found = false;
         for (size_t j = 0; j < countof(known); j++) {
-            found = found || slice_equal_nocase(words[i], known[j]);
-        }
-        if (!found) {
-            return "argument(s) must be one of the following: default, save, nosave, now, force";
+            good += slice_equal_nocase(words[i], known[j]);
         }
     }
-    return count > 0 ? NULL : "wrong number of arguments";
+    return good == count && count > 0 ? NULL
+                                      : "argument(s) must be one of the following: default, save, nosave, now, force";
 }
 
 static const struct option_check check_version = {version_reason, "a version like 7.4.0"};
 static const struct option_check check_save = {save_reason, "pairs of seconds and changes, or \"\""};
 static const struct option_check check_percentiles = {percentiles_reason, "numbers from 0 to 100"};
 static const struct option_check check_events = {events_reason, "characters out of Ag$lshzxeKEtmdn"};
-static const struct option_check check_oom_values = {oom_values_reason,
-                                                     "three numbers from -2000 to 2000, none less than the one before"};
+static const struct option_check check_oom_values = {oom_values_reason, "three numbers from -2000 to 2000"};
 static const struct option_check check_shutdown = {shutdown_reason, "words out of default, save, nosave, now, force"};
 
 /* ---- tables ---- */
@@ -329,7 +327,7 @@ static err read_words(struct config *c, const struct option_row *row, const slic
 static err read_limits(struct config_output_limits *limits, const slice *words, unsigned count, struct buf *ret_reason)
 {
     struct config_output_limits next = *limits;
-    if (count == 0 || count % 4 != 0) {
+    if (count % 4 != 0) {
         return refuse(ret_reason, "Wrong number of arguments in buffer limit configuration.");
     }
     for (unsigned i = 0; i < count; i += 4) {

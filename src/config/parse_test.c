@@ -150,6 +150,21 @@ static void test_faults_are_bounded(void **state)
     end();
 }
 
+static void test_long_fault(void **state)
+{
+    (void)state;
+    begin();
+    static char long_text[100 * 1000];
+    memset(long_text, 'a', sizeof long_text - 1);
+    faults_add(&faults, (struct place){S("f"), 1}, "%s", long_text);
+    faults_add(&faults, (struct place){S("f"), 2}, "short");
+    slice told = faults_text(&faults);
+    assert_true(told.len < 5000);
+    slice ending = S("aaa...\nf:2: short\n");
+    assert_true(slice_equal(slice_sub(told, told.len - ending.len, SIZE_MAX), ending));
+    end();
+}
+
 static void test_nearest(void **state)
 {
     (void)state;
@@ -206,9 +221,10 @@ static void test_statements(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),   cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_include), cmocka_unit_test(test_faults_are_bounded),
-        cmocka_unit_test(test_nearest), cmocka_unit_test(test_statements),
+        cmocka_unit_test(test_words),      cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_include),    cmocka_unit_test(test_faults_are_bounded),
+        cmocka_unit_test(test_long_fault), cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_statements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
