@@ -10,8 +10,8 @@
  * Memory is bounded without deciding who is slow. A client that does not take its replies gets nothing more done (CONN_FULL); its requests are
  * still read for a while, so that one that sends everything before it reads anything is served, too. Then its socket is left alone.
  *
- * A client may send requests and hang up at once. What had come in full still runs: the connection stays, gone, until that is done. A call
- * that is parked then is given up, and so is what came behind it.
+ * A client may send requests and hang up in order. What had come in full still runs: the connection stays, gone, until that is done. A call
+ * that is parked then is given up, and so is what came behind it; a reset, or replies that were not taken, give up everything.
  *
  * Invariants:
  * (I1) CONN_PARKED exactly if `parked` is set.
@@ -134,7 +134,7 @@ static void closed(struct stream *s, err reason)
         log_write(LOG_WARNING, "door", "client %s closed: its replies outgrew client-output-buffer-limit", c->session.peer);
     }
     c->gone = true;
-    bool goes_on = (reason == OK || reason == ERR_SYSTEM) && (c->state == CONN_READY || c->state == CONN_FULL);
+    bool goes_on = reason == OK && c->state == CONN_READY;
     give_up_parked(c);
     if (goes_on) {
         c->state = CONN_READY;
