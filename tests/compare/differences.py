@@ -32,6 +32,10 @@ def scan(words, theirs, ours):
     return not complete or _sorted(theirs[1][1][1]) == _sorted(ours[1][1][1])
 
 
+def cursor_with_nul(words, _theirs, _ours):
+    return b"\0" in words[1]
+
+
 def any_integers(_words, theirs, ours):
     return theirs[0] == ours[0] == b":"
 
@@ -90,8 +94,10 @@ ROWS = [
     ("pexpiretime", "the commands that gave the time reached the two at different moments", within(2000)),
     ("keys", "the order is nobody's promise", unordered),
     ("scan", "the order is nobody's promise, and cursors are private", scan),
+    ("scan", "redis-server reads a cursor up to its first NUL, Larder refuses it", cursor_with_nul),
     ("config|get", "the order is nobody's promise", unordered_map),
     ("object|idletime", "time passes", within(2)),
+    ("object|refcount", "which small integers are one shared object is a matter of storage", any_integers),
     ("hello", "who answers: version, connection, modules", hello),
     ("client|id", "each server counts its own connections", any_integers),
     ("client|info", "7.2 adds lib-name and lib-ver; addresses, ages and sizes are each server's own", clients),

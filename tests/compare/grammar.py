@@ -315,6 +315,8 @@ def steady(words):
                 return False
             if unit and words[1] not in KEYS:
                 return False                                    # SET leaves it over; DBSIZE cleans up among KEYS only
+    if name == b"hello" and len(words) > 3:
+        return _one_meaning(words[2:])
     if name == b"setrange" and len(words) > 2:
         return not 10_000 < _integer(words[2]) < 2**29          # would fill up half a gigabyte
     return words[0].lower() != b"command" or len(words) > 1                                # every server has others
@@ -324,6 +326,17 @@ def _far(words, place, unit, now):
     """No time at this place, or one that is over or far away."""
     when = _integer(words[place]) if place < len(words) else 0
     return when <= now * unit - FAR_SECONDS * unit or when >= (now + FAR_SECONDS) * unit or when <= 0
+
+
+def _one_meaning(options):
+    """Whether HELLO's options mean the same to 7.0, which obeys each as it reads it, and 7.2, which looks at all of them
+    first: they are good, or nothing comes before and after the bad one."""
+    for place in range(0, len(options), 3):
+        if options[place:place + 2] != [b"AUTH", b"default"] or place + 2 == len(options):
+            rest = options[place:]
+            return rest == [b"SETNAME", b"worker-7"] or place == 0 and (
+                len(rest) <= 2 and rest[0].lower() == b"setname" or len(rest) == 3 and rest[0].lower() == b"auth")
+    return True
 
 
 def _integer(word):
