@@ -100,11 +100,11 @@ SETTINGS = {
     b"timeout": [b"0", b"3600", b"-1", b"x"],
     b"tcp-keepalive": [b"0", b"300", b"-5"],
     b"proto-max-bulk-len": [b"512mb", b"1", b"x"],
-    b"hz": [b"10", b"abc"],
+    b"maxmemory-samples": [b"5", b"0", b"abc", b"64"],
     b"no-such-setting": [b"1"],
 }
 DEFAULTS = {b"maxmemory": b"0", b"maxmemory-policy": b"noeviction", b"timeout": b"0", b"tcp-keepalive": b"300",
-            b"proto-max-bulk-len": b"512mb", b"hz": b"10"}
+            b"proto-max-bulk-len": b"512mb", b"maxmemory-samples": b"5"}
 UNKNOWN = [b"nosuch", b"GETT", b"", b"\xff\x00\x01", b"get\r\nset", b"'quoted'", b"x" * 200, "ключ".encode(), b"get key", b"%s%n", b"\x00"]
 ODD_WORDS = INTEGERS + NO_INTEGERS + FLOATS + NO_FLOATS + TEXTS + [
     b"NX", b"XX", b"GT", b"LT", b"EX", b"PX", b"EXAT", b"PXAT", b"KEEPTTL", b"PERSIST", b"GET", b"DB", b"REPLACE", b"MATCH",
