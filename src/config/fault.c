@@ -1,4 +1,5 @@
-/* See fault.h. What is quoted from a file may be anything, so a message is cut at 4 KB and control characters are shown as '?'. The nearest name is found by the plain edit distance (insert, delete, replace, swap of neighbours), case ignored. */
+/* What is quoted from a file may be anything, so a message is cut at 4 KB and control characters are shown as '?'. The nearest
+ * name is found by the plain edit distance (insert, delete, replace, swap of neighbours), case ignored. */
 #include "config/fault.h"
 
 #include <ctype.h>
