@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness import resp
+from harness.raw import Raw
 
 
 def wait_until(condition, seconds=10):
@@ -91,6 +92,39 @@ def test_port_and_bind_change_while_it_runs(start_larder):
                 return False
         wait_until(listens)
         assert raw.call("PING") == b"PONG"      # those who are in stay
+
+
+def other_address():
+    """An address of this machine that is not loopback; None when there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("198.51.100.1", 9))      # sends nothing
+        except OSError:
+            return None
+        return s.getsockname()[0]
+
+
+def test_protected_mode(start_larder):
+    address = other_address()
+    if not address:
+        pytest.skip("this machine has only loopback")
+    server = start_larder()
+    with server.raw() as inside:
+        assert inside.call("CONFIG", "SET", "bind", "*") == b"OK"
+
+        def connect():
+            return Raw((address, server.port))
+        wait_until(lambda: socket.socket().connect_ex((address, server.port)) == 0)
+        with connect() as stranger:
+            assert stranger.read_reply().startswith(b"DENIED ")
+            stranger.expect_closed()
+        assert inside.call("CONFIG", "SET", "requirepass", "secret") == b"OK"
+        with connect() as stranger:
+            assert stranger.call("PING").startswith(b"NOAUTH")
+        assert inside.call("CONFIG", "SET", "requirepass", "") == b"OK"
+        assert inside.call("CONFIG", "SET", "protected-mode", "no") == b"OK"
+        with connect() as stranger:
+            assert stranger.call("PING") == b"PONG"
 
 
 # ---- before AUTH ---------------------------------------------------------------------------------------------------
