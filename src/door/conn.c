@@ -54,6 +54,7 @@ static void publish_figures(struct conn *c)
     __atomic_store_n(&c->figures.out_fixed_bytes, out->capacity, __ATOMIC_RELAXED);
     __atomic_store_n(&c->figures.out_list_bytes, stream_pending_bytes(&c->stream), __ATOMIC_RELAXED);
     __atomic_store_n(&c->session.bytes_in, c->stream.bytes_in, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->session.bytes_out, c->stream.bytes_out, __ATOMIC_RELAXED);
 }
 
 static void session_figures(const struct session *s, struct session_figures *ret_figures)

@@ -75,7 +75,7 @@ static enum resp_step find_line(struct resp_parser *p, slice input, char end, si
     return RESP_REQUEST;
 }
 
-/* A number of one to nine digits, \r and one more byte behind the byte at p->at: nearly every line with a number. Goes past it. */
+/* A number of one to ten digits, \r and one more byte behind the byte at p->at: nearly every line with a number. Goes past it. */
 static bool take_short_number(struct resp_parser *p, slice input, int64_t *ret_number)
 {
     const char *c = input.ptr + p->at + 1;

@@ -1,5 +1,6 @@
 """Connections: limits, who comes in, who is closed and why, and that one cannot harm the others."""
 import os
+import resource
 import signal
 import socket
 import stat
@@ -45,6 +46,20 @@ def test_maxclients(start_larder):
             raw.send(b"PING\r\n")
             return raw.read_reply() == b"PONG"
     wait_until(comes_in)                # the places of those who left are free
+
+
+def test_without_descriptors_new_connections_wait(start_larder):
+    server = start_larder(args=["--threads", 2])
+    with server.raw() as inside:
+        in_use = len(os.listdir(f"/proc/{server.pid}/fd"))
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (in_use + 10, in_use + 10))
+        waiting = [server.raw() for _ in range(20)]
+        wait_until(lambda: "no file descriptor or memory is left" in server.log())
+        assert inside.call("PING") == b"PONG"
+        for _ in range(20):             # each that leaves lets another one in
+            raw = waiting.pop(0)
+            assert raw.call("PING") == b"PONG"
+            raw.close()
 
 
 def test_unix_socket(start_larder):
