@@ -39,6 +39,9 @@ err call_fail(struct call *call, err e, const char *format, ...)
     char *text = call_alloc(call, (size_t)len + 1);
     if (text) {
         vsnprintf(text, (size_t)len + 1, format, again);
+        while (len > 0 && (text[len - 1] == '\r' || text[len - 1] == '\n')) {
+            len--; /* as Redis does */
+        }
         for (int i = 0; i < len; i++) {
             if (text[i] == '\r' || text[i] == '\n') {
                 text[i] = ' '; /* an error is one line in every protocol */

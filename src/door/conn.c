@@ -54,6 +54,7 @@ static void publish_figures(struct conn *c)
     __atomic_store_n(&c->figures.out_fixed_bytes, out->capacity, __ATOMIC_RELAXED);
     __atomic_store_n(&c->figures.out_list_bytes, stream_pending_bytes(&c->stream), __ATOMIC_RELAXED);
     __atomic_store_n(&c->session.bytes_in, c->stream.bytes_in, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->session.bytes_out, c->stream.bytes_out, __ATOMIC_RELAXED);
 }
 
 static void session_figures(const struct session *s, struct session_figures *ret_figures)
@@ -131,7 +132,8 @@ static void closed(struct stream *s, err reason)
     struct conn *c = container_of(s, struct conn, stream);
     if (reason == ERR_LIMIT) {
         metric_add(METRIC_output_limit_reached, 1);
-        log_write(LOG_WARNING, "door", "client %s closed: its replies outgrew client-output-buffer-limit", c->session.peer);
+        log_write(LOG_WARNING, "door", "client %s closed: its replies outgrew client-output-buffer-limit",
+                  c->session.peer);
     }
     c->gone = true;
     bool goes_on = reason == OK && c->state == CONN_READY;
@@ -150,15 +152,11 @@ static void closed(struct stream *s, err reason)
 static size_t allowance(const struct conn *c)
 {
     switch (c->state) {
-    case CONN_WAITS:
-        return SIZE_MAX;
-    case CONN_READY:
-        return CONN_READ_AHEAD_BYTES;
-    case CONN_FULL:
-        return CONN_UNSERVED_BYTES_MAX;
+    case CONN_WAITS: return SIZE_MAX;
+    case CONN_READY: return CONN_READ_AHEAD_BYTES;
+    case CONN_FULL: return CONN_UNSERVED_BYTES_MAX;
     case CONN_PARKED:
-    case CONN_ENDS:
-        break;
+    case CONN_ENDS: break;
     }
     return 0;
 }
@@ -221,7 +219,8 @@ static void settle(struct conn *c) ON(worker)
     }
     if (buf_failed(&c->in)) {
         metric_add(METRIC_query_limit_reached, 1);
-        log_write(LOG_WARNING, "door", "client %s closed: its request outgrew client-query-buffer-limit", c->session.peer);
+        log_write(LOG_WARNING, "door", "client %s closed: its request outgrew client-query-buffer-limit",
+                  c->session.peer);
         conn_close(c);
     } else if (c->state == CONN_ENDS) {
         stream_close_after_flush(&c->stream);
@@ -310,7 +309,9 @@ void conn_check_output(struct conn *c, struct now now)
         c->over_soft_since_mono_ms = now.mono_ms;
     } else if (now.mono_ms - c->over_soft_since_mono_ms > limit->soft_seconds * 1000) {
         metric_add(METRIC_output_limit_reached, 1);
-        log_write(LOG_WARNING, "door", "client %s closed: its replies were over the soft client-output-buffer-limit for too long", c->session.peer);
+        log_write(LOG_WARNING, "door",
+                  "client %s closed: its replies were over the soft client-output-buffer-limit for too long",
+                  c->session.peer);
         conn_close(c);
     }
 }

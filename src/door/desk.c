@@ -123,7 +123,7 @@ void desk_note_active(struct desk *d, struct conn *c)
 
 static void close_idle(struct desk *d, struct list *conns, int64_t before_mono_ms) ON(worker)
 {
-    LIST_EACH(place, conns) {
+    LIST_EACH (place, conns) {
         struct conn *c = container_of(place, struct conn, place);
         if (c->session.last_mono_ms > before_mono_ms) {
             return;
@@ -140,7 +140,7 @@ static void close_idle(struct desk *d, struct list *conns, int64_t before_mono_m
 
 static void rest_idle(struct desk *d, int64_t before_mono_ms) ON(worker)
 {
-    LIST_EACH(place, &d->active) {
+    LIST_EACH (place, &d->active) {
         struct conn *c = container_of(place, struct conn, place);
         if (c->session.last_mono_ms > before_mono_ms) {
             return;
@@ -153,7 +153,7 @@ static void rest_idle(struct desk *d, int64_t before_mono_ms) ON(worker)
 
 static void check_outputs(struct list *conns, struct now now) ON(worker)
 {
-    LIST_EACH(place, conns) {
+    LIST_EACH (place, conns) {
         conn_check_output(container_of(place, struct conn, place), now);
     }
 }
@@ -202,14 +202,14 @@ void desk_forget(struct desk *d)
 
 static void drain_each(struct list *conns) ON(worker)
 {
-    LIST_EACH(place, conns) {
+    LIST_EACH (place, conns) {
         conn_drain(container_of(place, struct conn, place));
     }
 }
 
 static void close_each(struct list *conns) ON(worker)
 {
-    LIST_EACH(place, conns) {
+    LIST_EACH (place, conns) {
         conn_close(container_of(place, struct conn, place));
     }
 }

@@ -20,9 +20,9 @@
 #include "os/sock.h"
 
 enum {
-    ACCEPT_TURN_MAX = 256,      /* connections accepted from one listener in a turn */
-    ACCEPT_PAUSE_MS = 100,      /* after the system had no more descriptors */
-    LISTENER_COUNT_MAX = 17,    /* 16 addresses and the unix socket */
+    ACCEPT_TURN_MAX = 256,   /* connections accepted from one listener in a turn */
+    ACCEPT_PAUSE_MS = 100,   /* after the system had no more descriptors */
+    LISTENER_COUNT_MAX = 17, /* 16 addresses and the unix socket */
 };
 
 struct listener {
@@ -41,7 +41,7 @@ struct wanted {
 struct door {
     struct engine *engine;
     struct worker *front;
-    struct desk *desks; /* one for each of the engine's workers */
+    struct desk *desks;                             /* one for each of the engine's workers */
     struct listener *listeners[LISTENER_COUNT_MAX]; /* watched: they do not move */
     unsigned listener_count;
     struct timer pause;
@@ -140,7 +140,8 @@ static void fire_pause_over(struct timer *t, struct now now)
 static void pause_accepting(struct door *d)
 {
     static struct log_limit limit;
-    log_write_limited(&limit, LOG_WARNING, "door", "no file descriptor or memory is left for a new connection; it waits");
+    log_write_limited(&limit, LOG_WARNING, "door",
+                      "no file descriptor or memory is left for a new connection; it waits");
     if (loop_timer_set(d->front->loop, &d->pause, loop_now(d->front->loop).mono_ms + ACCEPT_PAUSE_MS) == OK) {
         watch_listeners(d, 0);
     }
@@ -198,7 +199,8 @@ static err open_listener(struct door *d, const struct config *config, const stru
     if (!l) {
         return ERR_NOMEM;
     }
-    *l = (struct listener){.watch.fd = -1, .door = d, .name = strndup(wanted->name.ptr, wanted->name.len), .port = wanted->port};
+    *l = (struct listener){
+        .watch.fd = -1, .door = d, .name = strndup(wanted->name.ptr, wanted->name.len), .port = wanted->port};
     int fd = -1;
     size_t why_before = why->len;
     err e = l->name ? open_fd(l, config, &fd, why) : ERR_NOMEM;

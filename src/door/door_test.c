@@ -35,7 +35,8 @@ static const struct rule *govern(struct loader *l, unsigned db, slice key)
     return slice_starts(key, S("p:")) ? (const struct rule *)l : NULL;
 }
 
-static struct load_answer consult(struct loader *l, const struct rule *r, const struct key *k, struct entry *e, enum key_use use, struct outcome *outcome, struct now now)
+static struct load_answer consult(struct loader *l, const struct rule *r, const struct key *k, struct entry *e,
+                                  enum key_use use, struct outcome *outcome, struct now now)
 {
     (void)r;
     struct slow_loader *s = container_of(l, struct slow_loader, loader);
@@ -50,7 +51,8 @@ static struct load_answer consult(struct loader *l, const struct rule *r, const 
     return (struct load_answer){.verdict = VERDICT_PARK, .pending = p, .wait_until_mono_ms = now.mono_ms + 60000};
 }
 
-static void times(struct loader *l, const struct rule *r, struct now now, int64_t deadline, int64_t *ret_deadline, int64_t *ret_fresh_until)
+static void times(struct loader *l, const struct rule *r, struct now now, int64_t deadline, int64_t *ret_deadline,
+                  int64_t *ret_fresh_until)
 {
     (void)l;
     (void)r;

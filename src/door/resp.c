@@ -162,7 +162,8 @@ static bool is_attack(const struct resp_request *request)
 static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *ret_count)
 {
     struct desk *d = c->desk;
-    struct resp_limits limits = {.bulk_bytes_max = config_now()->proto_max_bulk_len, .unknown = session_needs_auth(&c->session)};
+    struct resp_limits limits = {.bulk_bytes_max = config_now()->proto_max_bulk_len,
+                                 .unknown = session_needs_auth(&c->session)};
     unsigned limit = limits.unknown ? 1 : DESK_BATCH_CALLS;
     for (*ret_count = 0; *ret_count < limit;) {
         struct call *call = desk_call(d, *ret_count);
@@ -280,17 +281,17 @@ static void say_why(struct conn *c, enum stop stop)
         log_write(LOG_VERBOSE, "door", "client %s closed: %s", c->session.peer, c->parser->fault);
         break;
     case STOP_ATTACK:
-        log_write_limited(&attacks, LOG_WARNING, "door",
-                          "Possible SECURITY ATTACK detected: client %s sends an HTTP request, as a page in a browser does that wants to have commands run here; its connection is closed",
-                          c->session.peer);
+        log_write_limited(
+            &attacks, LOG_WARNING, "door",
+            "Possible SECURITY ATTACK detected: client %s sends an HTTP request, as a page in a browser does that wants to have commands run here; its connection is closed",
+            c->session.peer);
         break;
     case STOP_NOMEM:
         metric_add_error(ERR_NOMEM);
         put_error(&c->reply, ERR_NOMEM, S(""));
         break;
     case STOP_FULL:
-    case STOP_MORE:
-        unreachable();
+    case STOP_MORE: unreachable();
     }
 }
 

@@ -101,11 +101,8 @@ static const struct {
     const char *word; /* argv[1] */
     enum exit_code (*run)(int argc, char **argv);
 } tasks[] = {
-    {"--version", run_version},
-    {"-v", run_version},
-    {"--help", run_help},
-    {"-h", run_help},
-    {"--describe", run_describe},
+    {"--version", run_version}, {"-v", run_version},          {"--help", run_help},
+    {"-h", run_help},           {"--describe", run_describe},
 };
 
 /* ---- the server -------------------------------------------------------------------------------------------------------------- */

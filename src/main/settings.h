@@ -11,9 +11,9 @@ struct settings {
     struct engine *engine;
     struct door *door;
     const struct config_input *input; /* what a reload reads again */
-    struct retired *retired; /* snapshots that some worker may still read; under the engine's config_lock */
-    struct message relisten; /* to the front */
-    bool relistening;        /* under the same lock: it is on its way */
+    struct retired *retired;          /* snapshots that some worker may still read; under the engine's config_lock */
+    struct message relisten;          /* to the front */
+    bool relistening;                 /* under the same lock: it is on its way */
 };
 
 /* Publishes `config`, which it owns from then on. One a process. */

@@ -57,7 +57,8 @@ static enum resp_step no_memory(struct resp_parser *p)
 }
 
 /* The line that begins at p->at up to its first `end` byte, which is not part of it, when `behind` more bytes are there, too. */
-static enum resp_step find_line(struct resp_parser *p, slice input, char end, size_t behind, const char *too_long, slice *ret_line)
+static enum resp_step find_line(struct resp_parser *p, slice input, char end, size_t behind, const char *too_long,
+                                slice *ret_line)
 {
     size_t limit = num_min_u64(input.len, p->at + RESP_LINE_BYTES_MAX + 1);
     const char *found = memchr(input.ptr + p->searched, end, limit - p->searched);
@@ -74,7 +75,7 @@ static enum resp_step find_line(struct resp_parser *p, slice input, char end, si
     return RESP_REQUEST;
 }
 
-/* A number of one to nine digits, \r and one more byte behind the byte at p->at: nearly every line with a number. Goes past it. */
+/* A number of one to ten digits, \r and one more byte behind the byte at p->at: nearly every line with a number. Goes past it. */
 static bool take_short_number(struct resp_parser *p, slice input, int64_t *ret_number)
 {
     const char *c = input.ptr + p->at + 1;
@@ -143,7 +144,8 @@ static enum resp_step parse_bulk_length(struct resp_parser *p, slice input, cons
     }
     if (first != '$') {
         char what[32];
-        snprintf(what, sizeof what, first >= ' ' && first <= '~' ? "expected '$', got '%c'" : "expected '$', got '\\x%02x'",
+        snprintf(what, sizeof what,
+                 first >= ' ' && first <= '~' ? "expected '$', got '%c'" : "expected '$', got '\\x%02x'",
                  (unsigned char)first);
         return fault(p, what);
     }
@@ -173,8 +175,8 @@ static bool add_span(struct resp_parser *p)
     return true;
 }
 
-static enum resp_step parse_array(struct resp_parser *p, slice input, const struct resp_limits *limits, struct arena *arena,
-                                  struct resp_request *ret_request)
+static enum resp_step parse_array(struct resp_parser *p, slice input, const struct resp_limits *limits,
+                                  struct arena *arena, struct resp_request *ret_request)
 {
     if (p->argument_count == 0) {
         enum resp_step step = parse_count(p, input, limits);
@@ -221,7 +223,10 @@ static bool is_blank(char c)
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* One escape of a double-quoted part; `c` is behind the backslash, of which there is at least one byte. Returns what is behind it. */
@@ -242,7 +247,7 @@ static const char *take_word(const char *c, const char *end, char *out, size_t *
 {
     char *begin = out;
     char quote = 0;
-    for (; c < end || quote; ) {
+    for (; c < end || quote;) {
         if (c == end) {
             return NULL;
         }
@@ -274,7 +279,8 @@ static const char *take_word(const char *c, const char *end, char *out, size_t *
     return c;
 }
 
-static enum resp_step split_line(struct resp_parser *p, slice line, struct arena *arena, struct resp_request *ret_request)
+static enum resp_step split_line(struct resp_parser *p, slice line, struct arena *arena,
+                                 struct resp_request *ret_request)
 {
     size_t words_max = 0;
     for (size_t i = 0; i < line.len; i++) {
@@ -311,7 +317,8 @@ static enum resp_step split_line(struct resp_parser *p, slice line, struct arena
     return RESP_REQUEST;
 }
 
-static enum resp_step parse_inline(struct resp_parser *p, slice input, struct arena *arena, struct resp_request *ret_request)
+static enum resp_step parse_inline(struct resp_parser *p, slice input, struct arena *arena,
+                                   struct resp_request *ret_request)
 {
     slice line;
     enum resp_step step = find_line(p, input, '\n', 0, "too big inline request", &line);

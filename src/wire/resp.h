@@ -30,15 +30,15 @@ struct resp_span {
 
 /* How far a request that has not come in full is parsed. */
 struct resp_parser {
-    size_t at;                /* everything before is parsed */
-    size_t searched;          /* no end of line in [at, searched) */
-    uint32_t argument_count;  /* as claimed; 0 while the first line is not complete */
-    bool in_bulk;             /* the length line of the next argument is parsed */
-    size_t bulk_bytes;        /* in_bulk: its length */
-    struct resp_span *spans;  /* of the arguments that are there; grows with what came, never with what was claimed */
+    size_t at;               /* everything before is parsed */
+    size_t searched;         /* no end of line in [at, searched) */
+    uint32_t argument_count; /* as claimed; 0 while the first line is not complete */
+    bool in_bulk;            /* the length line of the next argument is parsed */
+    size_t bulk_bytes;       /* in_bulk: its length */
+    struct resp_span *spans; /* of the arguments that are there; grows with what came, never with what was claimed */
     uint32_t span_count;
     uint32_t span_capacity;
-    char fault[64];           /* RESP_FAULT: what is wrong, for the peer: "Protocol error: ..." */
+    char fault[64]; /* RESP_FAULT: what is wrong, for the peer: "Protocol error: ..." */
 };
 
 struct resp_request {
@@ -62,8 +62,8 @@ void resp_parser_reset(struct resp_parser *p);
 /* Parses the request that `input` begins with. After RESP_MORE it is called again with the same bytes and at least one more, which may lie
  * elsewhere by then: what was parsed is not looked at again. After RESP_REQUEST the parser is ready for the next request, whose first byte
  * is input.ptr[bytes]. A system that refuses memory is a fault, too. */
-MUST_USE enum resp_step resp_parse(struct resp_parser *p, slice input, const struct resp_limits *limits, struct arena *arena,
-                                   struct resp_request *ret_request);
+MUST_USE enum resp_step resp_parse(struct resp_parser *p, slice input, const struct resp_limits *limits,
+                                   struct arena *arena, struct resp_request *ret_request);
 
 /* ---- replies: appended; a failure is remembered by the buffer ------------------------------------------------------- */
 
