@@ -59,7 +59,7 @@ def facts(item):
     """{name: facts} of one command in COMMAND's answer (RESP2) and of its subcommands. What has no order is sorted; notes
     on keys are prose."""
     name, arity, flags, first, last, step, categories, tips, specs, subcommands = item
-    specs = sorted(str({**_map(spec), b"flags": sorted(_map(spec)[b"flags"]), b"notes": b""}) for spec in specs)
+    specs = sorted(str(sorted({**_map(spec), b"flags": sorted(_map(spec)[b"flags"]), b"notes": None}.items())) for spec in specs)
     found = {name: dict(zip(FACTS, (arity, sorted(flags), first, last, step, sorted(categories), sorted(tips), specs)))}
     for subcommand in subcommands:
         found.update(facts(subcommand))
@@ -93,9 +93,10 @@ def test_commands_that_only_larder_has(redis_server, server):
 def test_command_count_list_and_info_agree(server):
     with server.raw() as raw:
         names = raw.call("COMMAND", "LIST")
-        assert raw.call("COMMAND", "COUNT") == len(names) == len(raw.call("COMMAND")) == len(raw.call("COMMAND", "INFO"))
+        top = [name for name in names if b"|" not in name]
+        assert raw.call("COMMAND", "COUNT") == len(top) == len(raw.call("COMMAND")) == len(raw.call("COMMAND", "INFO"))
         assert [item[0] for item in raw.call("COMMAND", "INFO", *names)] == names
-        assert raw.call("COMMAND", "INFO", "nosuch", "gEt")[0] is None
+        assert [item and item[0] for item in raw.call("COMMAND", "INFO", "nosuch", "gEt")] == [None, b"get"]
         assert set(raw.call("COMMAND", "LIST", "FILTERBY", "PATTERN", "get*")) == {n for n in names if n.startswith(b"get")}
 
 
