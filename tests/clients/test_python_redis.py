@@ -61,7 +61,7 @@ def test_handshake_with_password_name_and_database(start_larder):
 
 def test_unix_socket(start_larder, tmp_path):
     path = str(tmp_path / "larder.sock")
-    start_larder(args=["--unixsocket", path])
+    start_larder(args=["--unixsocket", path]).client().ping()       # whoever answers listens everywhere
     with redis.Redis(unix_socket_path=path) as client:
         assert client.set("k", "v") and client.get("k") == b"v"
 

@@ -272,10 +272,10 @@ class Grammar:
         return self.rng.choice((b"worker-7", b"", b"has space", b"line\n", b"~!x", "ключ".encode()))
 
     def draw_setting(self):
-        return self.rng.choice(list(SETTINGS))
+        return self.rng.choice([*SETTINGS, b"maxmemory-p*", b"[t]imeout", b"TIMEOUT", b"proto-max-bulk-le?"])
 
     def draw_change(self):
-        setting = self.draw_setting()
+        setting = self.rng.choice(list(SETTINGS))
         return [setting, self.rng.choice(SETTINGS[setting])]
 
     def draw_command(self):
@@ -315,6 +315,8 @@ def steady(words):
                 return False
             if unit and words[1] not in KEYS:
                 return False                                    # SET leaves it over; DBSIZE cleans up among KEYS only
+    if name == b"config":                                       # no limit that memory or idle connections reach
+        return all(value in SETTINGS.get(setting.lower(), [value]) for setting, value in zip(words[2:], words[3:]))
     if name == b"hello" and len(words) > 3:
         return _one_meaning(words[2:])
     if name == b"setrange" and len(words) > 2:
