@@ -321,7 +321,7 @@ def steady(words):
         return _one_meaning(words[2:])
     if name == b"setrange" and len(words) > 2:
         return not 10_000 < _integer(words[2]) < 2**29          # would fill up half a gigabyte
-    return words[0].lower() != b"command" or len(words) > 1                                # every server has others
+    return name != b"command" or len(words) > 1 and words[1].lower() != b"count"    # every server has others
 
 
 def _far(words, place, unit, now):
