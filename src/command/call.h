@@ -1,0 +1,97 @@
+/* One request in flight: its arguments, its keys, the effect it makes, the memory it uses. A verb (handler) gets a call whose keys are resolved, whose
+ * shards are locked, whose expired entries are gone, whose missing keys were loaded if a rule says so. It looks with call_entry(), changes with call_put(),
+ * call_drop() ..., answers with reply_*(call->reply, ...), and returns OK or an error. It takes no lock, reads no clock (call->now), knows no door,
+ * allocates with call_alloc() only, and journals nothing: dispatch does all of that.
+ *
+ * Order in a verb: checks, then allocations, then changes; a verb that has changed something cannot fail any more.
+ *
+ * A call that must wait has changed nothing yet: it is parked and later run again from the start of its verb, with the outcomes in its keys. */
+#ifndef COMMAND_CALL_H
+#define COMMAND_CALL_H
+
+#include "base/arena.h"
+#include "base/random.h"
+#include "command/reply.h"
+#include "command/session.h"
+#include "keyspace/keyspace.h"
+
+struct command;
+struct engine;
+
+enum { CALL_INLINE_KEYS = 2 };
+
+struct call_key {
+    struct key key;
+    enum key_use use;
+    struct entry *entry;       /* as found under the lock: not expired; maybe stale or negative; NULL when absent */
+    const struct rule *rule;   /* that governs it; NULL: none */
+    struct outcome *outcome;   /* what its park ended with; NULL when it did not park */
+};
+
+struct park; /* dispatch's bookkeeping of a parked call */
+
+struct call {
+    struct engine *engine;
+    struct session *session;
+    const struct command *command;
+    struct reply *reply;
+    unsigned argc;
+    slice *argv;              /* argv[0] is the command's name as sent; lent by the door until the call is done (copied when it parks) */
+    struct now now;           /* one time for the whole call */
+    struct arena arena;       /* reset by the door after the call */
+    struct effect effect;
+    enum event event;         /* what the next change is called; the row's event unless the verb sets another */
+    struct call_key *keys;
+    unsigned key_count;
+    struct call_key inline_keys[CALL_INLINE_KEYS];
+    slice error_text;         /* detail that replaces the error row's text */
+    struct random *random;    /* the worker's */
+    struct park *park;
+    void (*resumed)(struct call *call); /* set by the door: the park is over, run it again. ON(worker) */
+    void *owner;              /* the door's connection */
+};
+
+/* ---- arguments ------------------------------------------------------------------------------------------------------------------------ */
+static inline slice call_arg(const struct call *call, unsigned index)
+{
+    return call->argv[index];
+}
+/* Whether argument `index` is this word, in any case. */
+static inline bool call_arg_is(const struct call *call, unsigned index, slice word)
+{
+    return slice_equal_nocase(call->argv[index], word);
+}
+MUST_USE err call_arg_i64(struct call *call, unsigned index, int64_t *ret_value); /* ERR_NOT_INTEGER */
+
+/* From the call's arena; NULL when the system refuses (return ERR_NOMEM). */
+void *call_alloc(struct call *call, size_t bytes);
+/* Sets the detail of an error and returns the error: return call_fail(call, ERR_SYNTAX, "..."). The text is formatted into the arena. */
+err call_fail(struct call *call, err e, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* ---- entries -------------------------------------------------------------------------------------------------------------------------- */
+/* The entry that plain commands see under key k: NULL when absent, expired or negative. It may be a detached one that a load brought and nobody stored. */
+struct entry *call_entry(struct call *call, unsigned k);
+/* The same, refusing other kinds: ERR_WRONGKIND. *ret_entry is NULL when absent. */
+MUST_USE err call_entry_of_kind(struct call *call, unsigned k, enum kind kind, struct entry **ret_entry);
+/* Gives key k this content, whether or not it is there. A governed key gets its rule's times (default ttl, max-ttl, jitter). ERR_NOMEM. */
+MUST_USE err call_put(struct call *call, unsigned k, const struct content *c);
+/* The same, keeping the times that the entry has (KEEPTTL, INCR). */
+MUST_USE err call_put_keep_times(struct call *call, unsigned k, const struct content *c);
+/* Resizes the string of an existing entry in place and lends its bytes for writing (APPEND, SETRANGE, SETBIT). */
+MUST_USE err call_edit_string(struct call *call, unsigned k, size_t bytes, char **ret_value);
+/* Sets the deadline (NO_DEADLINE: persist) of an existing entry; a governed key's max-ttl applies. */
+MUST_USE err call_set_deadline(struct call *call, unsigned k, int64_t deadline);
+/* Removes the entry; harmless when absent. `lazy`: a large value is freed by a helper. */
+void call_drop(struct call *call, unsigned k, bool lazy);
+/* A further event of key k besides that of the change ("set" then "expire"). */
+void call_event(struct call *call, unsigned k, enum event event);
+/* Key k of this call in another database, as a further key of the call (MOVE, COPY ... DB n): same shard, so it is locked. Returns its index; ERR_NOMEM. */
+MUST_USE err call_key_in_db(struct call *call, unsigned k, unsigned db, enum key_use use, unsigned *ret_k);
+
+/* ---- the record ----------------------------------------------------------------------------------------------------------------------- */
+/* Replaces the call as its own record (absolute times, final values); slices must outlive the call's run. Costs nothing when nobody wants records. */
+void call_record(struct call *call, unsigned argc, const slice *argv);
+/* Text of an integer in the arena, for records. */
+slice call_text_i64(struct call *call, int64_t value);
+
+#endif

@@ -1,0 +1,80 @@
+/* The command table: one row a command, composed from the families' .def files in table.c and nowhere else. From a row come arity check, keys, locks,
+ * effect, COMMAND's answers, counters and the reference page. A row declares its handler, so a row without one does not link.
+ *
+ *   CMD(name, "text", arity, keys, effect, event, traits, since, acl)
+ *   CONTAINER(name, "text", arity, traits, since, acl)             a command that only has subcommands
+ *   SUB(container, name, "text", arity, keys, effect, event, traits, since, acl)      handler cmd_<container>_<name>
+ *
+ * arity as Redis counts it: with the command's name; negative: at least. For a SUB it counts container and subcommand.
+ * keys: NO_KEYS, KEYS(use, "flags", first, last, step), KEYS_TWO(use, "flags", index, use, "flags", index), KEYS_COUNTED(use, "flags", count_index, step).
+ *   `use` is how reading through treats them (keyspace/loader.h), "flags" are Redis's key-spec flags ("RW access update"); last may be negative as in Redis.
+ * effect: READ (keys are only looked at), WRITE (may alter), NONE (no keys or no keyspace).
+ * event: what a change is called unless the verb says otherwise (keyspace/event.def), or NONE.
+ * traits: FAST, DENYOOM, ADMIN, NOAUTH (allowed before AUTH), LOADING, STALE, NOSCRIPT, ALL_SHARDS (runs with the gate and every shard locked), NO_MULTI, ...
+ * acl: Redis's categories, "@write @string @slow". */
+#ifndef COMMAND_COMMAND_H
+#define COMMAND_COMMAND_H
+
+#include "command/call.h"
+
+typedef err command_handler(struct call *call);
+
+enum command_effect { EFFECT_NONE, EFFECT_READ, EFFECT_WRITE };
+
+enum command_trait {
+    TRAIT_FAST = 1 << 0,
+    TRAIT_DENYOOM = 1 << 1,
+    TRAIT_ADMIN = 1 << 2,
+    TRAIT_NOAUTH = 1 << 3,
+    TRAIT_LOADING = 1 << 4,
+    TRAIT_STALE = 1 << 5,
+    TRAIT_NOSCRIPT = 1 << 6,
+    TRAIT_ALL_SHARDS = 1 << 7,
+    TRAIT_NO_MULTI = 1 << 8,
+    TRAIT_SKIP_MONITOR = 1 << 9,
+    TRAIT_SENTINEL = 1 << 10,
+    TRAIT_ALLOW_BUSY = 1 << 11,
+    TRAIT_MOVABLE_KEYS = 1 << 12,
+    TRAIT_PUBSUB = 1 << 13,
+};
+
+enum key_range { RANGE_NONE, RANGE_FIXED, RANGE_COUNTED };
+
+struct key_spec {
+    enum key_range range;
+    enum key_use use;
+    const char *flags;
+    int first;       /* RANGE_FIXED: index of the first key; RANGE_COUNTED: index of the argument that holds the count */
+    int last;        /* RANGE_FIXED: index of the last key, negative from the end (-1: the last argument) */
+    int step;
+};
+
+enum { COMMAND_KEY_SPECS_MAX = 2 };
+
+struct command {
+    const char *name;   /* lower case; a subcommand: "client|id" */
+    int arity;
+    struct key_spec specs[COMMAND_KEY_SPECS_MAX];
+    enum command_effect effect;
+    enum event event;
+    unsigned traits;
+    const char *since;
+    const char *acl;
+    const char *group;  /* "string", "generic" ... the family */
+    command_handler *handler; /* NULL for a container */
+    const struct command *container; /* of a subcommand; else NULL */
+    unsigned number;    /* place in the table: index of its counters */
+};
+
+/* All rows in table order, subcommands included. */
+unsigned command_count(void);
+const struct command *command_at(unsigned number);
+/* By name, any case; subcommands by "container|sub" . NULL when unknown. */
+const struct command *command_find(slice name);
+/* The command that these arguments mean, subcommand resolved. On failure *ret_command is the container or NULL: ERR_UNKNOWN_COMMAND, ERR_UNKNOWN_SUBCOMMAND, ERR_ARITY. */
+MUST_USE err command_resolve(unsigned argc, const slice *argv, const struct command **ret_command);
+/* Where the keys are among the arguments: writes at most `max` argument indexes and their uses, returns how many there are (may exceed max), or -1 when
+ * the arguments make no sense (a count that is no number or too large). */
+int command_keys(const struct command *c, unsigned argc, const slice *argv, unsigned max, unsigned *ret_indexes, enum key_use *ret_uses, const char **ret_flags);
+
+#endif

@@ -1,0 +1,40 @@
+/* How a call runs: from arguments to reply. The one place that resolves, checks, locks, loads, runs, publishes and unlocks; transactions and scripts will
+ * re-enter it.
+ *
+ *   dispatch_prepare()   which command, is it allowed to be asked (arity, AUTH), which keys; prefetch of their buckets. Touches no lock, so that a door can
+ *                        prepare a batch of pipelined calls before it runs the first.
+ *   dispatch_run()       make room (DENYOOM rows) -> lock the shards -> drop expired entries met -> consult the loader for governed keys; park if it says so
+ *                        -> verb -> publish the effect -> unlock -> count. On an error: cut the reply back and render the error.
+ *
+ * A call that parks owns its arguments from then on (copied to its arena). When every key it waits for is resolved, or its time is up, call->resumed() is
+ * called on the session's worker; the door runs dispatch_run() again and sees RUN_DONE or RUN_PARKED as before. call_cancel() takes a parked call whose
+ * connection is gone off all its lists; after it the call may be reset and reused. */
+#ifndef COMMAND_DISPATCH_H
+#define COMMAND_DISPATCH_H
+
+#include "command/call.h"
+#include "command/command.h"
+#include "command/engine.h"
+
+enum run { RUN_DONE, RUN_PARKED };
+
+/* Once per call object; its arena is empty. `engine` and `random` outlive it. */
+void call_init(struct call *call, struct engine *engine, struct random *random);
+void call_fini(struct call *call);
+/* Between two requests: forgets everything but the memory of the arena. */
+void call_reset(struct call *call);
+
+/* session, reply, argc, argv, resumed and owner are set by the door before. */
+void dispatch_prepare(struct call *call);
+enum run dispatch_run(struct call *call) ON(worker);
+/* Of a parked call, on its worker. */
+void call_cancel(struct call *call) ON(worker);
+
+/* Counters of one command, summed over the workers (INFO commandstats, errorstats). */
+struct command_figures {
+    uint64_t calls, usec, rejected, failed;
+};
+struct command_figures command_figures(unsigned number);
+void command_figures_reset(void);
+
+#endif
