@@ -1,6 +1,6 @@
-/* Which entry goes when memory is short. A policy sees a shard's entries through five hooks: inserted, read, overwritten, removed, victim. This one is
- * Redis's: nothing is queued, a 24-bit stamp in the entry says when (LRU) or how often (LFU) it was used, and the victim is the worst of a sample
- * from random buckets. Under the shard's lock. */
+/* Which entry goes when memory is short. A policy sees a shard's entries through five hooks: inserted, read,
+ * overwritten, removed, victim. This one is Redis's: nothing is queued, a 24-bit stamp in the entry says when (LRU) or
+ * how often (LFU) it was used, and the victim is the worst of a sample from random buckets. Under the shard's lock. */
 #ifndef KEYSPACE_EVICT_PRIV_H
 #define KEYSPACE_EVICT_PRIV_H
 
