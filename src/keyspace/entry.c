@@ -277,7 +277,7 @@ struct entry *entry_retimed(struct entry *e, int64_t deadline, int64_t fresh_unt
     return to;
 }
 
-/* What to allocate for a value that has just outgrown its place: half as much again, at most 1 MiB more; it may go on. */
+/* What to allocate for a value that has just outgrown its place: half as much again, at most 1 MiB more. */
 static size_t grown_capacity(size_t bytes)
 {
     return bytes + num_min_u64(bytes / 2, SPARE_BYTES_MAX);

@@ -1,4 +1,4 @@
-/* Eviction: each policy prefers what it should, volatile ones leave keys without a deadline alone, the limit is kept. */
+/* Eviction: each policy prefers what it should, volatile ones leave other keys alone, the limit is kept. */
 #include "keyspace/testing_priv.h"
 
 enum { KEYS = 6000, LATER_MS = 100000 };

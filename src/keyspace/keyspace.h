@@ -71,8 +71,8 @@ slice keyspace_random_key(struct keyspace *ks, unsigned db, struct arena *arena,
 uint64_t keyspace_key_count(const struct keyspace *ks, unsigned db);
 uint64_t keyspace_expiring_count(const struct keyspace *ks, unsigned db);
 int64_t keyspace_mean_ttl_ms(const struct keyspace *ks, unsigned db, int64_t now_wall_ms);
-/* With all shards locked: empties a database. What was in it is retired, to be freed in slices by keyspace_tick(), or at
- * once by the caller's keyspace_reap() after the unlock. Voids pendings. Notes nothing per key; the record is the call
+/* With all shards locked: empties a database. What was in it is retired, to be freed in slices by keyspace_tick(), or
+ * at once by the caller's keyspace_reap() after the unlock. Voids pendings. Notes nothing per key; the record is the call
  * itself. Returns the visible keys that were there. */
 uint64_t keyspace_flush_db(struct keyspace *ks, unsigned db);
 /* Frees retired spaces; until `budget_us` of work is done (0: all). True when nothing is left. No locks held by the
@@ -82,8 +82,8 @@ bool keyspace_reap(struct keyspace *ks, int64_t budget_us);
 void keyspace_swap_dbs(struct keyspace *ks, unsigned a, unsigned b);
 
 /* A worker's slice of the housekeeping: expires what is due in the shards assigned to it (index modulo worker count),
- * frees what is retired there, evicts a little while memory is over the limit; returns the monotonic ms when it wants to
- * be called next. Locks by itself, a shard at a time, bounded work per call. */
+ * frees what is retired there, evicts a little while memory is over the limit; returns the monotonic ms when it wants
+ * to be called next. Locks by itself, a shard at a time, bounded work per call. */
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now);
 /* DEBUG SET-ACTIVE-EXPIRE: lazily only, when off. */
 void keyspace_set_active_expiry(struct keyspace *ks, bool on);

@@ -125,7 +125,7 @@ static void expect_touch(struct bench *b, const struct key *k, enum change chang
     bench_reset(b);
 }
 
-/* Every function that alters notes its change, and voids a pending load unless it is a fill, an expiry or an eviction. */
+/* Every function that alters notes its change, and voids a pending load but for fills, expiry and eviction. */
 static void test_what_each_change_notes_and_voids(void **state)
 {
     (void)state;
