@@ -72,8 +72,8 @@ uint64_t keyspace_key_count(const struct keyspace *ks, unsigned db);
 uint64_t keyspace_expiring_count(const struct keyspace *ks, unsigned db);
 int64_t keyspace_mean_ttl_ms(const struct keyspace *ks, unsigned db, int64_t now_wall_ms);
 /* With all shards locked: empties a database. What was in it is retired, to be freed in slices by keyspace_tick(), or
- * at once by the caller's keyspace_reap() after the unlock. Voids pendings. Notes nothing per key; the record is the call
- * itself. Returns the visible keys that were there. */
+ * at once by the caller's keyspace_reap() after the unlock. Voids pendings. Notes nothing per key; the record is the
+ * call itself. Returns the visible keys that were there. */
 uint64_t keyspace_flush_db(struct keyspace *ks, unsigned db);
 /* Frees retired spaces; until `budget_us` of work is done (0: all). True when nothing is left. No locks held by the
  * caller. */

@@ -333,6 +333,17 @@ static void note(struct shard *s, const struct key *k, struct effect *fx, enum c
     }
 }
 
+/* What every function that alters an entry starts with: it is the key's, in this shard. Returns its space. */
+static struct space *space_with(struct shard *s, const struct key *k, const struct entry *e)
+{
+    shard_assert_locked(s);
+    assert(k->shard == s);
+    assert(entry_has_key(e, k->bytes));
+    struct space *sp = space_of(s, k->db);
+    assert(sp != NULL);
+    return sp;
+}
+
 static void check_content(const struct content *c)
 {
     assert(c->kind < KIND_COUNT);
@@ -345,6 +356,7 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
     shard_assert_locked(s);
     assert(k->shard == s);
     check_content(c);
+    assert(!shard_find(s, k));
     struct space *sp = space_make(s, k->db);
     if (!sp || !need_calendar(s, sp, c->deadline, fx->now.wall_ms)) {
         return ERR_NOMEM;
@@ -370,10 +382,8 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
 err shard_replace(struct shard *s, const struct key *k, struct entry *e, const struct content *c, struct effect *fx,
                   enum event event, struct entry **ret_entry)
 {
-    shard_assert_locked(s);
-    assert(k->shard == s);
+    struct space *sp = space_with(s, k, e);
     check_content(c);
-    struct space *sp = space_of(s, k->db);
     if (!need_calendar(s, sp, c->deadline, fx->now.wall_ms)) {
         return ERR_NOMEM;
     }
@@ -416,9 +426,7 @@ static struct entry *retime(struct shard *s, struct space *sp, const struct key 
 err shard_set_times(struct shard *s, const struct key *k, struct entry *e, int64_t deadline, int64_t fresh_until,
                     struct effect *fx, enum event event, struct entry **ret_entry)
 {
-    shard_assert_locked(s);
-    assert(k->shard == s);
-    e = retime(s, space_of(s, k->db), k, e, deadline, fresh_until, fx->now.wall_ms);
+    e = retime(s, space_with(s, k, e), k, e, deadline, fresh_until, fx->now.wall_ms);
     if (!e) {
         return ERR_NOMEM;
     }
@@ -429,10 +437,9 @@ err shard_set_times(struct shard *s, const struct key *k, struct entry *e, int64
 
 err shard_soften(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, struct entry **ret_entry)
 {
-    shard_assert_locked(s);
-    assert(k->shard == s);
+    struct space *sp = space_with(s, k, e);
     int64_t fresh_until = num_min_i64(entry_fresh_until(e), fx->now.wall_ms);
-    e = retime(s, space_of(s, k->db), k, e, entry_deadline(e), fresh_until, fx->now.wall_ms);
+    e = retime(s, sp, k, e, entry_deadline(e), fresh_until, fx->now.wall_ms);
     if (!e) {
         return ERR_NOMEM;
     }
@@ -444,10 +451,8 @@ err shard_soften(struct shard *s, const struct key *k, struct entry *e, struct e
 err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, size_t bytes, struct effect *fx,
                       enum event event, struct entry **ret_entry, char **ret_value)
 {
-    shard_assert_locked(s);
-    assert(k->shard == s);
+    struct space *sp = space_with(s, k, e);
     assert(entry_kind(e) == KIND_STRING);
-    struct space *sp = space_of(s, k->db);
     leave(s, sp, e);
     struct entry *to = entry_resized(e, bytes);
     enter(s, sp, to ? to : e);
@@ -480,9 +485,7 @@ static void bury_value(struct shard *s, struct entry *e)
 void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, enum change change,
                   enum event event, bool lazy)
 {
-    shard_assert_locked(s);
-    assert(k->shard == s);
-    struct space *sp = space_of(s, k->db);
+    struct space *sp = space_with(s, k, e);
     leave(s, sp, e);
     size_t before = sp->index.bytes;
     index_remove(&sp->index, k->hash, e);
