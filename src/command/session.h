@@ -35,32 +35,35 @@ struct session {
     struct list link; /* in the worker's list */
     const struct session_ops *ops;
     struct worker *worker;
-    uint64_t id;      /* unique, ascending, from 1 */
+    uint64_t id; /* unique, ascending, from 1 */
     unsigned db;
-    int protocol;     /* 2 or 3 */
+    int protocol; /* 2 or 3 */
     bool authenticated;
     bool no_evict, no_touch;
     bool unix_socket;
-    bool close_after_reply;       /* QUIT and fatal errors: the door closes when the reply has left */
+    bool close_after_reply;        /* QUIT and fatal errors: the door closes when the reply has left */
     enum session_reply reply_mode; /* CLIENT REPLY; the door drops what is not wanted */
-    bool skip_next;               /* CLIENT REPLY SKIP was said: the next reply is dropped */
+    bool skip_next;                /* CLIENT REPLY SKIP was said: the next reply is dropped */
     int64_t created_mono_ms;
-    int64_t last_mono_ms;         /* last interaction */
+    int64_t last_mono_ms; /* last interaction */
     uint64_t bytes_in, bytes_out;
     uint64_t command_count;
     const struct command *last_command;
-    char peer[108 + 8];           /* "127.0.0.1:50000", "[::1]:50000", "/path:0" */
+    char peer[108 + 8]; /* "127.0.0.1:50000", "[::1]:50000", "/path:0" */
     char local[108 + 8];
     slice texts[SESSION_TEXT_COUNT]; /* owned; ptr NULL: none */
 };
 
-/* Enters the session into its worker's list and gives it its id. ON(worker). */
+/* Enters the session, zeroed but for peer, local and unix_socket, into its worker's list and gives it its id. It is authenticated at once when no
+ * password is set. ON(worker). */
 void session_open(struct session *s, struct worker *w, const struct session_ops *ops, struct now now);
 /* Takes it out and frees the texts. ON(worker). */
 void session_close(struct session *s);
 /* Puts back what RESET puts back: database 0, RESP2, no name, replies on, not authenticated when a password is set. */
-void session_reset(struct session *s, bool needs_auth);
-/* Copies the text. ERR_NOMEM. ON(worker). */
+void session_reset(struct session *s);
+/* Whether it has to authenticate before it may ask for more than AUTH and HELLO. */
+bool session_needs_auth(const struct session *s);
+/* Copies the text; an empty one is none. ERR_NOMEM. ON(worker). */
 MUST_USE err session_set_text(struct session *s, enum session_text which, slice text);
 
 /* Calls `visit` for every session of every worker, each worker's under its lock: short, must not call back into sessions. Any thread. */
