@@ -30,8 +30,8 @@ static const struct rule *govern(struct loader *l, unsigned db, slice key)
     return db == 0 && slice_starts(key, S("g:")) ? (const struct rule *)l : NULL;
 }
 
-static struct load_answer consult(struct loader *l, const struct rule *r, const struct key *k, struct entry *e, enum key_use use,
-                                  struct outcome *outcome, struct now now)
+static struct load_answer consult(struct loader *l, const struct rule *r, const struct key *k, struct entry *e,
+                                  enum key_use use, struct outcome *outcome, struct now now)
 {
     struct test_loader *t = container_of(l, struct test_loader, loader);
     assert_ptr_equal(r, l);
@@ -62,7 +62,8 @@ static struct load_answer consult(struct loader *l, const struct rule *r, const 
     return (struct load_answer){.verdict = VERDICT_PARK, .pending = p, .wait_until_mono_ms = now.mono_ms + wait_ms};
 }
 
-static void times(struct loader *l, const struct rule *r, struct now now, int64_t deadline, int64_t *ret_deadline, int64_t *ret_fresh_until)
+static void times(struct loader *l, const struct rule *r, struct now now, int64_t deadline, int64_t *ret_deadline,
+                  int64_t *ret_fresh_until)
 {
     (void)l;
     (void)r;
@@ -179,8 +180,9 @@ static void test_password(void **state)
     ASK(d, "PING", "-NOAUTH Authentication required.");
     ASK(d, "foo", "-ERR unknown command 'foo', with args beginning with: ");
     ASK(d, "GET", "-ERR wrong number of arguments for 'get' command");
-    ASK(d, "HELLO", "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
-                    "option can be used to authenticate the client and select the RESP protocol version at the same time");
+    ASK(d, "HELLO",
+        "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
+        "option can be used to authenticate the client and select the RESP protocol version at the same time");
     ASK(d, "AUTH wrong", "-WRONGPASS invalid username-password pair or user is disabled.");
     ASK(d, "AUTH joe hush", "-WRONGPASS invalid username-password pair or user is disabled.");
     ASK(d, "AUTH hush", "+OK");
