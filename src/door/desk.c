@@ -1,14 +1,15 @@
 /* A worker's desk.
  *
- * Fairness: a connection that has used up its share of a turn goes to `ready`; a message of the desk to itself brings it up again in the next
- * turn, among the events of others. The list is taken as a whole, so who is put back waits for the turn after. (A timer that is due at once
- * would come back in the same turn.)
+ * Fairness: a connection that has used up its share of a turn goes to `ready`; a message of the desk to itself brings
+ * it up again in the next turn, among the events of others. The list is taken as a whole, so who is put back waits for
+ * the turn after. (A timer that is due at once would come back in the same turn.)
  *
- * Idle connections: two lists, each ordered by the time of the last request. Who has not asked for a second gives back its buffers and moves
- * from `active` to `idle`; `timeout` looks at the front of both. So the second costs what there is to do, not one step a connection.
+ * Idle connections: two lists, each ordered by the time of the last request. Who has not asked for a second gives back
+ * its buffers and moves from `active` to `idle`; `timeout` looks at the front of both. So the second costs what there
+ * is to do, not one step a connection.
  *
- * Calls parsed ahead live in the batch and are used again and again with the memory of their arenas. One that parks leaves the batch and
- * belongs to its connection; its place gets a new one.
+ * Calls parsed ahead live in the batch and are used again and again with the memory of their arenas. One that parks
+ * leaves the batch and belongs to its connection; its place gets a new one.
  *
  * Worker threads only, except desk_init() and desk_fini(). */
 #include "door/desk.h"
@@ -26,7 +27,7 @@
 
 enum { SECOND_MS = 1000, PARSER_KEEP_SPANS = 1024 };
 
-/* ---- calls and parsers --------------------------------------------------------------------------------------------------- */
+/* ---- calls and parsers ------------------------------------------------------------------------------------------- */
 
 struct call *desk_call(struct desk *d, unsigned i)
 {
@@ -84,7 +85,7 @@ void desk_give_parser(struct desk *d, struct resp_parser *p)
     }
 }
 
-/* ---- turns --------------------------------------------------------------------------------------------------------------- */
+/* ---- turns ------------------------------------------------------------------------------------------------------- */
 
 void desk_defer(struct desk *d, struct conn *c)
 {
@@ -111,7 +112,7 @@ static void deliver_next_turn(struct message *m, struct worker *w)
     }
 }
 
-/* ---- the second ---------------------------------------------------------------------------------------------------------- */
+/* ---- the second -------------------------------------------------------------------------------------------------- */
 
 void desk_note_active(struct desk *d, struct conn *c)
 {
@@ -175,7 +176,7 @@ static void fire_second(struct timer *t, struct now now)
     assert(e == OK); /* its place in the heap has just become free */
 }
 
-/* ---- the end of the server ----------------------------------------------------------------------------------------------- */
+/* ---- the end of the server --------------------------------------------------------------------------------------- */
 
 static void deliver_emptied(struct message *m, struct worker *w)
 {
@@ -232,7 +233,7 @@ static void deliver_close_all(struct message *m, struct worker *w)
     close_each(&d->idle);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 err desk_init(struct desk *d, struct door *door, struct engine *engine, struct worker *w)
 {

@@ -1,5 +1,6 @@
-/* A worker's desk: its connections, the calls that it has in hand, and the little that happens without being asked (idle connections,
- * limits over time). One a worker; everything but desk_init() and desk_fini() runs on that worker. */
+/* A worker's desk: its connections, the calls that it has in hand, and the little that happens without being asked
+ * (idle connections, limits over time). One a worker; everything but desk_init() and desk_fini() runs on that
+ * worker. */
 #ifndef DOOR_DESK_H
 #define DOOR_DESK_H
 

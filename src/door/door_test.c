@@ -1,5 +1,6 @@
-/* Calls that park, as a client sees them: over a real socket, with a loader that answers when the test says so. Everything runs in the test's thread:
- * it turns the loops of the front and of the one worker, so the order of things is the test's. What needs no parking is tested end to end (tests/door). */
+/* Calls that park, as a client sees them: over a real socket, with a loader that answers when the test says so.
+ * Everything runs in the test's thread: it turns the loops of the front and of the one worker, so the order of things
+ * is the test's. What needs no parking is tested end to end (tests/door). */
 #include "door/door.h"
 
 #include <setjmp.h>
@@ -23,7 +24,7 @@
 
 enum { TURNS = 20 };
 
-/* ---- a loader: keys that begin with "p:" are behind it -------------------------------------------------------------------- */
+/* ---- a loader: keys that begin with "p:" are behind it ----------------------------------------------------------- */
 
 struct slow_loader {
     struct loader loader;
@@ -82,7 +83,7 @@ static unsigned waiter_count(struct slow_loader *s)
     return s->pending ? s->pending->waiter_count : 0;
 }
 
-/* ---- the house ------------------------------------------------------------------------------------------------------------- */
+/* ---- the house --------------------------------------------------------------------------------------------------- */
 
 struct house {
     struct fake_engine *fake;
@@ -193,7 +194,7 @@ static void expect_end(struct house *h, int fd)
     assert_int_equal(read(fd, &byte, 1), 0);
 }
 
-/* ---- parking --------------------------------------------------------------------------------------------------------------- */
+/* ---- parking ----------------------------------------------------------------------------------------------------- */
 
 static void test_nothing_overtakes_a_parked_call(void **state)
 {
@@ -283,7 +284,7 @@ static void test_what_comes_behind_a_parked_call_stays_unread(void **state)
     house_close(&h);
 }
 
-/* ---- fairness -------------------------------------------------------------------------------------------------------------- */
+/* ---- fairness ---------------------------------------------------------------------------------------------------- */
 
 /* How many bytes have come. */
 static size_t read_all(int fd)
@@ -320,7 +321,7 @@ static void test_a_long_pipeline_gets_its_share_of_each_turn(void **state)
     house_close(&h);
 }
 
-/* ---- the end --------------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void test_draining_waits_for_what_runs(void **state)
 {
