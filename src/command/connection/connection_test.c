@@ -210,7 +210,7 @@ static void test_help(void **state)
 {
     struct setting *s = *state;
     const char *help = fake_door_run(s->door, "CLIENT HELP");
-    assert_has(help, "+CLIENT <subcommand> [<argument> ...]. Subcommands are: ");
+    assert_has(help, "+CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are: ");
     assert_has(help, "+HELP +    Prints this help.");
 }
 
