@@ -234,6 +234,7 @@ static void test_expired_keys_go_before_the_verb(void **state)
     struct setting *s = *state;
     ASK(s->door, "SET k v PX 100", "+OK");
     ASK(s->door, "SET k2 v PX 100", "+OK");
+    ASK(s->door, "SET k3 v PX 100", "+OK");
     effect_log_take(&s->log);
     if (!fake_clock_advance(s->engine, 99)) {
         skip();
@@ -245,7 +246,9 @@ static void test_expired_keys_go_before_the_verb(void **state)
     assert_string_equal(effect_log_take(&s->log), "expired k [DEL k]");
     ASK(s->door, "APPEND k2 x", ":1");
     assert_string_equal(effect_log_take(&s->log), "expired k2, append k2 [DEL k2] [APPEND k2 x]");
-    assert_int_equal(metric_sum(METRIC_keys_expired), expired + 2);
+    ASK(s->door, "PERSIST k3", ":0"); /* a WRITE that changed nothing itself has no record */
+    assert_string_equal(effect_log_take(&s->log), "expired k3 [DEL k3]");
+    assert_int_equal(metric_sum(METRIC_keys_expired), expired + 3);
 }
 
 static void test_counters(void **state)
@@ -298,6 +301,7 @@ static void test_looking_is_no_use(void **state)
 static void test_a_missing_key_is_loaded_once(void **state)
 {
     struct setting *s = *state;
+    uint64_t hits = metric_sum(METRIC_keyspace_hits), misses = metric_sum(METRIC_keyspace_misses);
     assert_int_equal(fake_door_start(s->door, "GET g:1"), RUN_PARKED);
     assert_int_equal(fake_door_start(s->other, "GET g:1"), RUN_PARKED);
     assert_null(fake_door_reply(s->door));
@@ -310,6 +314,8 @@ static void test_a_missing_key_is_loaded_once(void **state)
     assert_string_equal(fake_door_reply(s->other), "\"one\"");
     ASK(s->door, "GET g:1", "\"one\"");
     assert_int_equal(s->loader.loads_begun, 1);
+    assert_int_equal(metric_sum(METRIC_keyspace_misses), misses + 2);
+    assert_int_equal(metric_sum(METRIC_keyspace_hits), hits + 1);
 }
 
 static void test_several_keys_park_once(void **state)

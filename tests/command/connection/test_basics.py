@@ -41,3 +41,11 @@ def test_quit_ends_the_connection(server):
     with server.raw() as raw:
         assert raw.call("QUIT") == b"OK"
         raw.expect_closed()
+
+
+def test_select_holds_for_what_is_pipelined_behind_it(same):
+    lines = b"SELECT 1\r\nSET k one\r\nSELECT 0\r\nGET k\r\nSELECT 1\r\nGET k\r\nSELECT 0\r\n"
+    for connection in same.connections:
+        connection.send(lines)
+    replies = [[connection.read_reply() for _ in range(7)] for connection in same.connections]
+    assert replies[0] == replies[1] and replies[0][3] is None and replies[0][5] == b"one"
