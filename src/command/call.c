@@ -146,7 +146,8 @@ static err store(struct call *call, struct call_key *ck, const struct content *c
 }
 
 /* The times of a governed key that a client gives this deadline. */
-static void govern_times(struct call *call, const struct call_key *ck, int64_t asked, int64_t *deadline, int64_t *fresh_until)
+static void govern_times(struct call *call, const struct call_key *ck, int64_t asked, int64_t *deadline,
+                         int64_t *fresh_until)
 {
     *deadline = *fresh_until = asked;
     if (ck->rule) {

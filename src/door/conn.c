@@ -1,17 +1,20 @@
 /* A connection: bytes come in, are served, replies leave.
  *
- * Ordinary requests are parsed where they were received and never copied; only what cannot be served at once (the first part of a request,
- * requests behind a parked call or beyond the share of a turn) is kept in `in`. An idle connection has no buffers.
+ * Ordinary requests are parsed where they were received and never copied; only what cannot be served at once (the
+ * first part of a request, requests behind a parked call or beyond the share of a turn) is kept in `in`. An idle
+ * connection has no buffers.
  *
  *     received --> [in] --> resp_serve() --> stream's output --> sent at the end of the turn
  *                   ^            |
  *                   '-- unserved '
  *
- * Memory is bounded without deciding who is slow. A client that does not take its replies gets nothing more done (CONN_FULL); its requests are
- * still read for a while, so that one that sends everything before it reads anything is served, too. Then its socket is left alone.
+ * Memory is bounded without deciding who is slow. A client that does not take its replies gets nothing more done
+ * (CONN_FULL); its requests are still read for a while, so that one that sends everything before it reads anything is
+ * served, too. Then its socket is left alone.
  *
- * A client may send requests and hang up in order. What had come in full still runs: the connection stays, gone, until that is done. A call
- * that is parked then is given up, and so is what came behind it; a reset, or replies that were not taken, give up everything.
+ * A client may send requests and hang up in order. What had come in full still runs: the connection stays, gone, until
+ * that is done. A call that is parked then is given up, and so is what came behind it; a reset, or replies that were
+ * not taken, give up everything.
  *
  * Invariants:
  * (I1) CONN_PARKED exactly if `parked` is set.
@@ -44,7 +47,7 @@ static size_t unserved_bytes(const struct conn *c)
     return c->in.len - c->in_at;
 }
 
-/* ---- what others see of it ------------------------------------------------------------------------------------------- */
+/* ---- what others see of it --------------------------------------------------------------------------------------- */
 
 static void publish_figures(struct conn *c)
 {
@@ -82,7 +85,7 @@ static void set_protocol(struct session *s, int protocol)
 
 static const struct session_ops session_ops = {.figures = session_figures, .set_protocol = set_protocol};
 
-/* ---- the end ----------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void give_up_parked(struct conn *c) ON(worker)
 {
@@ -146,7 +149,7 @@ static void closed(struct stream *s, err reason)
     }
 }
 
-/* ---- serving ----------------------------------------------------------------------------------------------------------- */
+/* ---- serving ----------------------------------------------------------------------------------------------------- */
 
 /* How much may wait in `in` before the socket is left alone. */
 static size_t allowance(const struct conn *c)
@@ -289,7 +292,7 @@ static void drained(struct stream *s)
     }
 }
 
-/* ---- over time --------------------------------------------------------------------------------------------------------- */
+/* ---- over time --------------------------------------------------------------------------------------------------- */
 
 void conn_rest(struct conn *c)
 {
@@ -316,7 +319,7 @@ void conn_check_output(struct conn *c, struct now now)
     }
 }
 
-/* ---- the beginning ----------------------------------------------------------------------------------------------------- */
+/* ---- the beginning ----------------------------------------------------------------------------------------------- */
 
 static const struct stream_ops stream_ops = {.received = received, .drained = drained, .closed = closed};
 

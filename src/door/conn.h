@@ -1,5 +1,5 @@
-/* A connection of a client: its stream, its session, what it has asked and what it is owed. It lives on one worker, at that worker's desk
- * (desk.h), and everything here runs there. */
+/* A connection of a client: its stream, its session, what it has asked and what it is owed. It lives on one worker, at
+ * that worker's desk (desk.h), and everything here runs there. */
 #ifndef DOOR_CONN_H
 #define DOOR_CONN_H
 

@@ -1,5 +1,6 @@
-/* Calls that park, as a client sees them: over a real socket, with a loader that answers when the test says so. Everything runs in the test's thread:
- * it turns the loops of the front and of the one worker, so the order of things is the test's. What needs no parking is tested end to end (tests/door). */
+/* Calls that park, as a client sees them: over a real socket, with a loader that answers when the test says so.
+ * Everything runs in the test's thread: it turns the loops of the front and of the one worker, so the order of things
+ * is the test's. What needs no parking is tested end to end (tests/door). */
 #include "door/door.h"
 
 #include <setjmp.h>
@@ -18,11 +19,12 @@
 
 #include "base/assert.h"
 #include "command/fake_door.h"
+#include "door/conn.h"
 #include "os/stream.h"
 
 enum { TURNS = 20 };
 
-/* ---- a loader: keys that begin with "p:" are behind it -------------------------------------------------------------------- */
+/* ---- a loader: keys that begin with "p:" are behind it ----------------------------------------------------------- */
 
 struct slow_loader {
     struct loader loader;
@@ -81,7 +83,7 @@ static unsigned waiter_count(struct slow_loader *s)
     return s->pending ? s->pending->waiter_count : 0;
 }
 
-/* ---- the house ------------------------------------------------------------------------------------------------------------- */
+/* ---- the house --------------------------------------------------------------------------------------------------- */
 
 struct house {
     struct fake_engine *fake;
@@ -192,7 +194,7 @@ static void expect_end(struct house *h, int fd)
     assert_int_equal(read(fd, &byte, 1), 0);
 }
 
-/* ---- parking --------------------------------------------------------------------------------------------------------------- */
+/* ---- parking ----------------------------------------------------------------------------------------------------- */
 
 static void test_nothing_overtakes_a_parked_call(void **state)
 {
@@ -282,7 +284,44 @@ static void test_what_comes_behind_a_parked_call_stays_unread(void **state)
     house_close(&h);
 }
 
-/* ---- the end --------------------------------------------------------------------------------------------------------------- */
+/* ---- fairness ---------------------------------------------------------------------------------------------------- */
+
+/* How many bytes have come. */
+static size_t read_all(int fd)
+{
+    static char scrap[64 * 1024];
+    size_t count = 0;
+    for (ssize_t bytes; (bytes = read(fd, scrap, sizeof scrap)) > 0;) {
+        count += (size_t)bytes;
+    }
+    return count;
+}
+
+static void test_a_long_pipeline_gets_its_share_of_each_turn(void **state)
+{
+    (void)state;
+    struct house h;
+    house_open(&h);
+    int greedy = client_open(&h), modest = client_open(&h);
+    enum { CALLS = 3 * CONN_TURN_CALLS + 10 };
+    const size_t pong = strlen("+PONG\r\n");
+    char pings[CALLS * 6];
+    for (size_t i = 0; i < sizeof pings; i += 6) {
+        memcpy(pings + i, "PING\r\n", 6);
+    }
+    assert_int_equal(write(greedy, pings, sizeof pings), sizeof pings);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(write(modest, "PING\r\n", 6), 6);
+        loop_turn(h.fake->worker.loop, 0);
+        assert_int_equal(read_all(modest), pong);
+        assert_int_equal(read_all(greedy), (i < 3 ? CONN_TURN_CALLS : 10) * pong);
+    }
+    close(greedy);
+    close(modest);
+    house_close(&h);
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void test_draining_waits_for_what_runs(void **state)
 {
@@ -333,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_parks_again_and_again),
         cmocka_unit_test(test_who_hangs_up_while_parked_waits_no_more),
         cmocka_unit_test(test_what_comes_behind_a_parked_call_stays_unread),
+        cmocka_unit_test(test_a_long_pipeline_gets_its_share_of_each_turn),
         cmocka_unit_test(test_draining_waits_for_what_runs),
         cmocka_unit_test(test_cutting_off_does_not_wait),
     };

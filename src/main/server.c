@@ -2,11 +2,13 @@
  *
  *     configuration -> log -> limits -> keyspace, engine -> workers -> door -> listeners -> signals
  *
- * The main thread is the *front*: its loop accepts connections and receives signals, and helps nobody with commands. A first SIGTERM or SIGINT
- * stops the listening and lets every connection have the answer to what runs; whoever is not done after shutdown-timeout is cut off; a second
- * signal ends the process at once. SIGHUP opens the log anew and reads the rules again.
+ * The main thread is the *front*: its loop accepts connections and receives signals, and helps nobody with commands. A
+ * first SIGTERM or SIGINT stops the listening and lets every connection have the answer to what runs; whoever is not
+ * done after shutdown-timeout is cut off; a second signal ends the process at once. SIGHUP opens the log anew and
+ * reads the rules again.
  *
- * Where a lower room asks a higher one (who loads a missing key, who is told of changes), wire_rooms() makes the connection. */
+ * Where a lower room asks a higher one (who loads a missing key, who is told of changes), wire_rooms() makes the
+ * connection. */
 #include "main/server.h"
 
 #include <errno.h>
@@ -62,7 +64,7 @@ struct server {
     const char *pidfile; /* written, to be removed; NULL: none */
 };
 
-/* ---- housekeeping -------------------------------------------------------------------------------------------------------- */
+/* ---- housekeeping ------------------------------------------------------------------------------------------------ */
 
 static void fire_housekeeping(struct timer *t, struct now now)
 {
@@ -86,7 +88,7 @@ static void fire_tick(struct timer *t, struct now now)
     assert(e == OK);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void all_gone(void *argument)
 {
@@ -136,7 +138,7 @@ static void signal_arrived(struct signal_watch *w, int number)
     }
 }
 
-/* ---- set-up -------------------------------------------------------------------------------------------------------------- */
+/* ---- set-up ------------------------------------------------------------------------------------------------------ */
 
 static enum exit_code refused(const char *what, err e)
 {
@@ -353,7 +355,7 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
     return code ? code : listen_all(s, config);
 }
 
-/* ---- tear-down ----------------------------------------------------------------------------------------------------------- */
+/* ---- tear-down --------------------------------------------------------------------------------------------------- */
 
 /* Of whatever set_up() came to. */
 static void tear_down(struct server *s)

@@ -1,13 +1,13 @@
 /* The configuration of a running server.
  *
- * A change is a new snapshot. It is applied, where somebody must be told (everything else is looked up when it is needed), and published. The
- * engine's config_lock lets one change go after the other; readers take no lock.
+ * A change is a new snapshot. It is applied, where somebody must be told (everything else is looked up when it is
+ * needed), and published. The engine's config_lock lets one change go after the other; readers take no lock.
  *
- * Whoever reads a snapshot lets go of it within the loop turn. So a snapshot that was replaced is freed when each worker has begun a turn that
- * was not yet running then; each makes at least one a second.
+ * Whoever reads a snapshot lets go of it within the loop turn. So a snapshot that was replaced is freed when each
+ * worker has begun a turn that was not yet running then; each makes at least one a second.
  *
- * New addresses are the front's business: a worker that changes `bind` or `port` tells the front, and the front says in the log how it went. An
- * address that cannot be had leaves the former ones in force.
+ * New addresses are the front's business: a worker that changes `bind` or `port` tells the front, and the front says
+ * in the log how it went. An address that cannot be had leaves the former ones in force.
  *
  * Any worker and the front. */
 #include "main/settings.h"
@@ -28,7 +28,7 @@ struct retired {
 
 static struct settings *settings_of_process; /* the engine's hook has no other way to it */
 
-/* ---- what the configuration means to others ------------------------------------------------------------------------------ */
+/* ---- what the configuration means to others ---------------------------------------------------------------------- */
 
 enum eviction settings_eviction(const struct config *config)
 {
@@ -55,7 +55,7 @@ struct log_options settings_log_options(const struct config *config)
     };
 }
 
-/* ---- publishing ---------------------------------------------------------------------------------------------------------- */
+/* ---- publishing -------------------------------------------------------------------------------------------------- */
 
 static void retire(struct settings *s, struct config *config) HOLDS(s->engine->config_lock)
 {
@@ -97,7 +97,7 @@ void settings_tick(struct settings *s)
     lock_release(&s->engine->config_lock);
 }
 
-/* ---- applying ------------------------------------------------------------------------------------------------------------ */
+/* ---- applying ---------------------------------------------------------------------------------------------------- */
 
 static bool same_words(const struct config_words *a, const struct config_words *b)
 {
@@ -151,7 +151,7 @@ err settings_apply(struct engine *engine, struct config *next, enum option *ret_
     return OK;
 }
 
-/* ---- reload -------------------------------------------------------------------------------------------------------------- */
+/* ---- reload ------------------------------------------------------------------------------------------------------ */
 
 void settings_reload(struct settings *s)
 {
@@ -175,7 +175,7 @@ void settings_reload(struct settings *s)
     faults_fini(&faults);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 void settings_init(struct settings *s, struct engine *engine, struct config *config, const struct config_input *input)
 {

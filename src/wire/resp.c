@@ -4,16 +4,19 @@
  *
  *     *3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nvalue\r\n        SET k "a value"\r\n
  *
- * The parser goes forward only. It keeps places as offsets from the request's first byte, since the input may have been moved when the next
- * piece comes, and remembers how far a line was searched for its end; so a request that comes byte by byte costs the same steps as one that
- * comes whole, plus one call a piece. Lengths and counts are believed only as far as bytes have come: a claim reserves nothing.
+ * The parser goes forward only. It keeps places as offsets from the request's first byte, since the input may have
+ * been moved when the next piece comes, and remembers how far a line was searched for its end; so a request that comes
+ * byte by byte costs the same steps as one that comes whole, plus one call a piece. Lengths and counts are believed
+ * only as far as bytes have come: a claim reserves nothing.
  *
- * The wording of the faults, and what is let pass, are Redis's: the byte behind a \r and the two behind a bulk are skipped unseen. One thing
- * is stricter: a line is too long if its end is not among the first 64 KB, however the pieces fell.
+ * The wording of the faults, and what is let pass, are Redis's: the byte behind a \r and the two behind a bulk are
+ * skipped unseen. One thing is stricter: a line is too long if its end is not among the first 64 KB, however the
+ * pieces fell.
  *
  * Invariants:
  * (I1) searched >= at, and both are at most the length of the input that was last seen.
- * (I2) span_count < argument_count, except when argument_count is 0: then nothing but the search for the first line's end has happened.
+ * (I2) span_count < argument_count, except when argument_count is 0: then nothing but the search for the first line's
+ * end has happened.
  * (I3) Whether a request is complete or faulty depends on its bytes and the limits, not on the pieces.
  *
  * Not here: what an argument means, who is allowed what (command/), buffers and sockets (door/). */
@@ -25,7 +28,7 @@
 #include "base/assert.h"
 #include "base/num.h"
 
-/* ---- the parser ------------------------------------------------------------------------------------------------------ */
+/* ---- the parser -------------------------------------------------------------------------------------------------- */
 
 void resp_parser_init(struct resp_parser *p)
 {
@@ -56,7 +59,8 @@ static enum resp_step no_memory(struct resp_parser *p)
     return fault(p, "the system refused memory for this request");
 }
 
-/* The line that begins at p->at up to its first `end` byte, which is not part of it, when `behind` more bytes are there, too. */
+/* The line that begins at p->at up to its first `end` byte, which is not part of it, when `behind` more bytes are
+ * there, too. */
 static enum resp_step find_line(struct resp_parser *p, slice input, char end, size_t behind, const char *too_long,
                                 slice *ret_line)
 {
@@ -75,7 +79,8 @@ static enum resp_step find_line(struct resp_parser *p, slice input, char end, si
     return RESP_REQUEST;
 }
 
-/* A number of one to ten digits, \r and one more byte behind the byte at p->at: nearly every line with a number. Goes past it. */
+/* A number of one to ten digits, \r and one more byte behind the byte at p->at: nearly every line with a number. Goes
+ * past it. */
 static bool take_short_number(struct resp_parser *p, slice input, int64_t *ret_number)
 {
     const char *c = input.ptr + p->at + 1;
@@ -214,7 +219,7 @@ static enum resp_step parse_array(struct resp_parser *p, slice input, const stru
     return RESP_REQUEST;
 }
 
-/* ---- inline requests --------------------------------------------------------------------------------------------------- */
+/* ---- inline requests --------------------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
@@ -229,7 +234,8 @@ static int hex_digit(char c)
                                   : -1;
 }
 
-/* One escape of a double-quoted part; `c` is behind the backslash, of which there is at least one byte. Returns what is behind it. */
+/* One escape of a double-quoted part; `c` is behind the backslash, of which there is at least one byte. Returns what
+ * is behind it. */
 static const char *take_escape(const char *c, const char *end, char *ret_byte)
 {
     if (*c == 'x' && end - c >= 3 && hex_digit(c[1]) >= 0 && hex_digit(c[2]) >= 0) {
@@ -346,7 +352,7 @@ enum resp_step resp_parse(struct resp_parser *p, slice input, const struct resp_
     return step;
 }
 
-/* ---- replies --------------------------------------------------------------------------------------------------------- */
+/* ---- replies ----------------------------------------------------------------------------------------------------- */
 
 static size_t digit_count(uint64_t number)
 {

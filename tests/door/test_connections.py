@@ -28,7 +28,8 @@ def resident_bytes(server):
 def test_maxclients(start_larder):
     server = start_larder(args=["--threads", 2])
     inside = [server.raw()]
-    wait_until(lambda: b"connected_clients:1\r\n" in inside[0].call("INFO", "clients"))    # the harness has looked whether we listen
+    # The harness has looked whether we listen; that connection must be gone.
+    wait_until(lambda: b"connected_clients:1\r\n" in inside[0].call("INFO", "clients"))
     assert inside[0].call("CONFIG", "SET", "maxclients", 3) == b"OK"
     inside += [server.raw() for _ in range(2)]
     assert [raw.call("PING") for raw in inside] == [b"PONG"] * 3
@@ -150,7 +151,8 @@ def guarded(start_larder):
 
 def test_auth_in_a_pipeline(guarded):
     with guarded.raw() as raw:
-        raw.send(resp.encode("PING") + resp.encode("AUTH", "secret") + resp.encode("SET", "k", "x" * 20000) + resp.encode(*["DEL"] + ["k"] * 20))
+        raw.send(resp.encode("PING") + resp.encode("AUTH", "secret") + resp.encode("SET", "k", "x" * 20000) +
+                 resp.encode("DEL", *["k"] * 20))
         raw.expect(b"-NOAUTH Authentication required.\r\n+OK\r\n+OK\r\n:1\r\n")
 
 
@@ -188,7 +190,8 @@ def test_quit(larder, server):
 def test_client_reply(server, larder):
     with server.raw() as raw:
         raw.send(resp.encode("CLIENT", "REPLY", "OFF") + resp.encode("SET", "k", "1") + resp.encode("NOSUCH") +
-                 resp.encode("CLIENT", "REPLY", "ON") + resp.encode("CLIENT", "REPLY", "SKIP") + resp.encode("INCR", "k") + resp.encode("GET", "k"))
+                 resp.encode("CLIENT", "REPLY", "ON") + resp.encode("CLIENT", "REPLY", "SKIP") +
+                 resp.encode("INCR", "k") + resp.encode("GET", "k"))
         raw.expect(b"+OK\r\n$1\r\n2\r\n")
 
 

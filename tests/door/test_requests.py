@@ -48,7 +48,8 @@ def test_100000_commands_in_one_write(raw, larder, scale):
 def test_what_was_sent_before_hanging_up_still_runs(server, larder):
     count = 3000
     with server.raw() as raw:
-        raw.send(b"".join(resp.encode("SET", f"gone:{i}", i) for i in range(count)) + resp.encode("SET", "gone", "done"))
+        raw.send(b"".join(resp.encode("SET", f"gone:{i}", i) for i in range(count)))
+        raw.send(resp.encode("SET", "gone", "done"))
         raw.socket.shutdown(socket.SHUT_WR)
         try:
             while raw.socket.recv(1 << 20):
@@ -68,7 +69,8 @@ def test_a_large_value_comes_back_whole(larder, rng):
 
 
 def test_binary_keys(raw, larder, rng):
-    keys = {bytes([i]) for i in range(256)} | {rng.randbytes(30) for _ in range(50)} | {b"", b"\r\n", b"\x00" * 1000, b"*1\r\n$4\r\nPING\r\n"}
+    keys = {b"", b"\r\n", b"\x00" * 1000, b"*1\r\n$4\r\nPING\r\n"}
+    keys |= {bytes([i]) for i in range(256)} | {rng.randbytes(30) for _ in range(50)}
     for key in keys:
         assert raw.call("SET", key, key[::-1]) == b"OK"
     for key in keys:
@@ -140,7 +142,8 @@ def test_claims_reserve_nothing(server, larder):
 
 
 def test_a_web_page_cannot_command(server, larder):
-    for request in (b"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET k evil\r\n", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent: x\r\n\r\nSET k evil\r\n"):
+    for request in (b"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET k evil\r\n",
+                    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent: x\r\n\r\nSET k evil\r\n"):
         with server.raw() as raw:
             raw.send(request)
             try:

@@ -19,7 +19,8 @@ def test_version_and_help(run_larder):
 
 
 def test_describe(run_larder):
-    for kind, line in [("options", "maxmemory\t"), ("metrics", "net_input_bytes\t"), ("errors", "WRONGKIND\t"), ("commands", "get\t2\t"), ("exits", "3\t")]:
+    for kind, line in [("options", "maxmemory\t"), ("metrics", "net_input_bytes\t"), ("errors", "WRONGKIND\t"),
+                       ("commands", "get\t2\t"), ("exits", "3\t")]:
         done = run_larder("--describe", kind)
         assert done.returncode == 0
         assert any(text.startswith(line) for text in done.stdout.splitlines()), kind

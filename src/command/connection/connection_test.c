@@ -43,12 +43,16 @@ static void test_hello(void **state)
     struct setting *s = *state;
     char expected[256];
     unsigned long long id = fake_door_session(s->door)->id;
-    snprintf(expected, sizeof expected,
-             "*14 \"server\" \"redis\" \"version\" \"7.4.0\" \"proto\" :2 \"id\" :%llu \"mode\" \"standalone\" \"role\" \"master\" \"modules\" *0", id);
+    snprintf(
+        expected, sizeof expected,
+        "*14 \"server\" \"redis\" \"version\" \"7.4.0\" \"proto\" :2 \"id\" :%llu \"mode\" \"standalone\" \"role\" \"master\" \"modules\" *0",
+        id);
     ASK(s->door, "HELLO", expected);
     ASK(s->door, "hello 2", expected);
-    snprintf(expected, sizeof expected,
-             "%%7 \"server\" \"redis\" \"version\" \"7.4.0\" \"proto\" :3 \"id\" :%llu \"mode\" \"standalone\" \"role\" \"master\" \"modules\" *0", id);
+    snprintf(
+        expected, sizeof expected,
+        "%%7 \"server\" \"redis\" \"version\" \"7.4.0\" \"proto\" :3 \"id\" :%llu \"mode\" \"standalone\" \"role\" \"master\" \"modules\" *0",
+        id);
     ASK(s->door, "HELLO 3 SETNAME me", expected);
     ASK(s->door, "CLIENT GETNAME", "\"me\"");
     ASK(s->door, "HELLO", expected);
@@ -66,7 +70,8 @@ static void test_hello(void **state)
 static void test_auth(void **state)
 {
     struct setting *s = *state;
-    ASK(s->door, "AUTH x", "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?");
+    ASK(s->door, "AUTH x",
+        "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?");
     ASK(s->door, "AUTH default x", "+OK");
     ASK(s->door, "AUTH joe x", "-WRONGPASS invalid username-password pair or user is disabled.");
     ASK(s->door, "AUTH a b c", "-ERR syntax error");
@@ -205,7 +210,7 @@ static void test_help(void **state)
 {
     struct setting *s = *state;
     const char *help = fake_door_run(s->door, "CLIENT HELP");
-    assert_has(help, "+CLIENT <subcommand> [<argument> ...]. Subcommands are: ");
+    assert_has(help, "+CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are: ");
     assert_has(help, "+HELP +    Prints this help.");
 }
 
@@ -214,16 +219,9 @@ static void test_help(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_hello),
-        TEST(test_auth),
-        TEST(test_ping_and_echo),
-        TEST(test_select),
-        TEST(test_reset_and_quit),
-        TEST(test_client_texts),
-        TEST(test_client_switches),
-        TEST(test_client_list),
-        TEST(test_ids_ascend),
-        TEST(test_help),
+        TEST(test_hello),          TEST(test_auth),         TEST(test_ping_and_echo),   TEST(test_select),
+        TEST(test_reset_and_quit), TEST(test_client_texts), TEST(test_client_switches), TEST(test_client_list),
+        TEST(test_ids_ascend),     TEST(test_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,7 +107,8 @@ static void test_config(void **state)
     ASK(s->door, "CONFIG GET nosuch", "*0");
     assert_has(fake_door_run(s->door, "CONFIG GET *"), "\"databases\" \"16\"");
     ASK(s->door, "CONFIG SET timeout 1 timeout", "-ERR syntax error");
-    assert_has(fake_door_run(s->door, "CONFIG SET timeout 8 port none"), "-ERR CONFIG SET failed (possibly related to argument 'port') - ");
+    assert_has(fake_door_run(s->door, "CONFIG SET timeout 8 port none"),
+               "-ERR CONFIG SET failed (possibly related to argument 'port') - ");
     assert_int_equal(config_now()->timeout, 7); /* all or none */
     ASK(s->door, "CONFIG RESETSTAT", "-ERR unknown subcommand 'RESETSTAT'. Try CONFIG HELP.");
 }
@@ -125,7 +126,8 @@ static void test_a_change_that_cannot_be_applied(void **state)
 {
     struct setting *s = *state;
     s->engine->engine.apply_config = refuse_port;
-    ASK(s->door, "CONFIG SET port 1", "-ERR CONFIG SET failed (possibly related to argument 'port') - Address already in use");
+    ASK(s->door, "CONFIG SET port 1",
+        "-ERR CONFIG SET failed (possibly related to argument 'port') - Address already in use");
     assert_int_equal(config_now()->port, 6379);
 }
 
@@ -178,7 +180,8 @@ static void test_command(void **state)
         "*2 *10 \"get\" :2 *2 +readonly +fast :1 :1 :1 *3 +@read +@string +@fast *0 "
         "*1 *6 \"flags\" *2 +RO +access \"begin_search\" *4 \"type\" \"index\" \"spec\" *2 \"index\" :1 "
         "\"find_keys\" *4 \"type\" \"range\" \"spec\" *6 \"lastkey\" :0 \"keystep\" :1 \"limit\" :0 *0 nil-array");
-    ASK(s->door, "COMMAND INFO client|id", "*1 *10 \"client|id\" :2 *3 +noscript +loading +stale :0 :0 :0 *2 +@slow +@connection *0 *0 *0");
+    ASK(s->door, "COMMAND INFO client|id",
+        "*1 *10 \"client|id\" :2 *3 +noscript +loading +stale :0 :0 :0 *2 +@slow +@connection *0 *0 *0");
     const char *client = fake_door_run(s->door, "COMMAND INFO client");
     assert_has(client, " *10 \"client|list\" :-2 ");
     assert_has(client, " *1 \"nondeterministic_output\" ");
