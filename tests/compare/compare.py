@@ -79,7 +79,8 @@ class Duel:
         if theirs == ours:
             return None
         answered = answered_commands([words for step in steps for words in step.commands])
-        return first_difference(answered + [[b"CLIENT", b"REPLY", b"ON"], [b"ECHO", token]], replies(theirs), replies(ours), self.slack)
+        answered += [[b"CLIENT", b"REPLY", b"ON"], [b"ECHO", token]]
+        return first_difference(answered, replies(theirs), replies(ours), self.slack)
 
 
 def replies(data):
@@ -132,7 +133,7 @@ def random_steps(rng):
             continue
         words = chance.command()
         if words[0].lower() == b"dbsize":
-            yield Step([b"TOUCH", *grammar.KEYS], words)        # keys whose time is over go when they are met; DBSIZE meets none
+            yield Step([b"TOUCH", *grammar.KEYS], words)        # what is over goes when it is met; DBSIZE meets nothing
         elif words[0].lower() == b"quit":
             yield Step([b"CLIENT", b"REPLY", b"ON"], words)     # without a reply to wait for, redis-server never closes
         else:
@@ -180,10 +181,10 @@ def replay(duel, history, one_by_one):
     duel.reset()
     place = 0
     while place < len(history):
-        end = place + 1
-        while not one_by_one and end < len(history) and history[end][0] == history[place][0] and not history[end - 1][1].closes:
+        index, end = history[place][0], place + 1
+        while not (one_by_one or end == len(history) or history[end][0] != index or history[end - 1][1].closes):
             end += 1
-        found = duel.play(history[place][0], [step for _, step in history[place:end]])
+        found = duel.play(index, [step for _, step in history[place:end]])
         if found:
             return found, end
         place = end
@@ -191,8 +192,8 @@ def replay(duel, history, one_by_one):
 
 
 def shrink(duel, history):
-    """The shortest history found that still ends in a difference, by leaving out ever smaller parts. Commands are played
-    one by one, or in batches as long as possible if it does not show otherwise."""
+    """The shortest history found that still ends in a difference, by leaving out ever smaller parts. Commands are
+    played one by one, or in batches as long as possible if it does not show otherwise."""
     for one_by_one in (True, False):
         if found := replay(duel, history, one_by_one):
             break
@@ -219,7 +220,8 @@ def story(duel, history, number, first):
     shorter, found = shrink(duel, history)
     lines = [f"round {number}: {len(history)} commands, shrunk to {len(shorter)}"]
     if not found:
-        lines, shorter, found = [f"round {number}: not seen again when replayed; its last commands were:"], history[-20:], [first]
+        lines = [f"round {number}: not seen again when replayed; its last commands were:"]
+        shorter, found = history[-20:], [first]
     words, theirs, ours = found[0]
     return "\n".join(lines + [line(*one) for one in shorter] + [
         f"replies to {shown(words)}", f"  redis-server: {reply_text(theirs)}", f"  Larder:       {reply_text(ours)}"])

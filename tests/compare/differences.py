@@ -1,8 +1,8 @@
 """What may differ between the replies, and why. The contract is Redis 7.2, the real server here is 7.0.
 
-A row: the command (a subcommand after a bar), the reason, and a function (words, theirs, ours, slack) that accepts the pair
-of replies. Replies are as wire.py reads them; the slack says how many ms may lie between the same moment at both servers.
-What no row accepts is a difference.
+A row: the command (a subcommand after a bar), the reason, and a function (words, theirs, ours, slack) that accepts the
+pair of replies. Replies are as wire.py reads them; the slack says how many ms the two servers may be apart. What no row
+accepts is a difference.
 """
 from . import newer
 
@@ -51,32 +51,30 @@ def hello(_words, theirs, ours, _slack):
         pair for pair in theirs if pair[0] not in own] == [pair for pair in ours if pair[0] not in own]
 
 
+NEW_FIELDS = (b"lib-name", b"lib-ver")
 SHOWN = (b"name", b"db", b"sub", b"psub", b"ssub", b"multi", b"user", b"redir", b"resp", b"cmd")
 
 
 def clients(_words, theirs, ours, _slack):
-    """Lines of the same clients, in any order: the same fields but for the new ones, the same values where they say what
-    a client did."""
+    """Lines of the same clients, in any order: the same fields but for the new ones, the same values where they say
+    what a client did."""
     if theirs[0] != ours[0] or theirs[0] not in b"$=":
         return False
-    theirs, ours = (sorted(map(_client, reply[1].removeprefix(b"txt:").splitlines()), key=lambda client: int(client[b"id"]))
-                    for reply in (theirs, ours))
+    theirs, ours = _clients(theirs[1]), _clients(ours[1])
     return len(theirs) == len(ours) and all(
-        list(a) == [name for name in b if name not in (b"lib-name", b"lib-ver")] and [a[n] for n in SHOWN] == [b[n] for n in SHOWN]
+        list(a) == [name for name in b if name not in NEW_FIELDS] and all(a[name] == b[name] for name in SHOWN)
         for a, b in zip(theirs, ours))
 
 
-def _client(line):
-    return dict(field.split(b"=", 1) for field in line.split())
+def _clients(text):
+    lines = text.removeprefix(b"txt:").splitlines()
+    found = [dict(field.split(b"=", 1) for field in line.split()) for line in lines]
+    return sorted(found, key=lambda client: int(client[b"id"]))
 
 
 def digest(_words, theirs, ours, _slack):
     """GET's answer there, the digest of it here."""
     return theirs[0] == ours[0] == b"$" and theirs[1] is not None and ours[1] == newer.digest(theirs[1])
-
-
-def both_fail(_words, theirs, ours, _slack):
-    return theirs[0] == ours[0] == b"-"
 
 
 def _pairs(items):
@@ -104,7 +102,6 @@ ROWS = [
     ("client|info", "7.2 adds lib-name and lib-ver; addresses, ages and sizes are each server's own", clients),
     ("client|list", "7.2 adds lib-name and lib-ver; addresses, ages and sizes are each server's own", clients),
     ("digest", "the real server answers GET", digest),
-    ("msetex", "the words of this error are written down nowhere", both_fail),
 ]
 
 
