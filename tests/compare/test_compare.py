@@ -198,6 +198,22 @@ def test_a_time_travels_with_its_key(larder, server):
         assert larder.keys() == []
 
 
+def test_idle_time(larder, server):
+    """What reads or writes a value uses it; what asks about a key does not, nor does a connection that said NO-TOUCH."""
+    larder.set("k", "some text", ex=1000)
+    server.clock.advance(100_000)
+    for ask in (larder.ttl, larder.exists, larder.type, larder.expiretime):
+        ask("k")
+    with server.client(single_connection_client=True) as quiet:
+        assert quiet.execute_command("CLIENT", "NO-TOUCH", "ON") == b"OK" and quiet.get("k") == b"some text"
+    assert larder.object("idletime", "k") in range(90, 110)
+    for use in (larder.get, larder.touch, larder.strlen, lambda key: larder.append(key, "x")):
+        use("k")
+        assert larder.object("idletime", "k") in range(0, 10)
+        server.clock.advance(100_000)
+        assert larder.object("idletime", "k") in range(90, 110)
+
+
 def test_digest_of_the_model():
     assert newer.digest(b"Hello world") == b"b6acb9d84a38ff74"
     long = b"v8lf0c11xh8ymlqztfd3eeq16kfn4sspw7fqmnuuq3k3t75em5wdizgcdw7uc26nnf961u2jkfzkjytls2kwlj7626sd"
