@@ -1,6 +1,7 @@
 /* Locks with ranks. `struct lock` is four bytes in release builds: test and set, a few pauses, then a few yields (on two cores the holder
  * may be preempted), then a futex. Not recursive. In builds with LARDER_CHECKS each thread keeps the list of what it holds and asserts
- * that ranks ascend and that who releases is who acquired.
+ * that ranks ascend and that who releases is who acquired. One exemption: who holds the gate takes shards in any order, since whoever
+ * does not hold it waits for one shard only and merely tries the others.
  *
  * `struct condition` is for helpers, which may block; workers never wait on one. */
 #ifndef OS_LOCK_H
@@ -21,9 +22,8 @@ enum lock_rank {
 struct LOCK_TYPE("lock") lock {
     uint32_t word; /* 0 free, 1 held, 2 held and somebody sleeps; atomic */
 #ifdef LARDER_CHECKS
-    uint16_t rank;
-    uint16_t order_low;
-    uint32_t order;
+    uint32_t rank;  /* of enum lock_rank */
+    uint32_t order; /* among those of its rank */
     uint32_t owner; /* thread_id() of the holder, 0 when free */
 #endif
 };
@@ -37,8 +37,10 @@ void lock_release(struct lock *l) RELEASES(*l);
 /* Asserts (with LARDER_CHECKS; else that it is held by somebody) that the calling thread holds it. */
 void lock_assert_held(const struct lock *l) ASSERTS_HELD(*l);
 
+/* What is waited for is changed under the lock that the waiters hold; the wake-up may come after its release. */
 struct condition {
-    uint32_t sequence; /* atomic */
+    uint32_t sequence; /* atomic; moves with every wake-up */
+    uint32_t waiters;  /* atomic; 0 saves the system call */
 };
 void condition_init(struct condition *c);
 /* Releases `l`, sleeps until woken or until deadline_mono_ms (INT64_MAX: without end), acquires `l` again. False when the time was up.

@@ -13,9 +13,16 @@
 
 struct loop;
 
-enum loop_events { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
+enum loop_events {
+    LOOP_READ = 1,
+    LOOP_WRITE = 2,
+    LOOP_HANGUP = 4,  /* both directions are over, or the fd has failed */
+    LOOP_PEER_END = 8 /* the peer will send nothing more; bytes may still wait to be read */
+};
 
-/* A file descriptor of interest; embedded in its owner. Level-triggered. */
+enum { LOOP_READ_BYTES = 64 * 1024 };
+
+/* A file descriptor of interest; embedded in its owner, zeroed before its first use. Level-triggered. */
 struct watch {
     int fd;
     unsigned events; /* of enum loop_events; LOOP_HANGUP is always reported */
@@ -48,14 +55,16 @@ void loop_turn(struct loop *l, int wait_ms);
 /* The time as taken at the start of this turn. */
 struct now loop_now(const struct loop *l);
 
-MUST_USE err loop_watch(struct loop *l, struct watch *w, int fd, unsigned events, void (*ready)(struct watch *, unsigned));
+MUST_USE err loop_watch(struct loop *l, struct watch *w, int fd, unsigned events,
+                        void (*ready)(struct watch *, unsigned));
 /* Changes the events of interest. */
 void loop_rewatch(struct loop *l, struct watch *w, unsigned events);
-/* Forgets it, also events of it that this turn has still to deliver. Does not close the fd. Harmless when not watched. */
+/* Forgets it, also events of it that this turn has still to deliver. Before the fd is closed. Harmless when not watched. */
 void loop_unwatch(struct loop *l, struct watch *w);
 
 void timer_init(struct timer *t, void (*fire)(struct timer *, struct now));
-/* (Re)arms for an absolute monotonic time. ERR_NOMEM leaves it unarmed. */
+/* (Re)arms for an absolute monotonic time; one that has passed already fires in the next turn. ERR_NOMEM leaves it unarmed, which only
+ * one that was not armed can meet. */
 MUST_USE err loop_timer_set(struct loop *l, struct timer *t, int64_t deadline_mono_ms);
 void loop_timer_clear(struct loop *l, struct timer *t);
 
@@ -64,9 +73,12 @@ void deferred_init(struct deferred *d, void (*run)(struct deferred *));
 void loop_defer(struct loop *l, struct deferred *d);
 void loop_undefer(struct loop *l, struct deferred *d);
 
-/* Figures of the loop for INFO: turns made, microseconds of CPU in the longest turn, a power-of-two histogram is kept by observe. */
+/* LOOP_READ_BYTES that whoever reads in a callback may use until it returns. */
+char *loop_read_buffer(struct loop *l);
+
+/* Turns made. Any thread. */
 uint64_t loop_turn_count(const struct loop *l);
-/* Called after every turn with its busy time in us; one hook a loop, NULL for none. */
+/* Called after every turn with its busy time in us (of the wall, without the sleep); one hook a loop, NULL for none. */
 void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t busy_us), void *argument);
 
 #endif

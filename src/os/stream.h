@@ -2,46 +2,56 @@
  * bytes to send; whoever uses it never sees readiness. Behind it epoll and recv/send today.
  *
  * In:  received() is called with bytes lent until it returns; the owner consumes or copies them. stream_pause() stops reading (nothing more
- *      is delivered after it returns, except the hang-up), stream_resume() starts it again.
+ *      is delivered after it returns, except the hang-up of a peer that has left no bytes unread), stream_resume() starts it again.
  * Out: the owner appends to stream_out() and the stream sends it once at the end of the turn (stream_touch()), then as the peer takes it.
  *      What cannot be sent stays counted in stream_pending_bytes(); drained() tells when it has become 0 again after it was not.
- * End: closed() is called exactly once, from the loop, never from within a stream_* call of the owner; after it the owner may free the stream. All calls ON(worker), on the
- *      loop's thread. */
+ * End: a peer that has sent its last byte still gets what is waiting for it. closed() is called exactly once, from the loop, never from
+ *      within a stream_* call of the owner; after it the owner may free the stream.
+ *
+ * All calls on the loop's thread, and harmless between the end of a stream and its closed(). */
 #ifndef OS_STREAM_H
 #define OS_STREAM_H
 
 #include "base/buf.h"
 #include "os/loop.h"
 
-enum { STREAM_READ_BYTES = 64 * 1024 };
+/* The most that one received() is given, and that one stream reads in a turn. */
+enum { STREAM_READ_BYTES = LOOP_READ_BYTES };
 
 struct stream;
 
 struct stream_ops {
     void (*received)(struct stream *s, slice bytes);
     void (*drained)(struct stream *s); /* may be NULL */
-    /* The peer hung up (OK), failed (ERR_SYSTEM), or stream_close() was called (ERR_CLOSED). The fd is closed already. */
+    /* The peer hung up (OK), failed (ERR_SYSTEM), the output outgrew its limit or the memory (ERR_LIMIT), or the owner closed it
+     * (ERR_CLOSED). The fd is closed already. */
     void (*closed)(struct stream *s, err reason);
 };
 
+/* To be read only through the functions, except the two counts. */
 struct stream {
     struct loop *loop;
     const struct stream_ops *ops;
     struct watch watch;
     struct deferred flush;
     struct deferred finish;
-    struct buf out;      /* not yet sent, from out_sent on */
+    struct buf out; /* not yet sent, from out_sent on */
     size_t out_sent;
-    uint64_t bytes_in;   /* ever received */
-    uint64_t bytes_out;  /* ever sent */
-    err reason;
-    bool paused, closing, close_after_flush, was_blocked, dead;
+    uint64_t bytes_in;  /* ever received */
+    uint64_t bytes_out; /* ever sent */
+    err reason;         /* for closed() */
+    bool paused;        /* by the owner */
+    bool blocked;       /* the socket took less than it was given; writable is awaited */
+    bool ending;        /* reads nothing more and closes when all is sent */
+    bool peer_ended;    /* seen while paused, and bytes are still unread */
+    bool dead;          /* the fd is closed, closed() is to be called */
 };
 
 /* Takes over a connected non-blocking fd; on failure the fd is still the caller's. out_bytes_max bounds what may wait to be sent. */
-MUST_USE err stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops, size_t out_bytes_max) ;
+MUST_USE err stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops,
+                         size_t out_bytes_max);
 
-/* Where to append output. After appending, call stream_touch(). */
+/* Where to append output. After appending, call stream_touch(). When an append failed the stream closes, for what it holds is torn. */
 static inline struct buf *stream_out(struct stream *s)
 {
     return &s->out;
@@ -57,7 +67,7 @@ void stream_resume(struct stream *s);
 
 /* Closes at once, what is unsent is dropped; closed() follows at the end of the turn. */
 void stream_close(struct stream *s);
-/* Sends what there is (bounded by the peer's willingness until the loop's owner closes it), reads nothing more, then closes. */
+/* Sends what there is (as long as the peer takes it, or until stream_close()), reads nothing more, then closes. */
 void stream_close_after_flush(struct stream *s);
 
 #endif

@@ -22,15 +22,17 @@ struct worker {
     struct thread thread;
     struct message *inbox; /* atomic stack of posted messages, newest first */
     struct watch wake;
-    int wake_fd;
+    struct message stop;
     void *owner; /* for whoever set the workers up */
 };
 
 /* Makes the loop and the outbox; the thread is not running yet, so that things can be put on the loop. */
 MUST_USE err worker_init(struct worker *w, unsigned index);
 MUST_USE err worker_start(struct worker *w);
-/* From another thread: asks it to end after the turn and waits. Messages posted before are delivered. */
+/* From another thread: asks it to end after the turn and waits. Messages posted before are delivered. Harmless when it does not run. */
 void worker_stop(struct worker *w);
+/* Of a worker that does not run and to which nobody posts any more: workers that post to each other are all stopped first. What lived on
+ * the loop is closed already. Harmless after a worker_init() that failed, or twice. */
 void worker_fini(struct worker *w);
 
 /* Delivers m on the worker's thread, in order of posting per poster. Any thread. */

@@ -1,0 +1,247 @@
+/* A futex lock of one word, its ranks, and a condition.
+ *
+ * The word is 0 (free), 1 (held) or 2 (held, and somebody may sleep). Who comes to a held lock pauses a little, for the holder is usually
+ * on another core and almost done; then yields, for on few cores the holder may have been preempted; then sets 2 and sleeps until it was
+ * the one that took 2 from 0. Who has slept holds with 2 and so wakes the next one at release. (U. Drepper, "Futexes are tricky".)
+ *
+ * Locks are not fair: a running thread may take one before a woken one does. They are held for microseconds, so that does not matter.
+ *
+ * Invariants, with LARDER_CHECKS:
+ * (I1) `held` names the locks of this thread, in the order of acquisition; each has owner == thread_id().
+ * (I2) A lock that was waited for was above everything its thread held: by rank, then by order.
+ * (I3) Who holds the gate is exempt from (I2) among shards.
+ *
+ * Any thread. Not here: what each lock guards (lock.def), which locks a command needs (keyspace/). */
+#include "os/lock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "os/clock.h"
+#include "os/thread.h"
+
+enum { PAUSES = 64, YIELDS = 8 };
+
+/* ---- futex --------------------------------------------------------------------------------------------------------- */
+
+/* Sleeps while *word == value; wait_ms INT64_MAX: without end. */
+static void futex_wait(uint32_t *word, uint32_t value, int64_t wait_ms)
+{
+    struct timespec timeout = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, wait_ms == INT64_MAX ? NULL : &timeout, NULL, 0);
+}
+
+static void futex_wake(uint32_t *word, int count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* ---- ranks --------------------------------------------------------------------------------------------------------- */
+
+#ifdef LARDER_CHECKS
+
+enum { HELD_COUNT_MAX = 4096 }; /* every shard, and a few */
+
+static _Thread_local const struct lock *held[HELD_COUNT_MAX];
+static _Thread_local unsigned held_count;
+
+static bool is_below(const struct lock *a, const struct lock *b)
+{
+    return a->rank < b->rank || (a->rank == b->rank && a->order < b->order);
+}
+
+static void check_order(const struct lock *l)
+{
+    bool gate_held = false;
+    for (unsigned i = 0; i < held_count; i++) {
+        gate_held |= held[i]->rank == LOCK_GATE;
+    }
+    for (unsigned i = 0; i < held_count; i++) {
+        bool both_shards = held[i]->rank == LOCK_SHARD && l->rank == LOCK_SHARD;
+        bool lock_ranks_ascend = is_below(held[i], l) || (gate_held && both_shards && held[i] != l);
+        assert(lock_ranks_ascend);
+    }
+}
+
+static void note_acquired(struct lock *l)
+{
+    assert(held_count < HELD_COUNT_MAX);
+    held[held_count++] = l;
+    __atomic_store_n(&l->owner, thread_id(), __ATOMIC_RELAXED);
+}
+
+static void note_released(struct lock *l)
+{
+    lock_assert_held(l);
+    __atomic_store_n(&l->owner, 0, __ATOMIC_RELAXED);
+    unsigned place = held_count;
+    do {
+        assert(place > 0);
+    } while (held[--place] != l);
+    held_count--;
+    for (; place < held_count; place++) {
+        held[place] = held[place + 1];
+    }
+}
+
+void lock_init(struct lock *l, enum lock_rank rank, uint32_t order)
+{
+    *l = (struct lock){.rank = rank, .order = order};
+}
+
+void lock_assert_held(const struct lock *l) UNCHECKED_LOCKS
+{
+    bool lock_is_held_by_this_thread = __atomic_load_n(&l->owner, __ATOMIC_RELAXED) == thread_id();
+    assert(lock_is_held_by_this_thread);
+}
+
+#else
+
+static void check_order(const struct lock *l)
+{
+    (void)l;
+}
+
+static void note_acquired(struct lock *l)
+{
+    (void)l;
+}
+
+static void note_released(struct lock *l)
+{
+    (void)l;
+}
+
+void lock_init(struct lock *l, enum lock_rank rank, uint32_t order)
+{
+    assert(rank < LOCK_RANK_COUNT);
+    (void)order;
+    *l = (struct lock){0};
+}
+
+void lock_assert_held(const struct lock *l) UNCHECKED_LOCKS
+{
+    assert(__atomic_load_n(&l->word, __ATOMIC_RELAXED) != 0);
+}
+
+#endif
+
+/* ---- lock ---------------------------------------------------------------------------------------------------------- */
+
+static inline bool take_free(struct lock *l)
+{
+    uint32_t free = 0;
+    return __atomic_compare_exchange_n(&l->word, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static bool take_when_seen_free(struct lock *l)
+{
+    return __atomic_load_n(&l->word, __ATOMIC_RELAXED) == 0 && take_free(l);
+}
+
+NOINLINE static void take_held(struct lock *l)
+{
+    for (int i = 0; i < PAUSES; i++) {
+        pause_cpu();
+        if (take_when_seen_free(l)) {
+            return;
+        }
+    }
+    for (int i = 0; i < YIELDS; i++) {
+        sched_yield();
+        if (take_when_seen_free(l)) {
+            return;
+        }
+    }
+    while (__atomic_exchange_n(&l->word, 2, __ATOMIC_ACQUIRE) != 0) {
+        futex_wait(&l->word, 2, INT64_MAX);
+    }
+}
+
+void lock_acquire(struct lock *l) UNCHECKED_LOCKS
+{
+    check_order(l);
+    if (UNLIKELY(!take_free(l))) {
+        take_held(l);
+    }
+    note_acquired(l);
+}
+
+bool lock_try(struct lock *l) UNCHECKED_LOCKS
+{
+    if (!take_when_seen_free(l)) {
+        return false;
+    }
+    note_acquired(l);
+    return true;
+}
+
+void lock_release(struct lock *l) UNCHECKED_LOCKS
+{
+    note_released(l);
+    uint32_t was = __atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE);
+    assert(was != 0);
+    if (UNLIKELY(was == 2)) {
+        futex_wake(&l->word, 1);
+    }
+}
+
+/* ---- condition ----------------------------------------------------------------------------------------------------- */
+
+void condition_init(struct condition *c)
+{
+    *c = (struct condition){0};
+}
+
+bool condition_wait(struct condition *c, struct lock *l, int64_t deadline_mono_ms) UNCHECKED_LOCKS
+{
+    int64_t now_ms = clock_mono_ms();
+    if (deadline_mono_ms <= now_ms) {
+        return false;
+    }
+    int64_t wait_ms = deadline_mono_ms == INT64_MAX ? INT64_MAX : deadline_mono_ms - now_ms;
+    __atomic_add_fetch(&c->waiters, 1, __ATOMIC_RELAXED);
+    uint32_t sequence = __atomic_load_n(&c->sequence, __ATOMIC_RELAXED);
+    lock_release(l);
+    futex_wait(&c->sequence, sequence, clock_sleep_ms(wait_ms));
+    lock_acquire(l);
+    __atomic_sub_fetch(&c->waiters, 1, __ATOMIC_RELAXED);
+    return clock_mono_ms() < deadline_mono_ms;
+}
+
+/* Who waits was counted under the lock before the waker changed, under the same lock, what it waits for: so 0 means that nobody waits for
+ * this change. */
+static void wake(struct condition *c, int count)
+{
+    if (__atomic_load_n(&c->waiters, __ATOMIC_RELAXED) == 0) {
+        return;
+    }
+    __atomic_add_fetch(&c->sequence, 1, __ATOMIC_RELAXED);
+    futex_wake(&c->sequence, count);
+}
+
+void condition_wake_one(struct condition *c)
+{
+    wake(c, 1);
+}
+
+void condition_wake_all(struct condition *c)
+{
+    wake(c, INT_MAX);
+}

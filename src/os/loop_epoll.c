@@ -1,0 +1,279 @@
+/* The event loop on epoll, level-triggered.
+ *
+ * Every registration carries the pointer of its watch. A batch of events is what one epoll_wait() gave; callbacks may end any watch, also
+ * one whose event waits later in the same batch, and may free its memory or reuse its fd number. So loop_unwatch() strikes the watch's
+ * events from the rest of the batch: what is delivered always belongs to a watch that is watched now. A batch has 256 events at most, and
+ * striking costs less than the system call beside it.
+ *
+ * Invariants:
+ * (I1) A watch is watched as long as its `ready` is not NULL; watch_count counts those.
+ * (I2) batch[batch_at .. batch_count) holds what is still to be delivered; a struck event has the pointer NULL.
+ * (I3) A turn fires at most as many timers as were armed at its beginning, so that one that rearms itself for the past does not stop it.
+ * (I4) It never sleeps while deferred work is queued.
+ *
+ * One thread, except loop_turn_count(). Not here: bytes (stream.c), messages from other threads (worker.c). */
+#include "os/loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/num.h"
+
+enum { BATCH_COUNT_MAX = 256 };
+
+struct loop {
+    int epoll_fd;
+    bool stopping;
+    bool turning;
+    struct now now;
+    struct heap timers;
+    struct list deferred;
+    size_t watch_count;
+    uint64_t turn_count; /* atomic */
+    void (*turn_hook)(void *argument, int64_t busy_us);
+    void *turn_hook_argument;
+    int batch_at;
+    int batch_count;
+    struct epoll_event batch[BATCH_COUNT_MAX];
+    char read_buffer[LOOP_READ_BYTES];
+};
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+err loop_new(struct loop **ret_loop)
+{
+    struct loop *l = malloc(sizeof *l);
+    if (!l) {
+        return ERR_NOMEM;
+    }
+    *l = (struct loop){.epoll_fd = epoll_create1(EPOLL_CLOEXEC), .now = clock_now()};
+    if (l->epoll_fd < 0) {
+        free(l);
+        return ERR_SYSTEM;
+    }
+    heap_init(&l->timers);
+    list_init(&l->deferred);
+    *ret_loop = l;
+    return OK;
+}
+
+void loop_free(struct loop *l)
+{
+    if (!l) {
+        return;
+    }
+    assert(!l->turning);
+    assert(l->watch_count == 0);
+    heap_fini(&l->timers);
+    close(l->epoll_fd);
+    free(l);
+}
+
+/* ---- the turn ------------------------------------------------------------------------------------------------------ */
+
+static int sleep_ms(const struct loop *l, int wait_ms)
+{
+    if (!list_empty(&l->deferred)) {
+        return 0;
+    }
+    int64_t until_ms = wait_ms < 0 ? INT64_MAX : wait_ms;
+    const struct heap_node *first = heap_first(&l->timers);
+    if (first) {
+        int64_t now_ms = clock_mono_ms();
+        until_ms = num_min_i64(until_ms, first->key > now_ms ? first->key - now_ms : 0);
+    }
+    until_ms = clock_sleep_ms(until_ms);
+    return until_ms == INT64_MAX ? -1 : (int)num_min_i64(until_ms, INT_MAX);
+}
+
+static void fire_timers(struct loop *l)
+{
+    for (uint32_t left = l->timers.count; left > 0; left--) {
+        struct heap_node *first = heap_first(&l->timers);
+        if (!first || first->key > l->now.mono_ms) {
+            return;
+        }
+        heap_remove(&l->timers, first);
+        struct timer *t = container_of(first, struct timer, node);
+        t->fire(t, l->now);
+    }
+}
+
+static void deliver_events(struct loop *l)
+{
+    while (l->batch_at < l->batch_count) {
+        const struct epoll_event *event = &l->batch[l->batch_at++];
+        struct watch *w = event->data.ptr;
+        if (!w) {
+            continue;
+        }
+        unsigned seen = 0;
+        seen |= event->events & EPOLLIN ? LOOP_READ : 0;
+        seen |= event->events & EPOLLOUT ? LOOP_WRITE : 0;
+        seen |= event->events & EPOLLRDHUP ? LOOP_PEER_END : 0;
+        seen |= event->events & (EPOLLHUP | EPOLLERR) ? LOOP_HANGUP : 0;
+        seen &= w->events | LOOP_HANGUP; /* the interest may have changed since */
+        if (seen) {
+            w->ready(w, seen);
+        }
+    }
+}
+
+static void run_deferred(struct loop *l)
+{
+    struct list *link;
+    while ((link = list_pop_front(&l->deferred))) {
+        struct deferred *d = container_of(link, struct deferred, link);
+        d->run(d);
+    }
+}
+
+void loop_turn(struct loop *l, int wait_ms)
+{
+    assert(!l->turning);
+    l->turning = true;
+    int count = epoll_wait(l->epoll_fd, l->batch, BATCH_COUNT_MAX, sleep_ms(l, wait_ms));
+    bool waited = count >= 0 || errno == EINTR;
+    assert(waited);
+    int64_t begin_us = clock_mono_us();
+    l->batch_at = 0;
+    l->batch_count = count < 0 ? 0 : count;
+    l->now = clock_now();
+    fire_timers(l);
+    deliver_events(l);
+    run_deferred(l);
+    l->turning = false;
+    __atomic_store_n(&l->turn_count, l->turn_count + 1, __ATOMIC_RELEASE);
+    if (l->turn_hook) {
+        l->turn_hook(l->turn_hook_argument, clock_mono_us() - begin_us);
+    }
+}
+
+void loop_run(struct loop *l)
+{
+    while (!l->stopping) {
+        loop_turn(l, -1);
+    }
+    l->stopping = false;
+}
+
+void loop_stop(struct loop *l)
+{
+    l->stopping = true;
+}
+
+struct now loop_now(const struct loop *l)
+{
+    return l->now;
+}
+
+char *loop_read_buffer(struct loop *l)
+{
+    return l->read_buffer;
+}
+
+uint64_t loop_turn_count(const struct loop *l)
+{
+    return __atomic_load_n(&l->turn_count, __ATOMIC_ACQUIRE);
+}
+
+void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t busy_us), void *argument)
+{
+    l->turn_hook = hook;
+    l->turn_hook_argument = argument;
+}
+
+/* ---- watches ------------------------------------------------------------------------------------------------------- */
+
+static int control(struct loop *l, int operation, struct watch *w)
+{
+    struct epoll_event event = {.data.ptr = w};
+    event.events |= w->events & LOOP_READ ? EPOLLIN : 0;
+    event.events |= w->events & LOOP_WRITE ? EPOLLOUT : 0;
+    event.events |= w->events & LOOP_PEER_END ? EPOLLRDHUP : 0;
+    return epoll_ctl(l->epoll_fd, operation, w->fd, &event);
+}
+
+err loop_watch(struct loop *l, struct watch *w, int fd, unsigned events, void (*ready)(struct watch *, unsigned))
+{
+    assert(ready != NULL);
+    struct watch asked = {.fd = fd, .events = events, .ready = ready};
+    *w = asked;
+    if (control(l, EPOLL_CTL_ADD, w) != 0) {
+        w->ready = NULL;
+        return errno == ENOMEM ? ERR_NOMEM : ERR_SYSTEM;
+    }
+    l->watch_count++;
+    return OK;
+}
+
+void loop_rewatch(struct loop *l, struct watch *w, unsigned events)
+{
+    assert(w->ready != NULL);
+    if (w->events == events) {
+        return;
+    }
+    w->events = events;
+    int failure = control(l, EPOLL_CTL_MOD, w);
+    assert(failure == 0);
+}
+
+void loop_unwatch(struct loop *l, struct watch *w)
+{
+    if (!w->ready) {
+        return;
+    }
+    w->ready = NULL;
+    l->watch_count--;
+    int failure = control(l, EPOLL_CTL_DEL, w);
+    assert(failure == 0); /* else the fd was closed first */
+    for (int i = l->batch_at; i < l->batch_count; i++) {
+        if (l->batch[i].data.ptr == w) {
+            l->batch[i].data.ptr = NULL;
+        }
+    }
+}
+
+/* ---- timers and deferred work -------------------------------------------------------------------------------------- */
+
+void timer_init(struct timer *t, void (*fire)(struct timer *, struct now))
+{
+    *t = (struct timer){.fire = fire};
+}
+
+err loop_timer_set(struct loop *l, struct timer *t, int64_t deadline_mono_ms)
+{
+    if (heap_holds(&t->node)) {
+        heap_move(&l->timers, &t->node, deadline_mono_ms);
+        return OK;
+    }
+    return heap_insert(&l->timers, &t->node, deadline_mono_ms);
+}
+
+void loop_timer_clear(struct loop *l, struct timer *t)
+{
+    heap_remove(&l->timers, &t->node);
+}
+
+void deferred_init(struct deferred *d, void (*run)(struct deferred *))
+{
+    list_init(&d->link);
+    d->run = run;
+}
+
+void loop_defer(struct loop *l, struct deferred *d)
+{
+    if (!list_linked(&d->link)) {
+        list_push_back(&l->deferred, &d->link);
+    }
+}
+
+void loop_undefer(struct loop *l, struct deferred *d)
+{
+    (void)l;
+    list_remove(&d->link);
+}

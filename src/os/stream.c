@@ -1,0 +1,246 @@
+/* Streams on epoll, recv() and send().
+ *
+ * Reading: one recv() into the loop's buffer for each readiness, so that a fast peer gets 64 KB a turn and then the others come. Idle
+ * connections hold no read buffer at all. A pause costs no system call unless bytes do arrive meanwhile: only then READ is given up.
+ *
+ * Sending: one send() at the end of the turn for everything that the turn appended. Interest in WRITE exists only while the socket has
+ * taken less than it was given.
+ *
+ * Ending: `ending` is the gentle way (the owner's, or the peer's last byte has come): all is sent first. die() is the end itself; it closes
+ * the fd at once, and the one deferred `finish` of the stream tells the owner at the end of the turn, when no callback of the stream is
+ * on the stack. Bytes that a peer sent and nobody read would turn our close into a reset, which can destroy the last answer on its way:
+ * a gentle end reads some of them away.
+ *
+ * Invariants:
+ * (I1) dead: not watched, fd closed, flush is not queued, finish is.
+ * (I2) blocked: something is pending, and WRITE is watched.
+ * (I3) Not watched and not dead: paused, and the peer's end was seen before bytes that wait for resume. Otherwise level-triggered hang-ups
+ *      would spin.
+ *
+ * One thread, the loop's. */
+#include "os/stream.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+
+enum { OUT_KEEP_BYTES = 16 * 1024, SCRAP_BYTES = 4096, SCRAP_ROUNDS = 64 };
+
+static void ready(struct watch *w, unsigned events);
+
+/* ---- the end ------------------------------------------------------------------------------------------------------- */
+
+static void die(struct stream *s, err reason)
+{
+    assert(!s->dead);
+    s->dead = true;
+    s->reason = reason;
+    loop_unwatch(s->loop, &s->watch);
+    close(s->watch.fd);
+    s->watch.fd = -1;
+    loop_undefer(s->loop, &s->flush);
+    loop_defer(s->loop, &s->finish);
+}
+
+static void read_away(int fd)
+{
+    char scrap[SCRAP_BYTES];
+    for (int i = 0; i < SCRAP_ROUNDS && recv(fd, scrap, sizeof scrap, 0) > 0; i++) {}
+}
+
+static void run_finish(struct deferred *d)
+{
+    struct stream *s = container_of(d, struct stream, finish);
+    buf_fini(&s->out);
+    s->out_sent = 0;
+    s->ops->closed(s, s->reason);
+}
+
+/* ---- interest ------------------------------------------------------------------------------------------------------ */
+
+static void update_interest(struct stream *s)
+{
+    unsigned events = s->blocked ? LOOP_WRITE : 0;
+    if (!s->ending && !s->paused) {
+        events |= LOOP_READ;
+    }
+    if (!s->ending && s->paused && !s->peer_ended) {
+        events |= LOOP_PEER_END;
+    }
+    if (events == 0 && s->peer_ended) {
+        loop_unwatch(s->loop, &s->watch);
+    } else if (s->watch.ready) {
+        loop_rewatch(s->loop, &s->watch, events);
+    } else {
+        err e = loop_watch(s->loop, &s->watch, s->watch.fd, events, ready);
+        if (e) {
+            die(s, e);
+        }
+    }
+}
+
+/* ---- out ----------------------------------------------------------------------------------------------------------- */
+
+size_t stream_pending_bytes(const struct stream *s)
+{
+    return s->out.len - s->out_sent;
+}
+
+static void send_pending(struct stream *s)
+{
+    if (buf_failed(&s->out)) {
+        die(s, ERR_LIMIT);
+        return;
+    }
+    s->blocked = false;
+    while (stream_pending_bytes(s) > 0 && !s->blocked) {
+        ssize_t sent = send(s->watch.fd, s->out.bytes + s->out_sent, stream_pending_bytes(s), MSG_NOSIGNAL);
+        if (sent >= 0) {
+            s->out_sent += (size_t)sent;
+            s->bytes_out += (uint64_t)sent;
+            s->blocked = stream_pending_bytes(s) > 0;
+        } else if (errno == EAGAIN) {
+            s->blocked = true;
+        } else if (errno != EINTR) {
+            die(s, ERR_SYSTEM);
+            return;
+        }
+    }
+    if (!s->blocked && s->ending) {
+        read_away(s->watch.fd);
+        die(s, s->reason);
+        return;
+    }
+    if (!s->blocked) {
+        buf_truncate(&s->out, 0);
+        s->out_sent = 0;
+        buf_shrink(&s->out, OUT_KEEP_BYTES);
+    } else if (s->out_sent >= s->out.len / 2) {
+        buf_consume(&s->out, s->out_sent);
+        s->out_sent = 0;
+    }
+    update_interest(s);
+}
+
+static void run_flush(struct deferred *d)
+{
+    stream_flush(container_of(d, struct stream, flush));
+}
+
+void stream_touch(struct stream *s)
+{
+    if (!s->dead) {
+        loop_defer(s->loop, &s->flush);
+    }
+}
+
+void stream_flush(struct stream *s)
+{
+    if (!s->dead && !s->blocked) {
+        send_pending(s);
+    }
+}
+
+static void end_after_flush(struct stream *s, err reason)
+{
+    if (s->dead || s->ending) {
+        return;
+    }
+    s->ending = true;
+    s->reason = reason;
+    update_interest(s);
+    stream_touch(s);
+}
+
+/* ---- in ------------------------------------------------------------------------------------------------------------ */
+
+static void receive(struct stream *s)
+{
+    char *bytes = loop_read_buffer(s->loop);
+    ssize_t count = recv(s->watch.fd, bytes, STREAM_READ_BYTES, 0);
+    if (count > 0) {
+        s->bytes_in += (uint64_t)count;
+        s->ops->received(s, slice_make(bytes, (size_t)count));
+    } else if (count == 0) {
+        end_after_flush(s, OK);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        die(s, ERR_SYSTEM);
+    }
+}
+
+/* The peer's end while paused: it counts only once the bytes before it are read. */
+static void look_at_end(struct stream *s)
+{
+    char byte;
+    ssize_t count = recv(s->watch.fd, &byte, 1, MSG_PEEK);
+    if (count > 0) {
+        s->peer_ended = true;
+        update_interest(s);
+    } else if (count == 0) {
+        end_after_flush(s, OK);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        die(s, ERR_SYSTEM);
+    }
+}
+
+void stream_pause(struct stream *s)
+{
+    s->paused = true;
+}
+
+void stream_resume(struct stream *s)
+{
+    s->paused = false;
+    s->peer_ended = false;
+    if (!s->dead) {
+        update_interest(s);
+    }
+}
+
+/* ---- the loop's call ----------------------------------------------------------------------------------------------- */
+
+static void ready(struct watch *w, unsigned events)
+{
+    struct stream *s = container_of(w, struct stream, watch);
+    if (s->blocked && events & (LOOP_WRITE | LOOP_HANGUP)) {
+        send_pending(s);
+        if (!s->dead && !s->blocked && s->ops->drained) {
+            s->ops->drained(s);
+        }
+    }
+    if (s->dead || s->ending) {
+        return;
+    }
+    if (!s->paused && events & (LOOP_READ | LOOP_HANGUP)) {
+        receive(s);
+    } else if (s->paused && events & (LOOP_PEER_END | LOOP_HANGUP)) {
+        look_at_end(s);
+    } else if (s->paused && events & LOOP_READ) {
+        update_interest(s); /* READ goes; if that was the peer's end, it is reported as such in the next turn */
+    }
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+err stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops, size_t out_bytes_max)
+{
+    *s = (struct stream){.loop = loop, .ops = ops};
+    buf_init(&s->out, out_bytes_max);
+    deferred_init(&s->flush, run_flush);
+    deferred_init(&s->finish, run_finish);
+    return loop_watch(loop, &s->watch, fd, LOOP_READ, ready);
+}
+
+void stream_close(struct stream *s)
+{
+    if (!s->dead) {
+        die(s, ERR_CLOSED);
+    }
+}
+
+void stream_close_after_flush(struct stream *s)
+{
+    end_after_flush(s, ERR_CLOSED);
+}

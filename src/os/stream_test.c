@@ -1,0 +1,484 @@
+/* Streams over socket pairs and TCP: what is sent arrives, in order, whatever blocks; every end is told once; callbacks may close. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "os/sock.h"
+#include "os/stream.h"
+
+enum { OUT_BYTES_MAX = 8 << 20 };
+
+struct end {
+    struct stream stream;
+    struct buf received;
+    int received_count;
+    int drained_count;
+    int closed_count;
+    err reason;
+    void (*on_received)(struct end *e);
+};
+
+static struct loop *loop;
+static struct end ours;
+static int theirs; /* a plain blocking fd, as a client has it */
+
+static void received(struct stream *s, slice bytes)
+{
+    struct end *e = container_of(s, struct end, stream);
+    assert_int_equal(e->closed_count, 0);
+    assert_true(bytes.len <= STREAM_READ_BYTES);
+    e->received_count++;
+    buf_append(&e->received, bytes);
+    if (e->on_received) {
+        e->on_received(e);
+    }
+}
+
+static void drained(struct stream *s)
+{
+    container_of(s, struct end, stream)->drained_count++;
+}
+
+static void closed(struct stream *s, err reason)
+{
+    struct end *e = container_of(s, struct end, stream);
+    e->closed_count++;
+    e->reason = reason;
+}
+
+static const struct stream_ops ops = {.received = received, .drained = drained, .closed = closed};
+
+static void open_end(struct end *e, int fd)
+{
+    *e = (struct end){0};
+    buf_init(&e->received, SIZE_MAX);
+    assert_int_equal(stream_open(&e->stream, loop, fd, &ops, OUT_BYTES_MAX), OK);
+}
+
+static int connect_unix(void **state)
+{
+    (void)state;
+    int fds[2];
+    assert_int_equal(loop_new(&loop), OK);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    open_end(&ours, fds[0]);
+    theirs = fds[1];
+    return 0;
+}
+
+static int connect_tcp(void **state)
+{
+    (void)state;
+    int listener, fd;
+    assert_int_equal(loop_new(&loop), OK);
+    assert_int_equal(sock_listen(S("127.0.0.1"), 0, 5, &listener, NULL), OK);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(sock_local_port(listener))};
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    theirs = socket(AF_INET, SOCK_STREAM, 0);
+    int small_bytes = 128 * 1024; /* so that the kernel does not take everything at once */
+    setsockopt(theirs, SOL_SOCKET, SO_RCVBUF, &small_bytes, sizeof small_bytes);
+    assert_int_equal(connect(theirs, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(sock_accept(listener, &fd), OK);
+    close(listener);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small_bytes, sizeof small_bytes);
+    open_end(&ours, fd);
+    return 0;
+}
+
+static void turn(void)
+{
+    loop_turn(loop, 0);
+}
+
+static int disconnect(void **state)
+{
+    (void)state;
+    stream_close(&ours.stream);
+    turn();
+    assert_int_equal(ours.closed_count, 1);
+    buf_fini(&ours.received);
+    close(theirs);
+    loop_free(loop);
+    return 0;
+}
+
+static void they_send(const char *text)
+{
+    assert_int_equal(send(theirs, text, strlen(text), 0), strlen(text));
+}
+
+static void they_receive(const char *text)
+{
+    char got[64] = "";
+    assert_int_equal(recv(theirs, got, sizeof got - 1, MSG_DONTWAIT), strlen(text));
+    assert_string_equal(got, text);
+}
+
+static void they_receive_the_end(void)
+{
+    char byte;
+    assert_int_equal(recv(theirs, &byte, 1, MSG_DONTWAIT), 0);
+}
+
+static void they_receive_nothing(void)
+{
+    char byte;
+    assert_int_equal(recv(theirs, &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+static void we_append(const char *text)
+{
+    buf_append(stream_out(&ours.stream), slice_of(text));
+    stream_touch(&ours.stream);
+}
+
+static void assert_received(const char *text)
+{
+    assert_int_equal(ours.received.len, strlen(text));
+    assert_memory_equal(ours.received.bytes ? ours.received.bytes : "", text, strlen(text));
+}
+
+/* A client that resets the connection: SO_LINGER with no time. */
+static void they_reset(void)
+{
+    struct linger none = {.l_onoff = 1};
+    setsockopt(theirs, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    close(theirs);
+    theirs = -1;
+}
+
+/* ---- bytes --------------------------------------------------------------------------------------------------------- */
+
+static void answer_twice(struct end *e)
+{
+    (void)e;
+    we_append("one ");
+    we_append("two");
+    they_receive_nothing(); /* all leaves at the end of the turn */
+}
+
+static void test_what_a_turn_appends_leaves_at_its_end(void **state)
+{
+    (void)state;
+    ours.on_received = answer_twice;
+    they_send("hello");
+    turn();
+    assert_received("hello");
+    they_receive("one two");
+    assert_int_equal(stream_pending_bytes(&ours.stream), 0);
+    assert_int_equal(ours.stream.bytes_in, 5);
+    assert_int_equal(ours.stream.bytes_out, 7);
+    assert_int_equal(ours.drained_count, 0);
+}
+
+static void test_flush_sends_within_the_turn(void **state)
+{
+    (void)state;
+    we_append("now");
+    stream_flush(&ours.stream);
+    they_receive("now");
+}
+
+static void test_a_slow_peer_gets_everything_in_order_and_drained_tells(void **state)
+{
+    (void)state;
+    enum { NUMBER_COUNT = 1 << 20 };
+    uint32_t *numbers = calloc(NUMBER_COUNT, sizeof *numbers);
+    size_t numbers_bytes = NUMBER_COUNT * sizeof *numbers;
+    for (uint32_t i = 0; i < NUMBER_COUNT; i++) {
+        numbers[i] = i;
+    }
+    buf_append(stream_out(&ours.stream), slice_make(numbers, numbers_bytes / 2));
+    stream_touch(&ours.stream);
+    turn();
+    assert_true(stream_pending_bytes(&ours.stream) > 0);
+    buf_append(stream_out(&ours.stream), slice_make(numbers + NUMBER_COUNT / 2, numbers_bytes / 2));
+    stream_touch(&ours.stream);
+    char *got = malloc(numbers_bytes);
+    size_t got_bytes = 0;
+    while (got_bytes < numbers_bytes) {
+        turn();
+        ssize_t count = recv(theirs, got + got_bytes, numbers_bytes - got_bytes, 0);
+        assert_true(count > 0);
+        got_bytes += (size_t)count;
+    }
+    turn();
+    turn();
+    assert_memory_equal(got, numbers, numbers_bytes);
+    assert_int_equal(stream_pending_bytes(&ours.stream), 0);
+    assert_int_equal(ours.drained_count, 1);
+    free(got);
+    free(numbers);
+}
+
+static void test_one_turn_reads_no_more_than_one_buffer(void **state)
+{
+    (void)state;
+    char *bytes = calloc(1, 3 * STREAM_READ_BYTES);
+    fcntl(theirs, F_SETFL, O_NONBLOCK);
+    ssize_t sent = send(theirs, bytes, 3 * STREAM_READ_BYTES, 0);
+    assert_true(sent > STREAM_READ_BYTES);
+    turn();
+    assert_int_equal(ours.received_count, 1);
+    while (ours.received.len < (size_t)sent) {
+        turn();
+    }
+    free(bytes);
+}
+
+static void test_output_past_its_limit_closes(void **state)
+{
+    (void)state;
+    assert_null(buf_extend(stream_out(&ours.stream), OUT_BYTES_MAX + 1));
+    stream_touch(&ours.stream);
+    turn();
+    assert_int_equal(ours.reason, ERR_LIMIT);
+}
+
+/* ---- pause --------------------------------------------------------------------------------------------------------- */
+
+static void test_a_paused_stream_reads_nothing_until_it_is_resumed(void **state)
+{
+    (void)state;
+    stream_pause(&ours.stream);
+    they_send("later");
+    turn();
+    turn();
+    assert_int_equal(ours.received_count, 0);
+    stream_resume(&ours.stream);
+    turn();
+    assert_received("later");
+}
+
+static void test_a_paused_stream_notices_that_its_peer_hung_up(void **state)
+{
+    (void)state;
+    stream_pause(&ours.stream);
+    close(theirs);
+    theirs = -1;
+    turn();
+    turn();
+    assert_int_equal(ours.closed_count, 1);
+    assert_int_equal(ours.reason, OK);
+}
+
+static void test_bytes_before_a_hang_up_wait_for_resume(void **state)
+{
+    (void)state;
+    stream_pause(&ours.stream);
+    they_send("last words");
+    close(theirs);
+    theirs = -1;
+    for (int i = 0; i < 4; i++) {
+        turn();
+    }
+    assert_int_equal(ours.closed_count, 0);
+    uint64_t before = loop_turn_count(loop);
+    loop_turn(loop, 1); /* sleeps: nothing is reported over and over */
+    assert_int_equal(loop_turn_count(loop), before + 1);
+    assert_null(ours.stream.watch.ready);
+    stream_resume(&ours.stream);
+    turn();
+    assert_received("last words");
+    turn();
+    assert_int_equal(ours.closed_count, 1);
+    assert_int_equal(ours.reason, OK);
+}
+
+/* ---- ends ---------------------------------------------------------------------------------------------------------- */
+
+static void test_a_peer_that_ended_its_half_gets_its_answer(void **state)
+{
+    (void)state;
+    ours.on_received = answer_twice;
+    they_send("question");
+    shutdown(theirs, SHUT_WR);
+    turn();
+    turn();
+    they_receive("one two");
+    they_receive_the_end();
+    assert_int_equal(ours.closed_count, 1);
+    assert_int_equal(ours.reason, OK);
+}
+
+static void test_a_reset_is_told_as_a_failure(void **state)
+{
+    (void)state;
+    they_reset();
+    turn();
+    assert_int_equal(ours.closed_count, 1);
+    assert_int_equal(ours.reason, ERR_SYSTEM);
+}
+
+static void test_a_reset_while_paused_is_told(void **state)
+{
+    (void)state;
+    stream_pause(&ours.stream);
+    they_reset();
+    turn();
+    turn();
+    assert_int_equal(ours.closed_count, 1);
+    assert_int_equal(ours.reason, ERR_SYSTEM);
+}
+
+static void test_a_reset_while_blocked_is_told(void **state)
+{
+    (void)state;
+    memset(buf_extend(stream_out(&ours.stream), OUT_BYTES_MAX), 'x', OUT_BYTES_MAX);
+    stream_touch(&ours.stream);
+    turn();
+    assert_true(stream_pending_bytes(&ours.stream) > 0);
+    they_reset();
+    turn();
+    assert_int_equal(ours.closed_count, 1);
+    assert_int_equal(ours.reason, ERR_SYSTEM);
+    assert_int_equal(ours.drained_count, 0);
+}
+
+static void close_at_once(struct end *e)
+{
+    we_append("never sent");
+    stream_close(&e->stream);
+    assert_int_equal(e->closed_count, 0);
+    stream_touch(&e->stream); /* harmless now */
+    stream_pause(&e->stream);
+    stream_resume(&e->stream);
+    stream_flush(&e->stream);
+    stream_close_after_flush(&e->stream);
+}
+
+static void test_a_stream_may_be_closed_while_it_delivers(void **state)
+{
+    (void)state;
+    ours.on_received = close_at_once;
+    they_send("x");
+    turn();
+    assert_int_equal(ours.closed_count, 1);
+    assert_int_equal(ours.reason, ERR_CLOSED);
+    they_receive_the_end();
+}
+
+static void close_gently(struct end *e)
+{
+    we_append("bye");
+    stream_close_after_flush(&e->stream);
+}
+
+static void test_a_gentle_close_sends_first_and_reads_no_more(void **state)
+{
+    (void)state;
+    char *bytes = calloc(1, STREAM_READ_BYTES + 100); /* part of it is still unread when the stream ends */
+    ours.on_received = close_gently;
+    assert_int_equal(send(theirs, bytes, STREAM_READ_BYTES + 100, 0), STREAM_READ_BYTES + 100);
+    turn();
+    turn();
+    assert_int_equal(ours.received_count, 1);
+    they_receive("bye");
+    they_receive_the_end();
+    assert_int_equal(ours.closed_count, 1);
+    assert_int_equal(ours.reason, ERR_CLOSED);
+    free(bytes);
+}
+
+static struct end other;
+
+static void close_the_other(struct end *e)
+{
+    stream_close(e == &ours ? &other.stream : &ours.stream);
+}
+
+static void test_a_stream_may_close_another_of_its_batch(void **state)
+{
+    (void)state;
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    open_end(&other, fds[0]);
+    ours.on_received = other.on_received = close_the_other;
+    they_send("x");
+    assert_int_equal(send(fds[1], "y", 1, 0), 1);
+    turn();
+    assert_int_equal(ours.received_count + other.received_count, 1);
+    assert_int_equal(ours.closed_count + other.closed_count, 1);
+    stream_close(&other.stream);
+    turn();
+    assert_int_equal(other.closed_count, 1);
+    buf_fini(&other.received);
+    close(fds[1]);
+}
+
+/* Freed in closed(), as owners do: the sanitizer watches that nothing touches it afterwards. */
+static int freed_count;
+
+static void free_closed(struct stream *s, err reason)
+{
+    (void)reason;
+    free(container_of(s, struct end, stream));
+    freed_count++;
+}
+
+static void close_now(struct stream *s, slice bytes)
+{
+    (void)bytes;
+    stream_close(s);
+}
+
+static void test_the_owner_may_free_it_when_it_is_closed(void **state)
+{
+    (void)state;
+    static const struct stream_ops free_ops = {.received = close_now, .closed = free_closed};
+    freed_count = 0;
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    struct end *e = malloc(sizeof *e);
+    assert_int_equal(stream_open(&e->stream, loop, fds[0], &free_ops, 100), OK);
+    assert_int_equal(send(fds[1], "y", 1, 0), 1);
+    close(fds[1]);
+    turn();
+    turn();
+    assert_int_equal(freed_count, 1);
+}
+
+#define UNIX(name) cmocka_unit_test_setup_teardown(name, connect_unix, disconnect)
+#define TCP(name)  cmocka_unit_test_setup_teardown(name, connect_tcp, disconnect)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIX(test_what_a_turn_appends_leaves_at_its_end),
+        TCP(test_what_a_turn_appends_leaves_at_its_end),
+        UNIX(test_flush_sends_within_the_turn),
+        UNIX(test_a_slow_peer_gets_everything_in_order_and_drained_tells),
+        TCP(test_a_slow_peer_gets_everything_in_order_and_drained_tells),
+        UNIX(test_one_turn_reads_no_more_than_one_buffer),
+        UNIX(test_output_past_its_limit_closes),
+        UNIX(test_a_paused_stream_reads_nothing_until_it_is_resumed),
+        TCP(test_a_paused_stream_reads_nothing_until_it_is_resumed),
+        UNIX(test_a_paused_stream_notices_that_its_peer_hung_up),
+        TCP(test_a_paused_stream_notices_that_its_peer_hung_up),
+        UNIX(test_bytes_before_a_hang_up_wait_for_resume),
+        TCP(test_bytes_before_a_hang_up_wait_for_resume),
+        UNIX(test_a_peer_that_ended_its_half_gets_its_answer),
+        TCP(test_a_peer_that_ended_its_half_gets_its_answer),
+        TCP(test_a_reset_is_told_as_a_failure),
+        TCP(test_a_reset_while_paused_is_told),
+        TCP(test_a_reset_while_blocked_is_told),
+        UNIX(test_a_stream_may_be_closed_while_it_delivers),
+        UNIX(test_a_gentle_close_sends_first_and_reads_no_more),
+        TCP(test_a_gentle_close_sends_first_and_reads_no_more),
+        UNIX(test_a_stream_may_close_another_of_its_batch),
+        UNIX(test_the_owner_may_free_it_when_it_is_closed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,121 @@
+/* Workers: messages arrive once, in order, on the worker's thread, also those posted just before the end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "os/worker.h"
+
+enum { POSTER_COUNT = 3, MESSAGE_COUNT = 5000 };
+
+struct numbered {
+    struct message message;
+    unsigned poster;
+    unsigned number;
+};
+
+struct tally {
+    unsigned next[POSTER_COUNT]; /* the number expected from each poster */
+    unsigned wrong_count;
+};
+
+static void deliver_numbered(struct message *m, struct worker *w)
+{
+    struct numbered *n = container_of(m, struct numbered, message);
+    struct tally *t = w->owner;
+    t->wrong_count += worker_self() != w || t->next[n->poster] != n->number;
+    t->next[n->poster]++;
+    free(n);
+}
+
+struct poster {
+    struct thread thread;
+    struct worker *worker;
+    unsigned index;
+};
+
+static void post_all(void *argument)
+{
+    struct poster *p = argument;
+    for (unsigned i = 0; i < MESSAGE_COUNT; i++) {
+        struct numbered *n = malloc(sizeof *n);
+        *n = (struct numbered){.message.deliver = deliver_numbered, .poster = p->index, .number = i};
+        worker_post(p->worker, &n->message);
+    }
+}
+
+static void test_messages_arrive_in_the_order_of_each_poster(void **state)
+{
+    (void)state;
+    struct tally tally = {0};
+    struct worker w;
+    assert_int_equal(worker_init(&w, 1), OK);
+    w.owner = &tally;
+    assert_int_equal(worker_start(&w), OK);
+    struct poster posters[POSTER_COUNT];
+    for (unsigned i = 0; i < POSTER_COUNT; i++) {
+        posters[i] = (struct poster){.worker = &w, .index = i};
+        assert_int_equal(thread_start(&posters[i].thread, "poster", post_all, &posters[i]), OK);
+    }
+    for (unsigned i = 0; i < POSTER_COUNT; i++) {
+        thread_join(&posters[i].thread);
+    }
+    worker_stop(&w);
+    for (unsigned i = 0; i < POSTER_COUNT; i++) {
+        assert_int_equal(tally.next[i], MESSAGE_COUNT);
+    }
+    assert_int_equal(tally.wrong_count, 0);
+    assert_null(worker_self());
+    worker_fini(&w);
+}
+
+/* A message that goes to and fro between two workers, each time posted again from its own delivery. */
+struct ball {
+    struct message message;
+    struct worker *players[2];
+    int touch_count;
+};
+
+static void deliver_ball(struct message *m, struct worker *w)
+{
+    struct ball *b = container_of(m, struct ball, message);
+    b->touch_count++;
+    if (b->touch_count < MESSAGE_COUNT) {
+        worker_post(b->players[!w->index], m);
+    } else {
+        loop_stop(w->loop);
+    }
+}
+
+static void test_a_message_is_posted_again_from_its_delivery(void **state)
+{
+    (void)state;
+    struct worker players[2];
+    struct ball ball = {.message.deliver = deliver_ball};
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(worker_init(&players[i], i), OK);
+        ball.players[i] = &players[i];
+    }
+    worker_post(&players[0], &ball.message); /* before it runs */
+    assert_int_equal(worker_start(&players[0]), OK);
+    assert_int_equal(worker_start(&players[1]), OK);
+    thread_join(&players[MESSAGE_COUNT % 2 == 0].thread); /* the one that touched last has ended itself */
+    worker_stop(&players[0]);
+    worker_stop(&players[1]);
+    assert_int_equal(ball.touch_count, MESSAGE_COUNT);
+    worker_fini(&players[0]);
+    worker_fini(&players[1]);
+    worker_fini(&players[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_messages_arrive_in_the_order_of_each_poster),
+        cmocka_unit_test(test_a_message_is_posted_again_from_its_delivery),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
