@@ -72,7 +72,7 @@ struct log_limit {
  * held back (field suppressed=N). */
 void log_write_limited(struct log_limit *limit, enum log_level level, const char *room, const char *format, ...) PRINTF_LIKE(4, 5);
 
-/* Level by the name that `loglevel` takes; LOG_NOTHING + 1 is not reached: ERR_INVALID instead. */
+/* The level that `loglevel` names; ERR_INVALID for another word. */
 MUST_USE err log_level_parse(slice name, enum log_level *ret_level);
 const char *log_level_name(enum log_level level);
 
