@@ -23,7 +23,8 @@ void assert_failed(const char *condition, const char *file, int line, const char
         abort();
     }
     char text[512];
-    int length = snprintf(text, sizeof text, "larder: bug: %s:%d: %s(): assertion failed: %s\n", file, line, function, condition);
+    int length = snprintf(text, sizeof text, "larder: bug: %s:%d: %s(): assertion failed: %s\n", file, line, function,
+                          condition);
     if (length > (int)sizeof text - 1) {
         length = sizeof text - 1;
     }

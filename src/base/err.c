@@ -5,7 +5,8 @@
 
 static const struct err_row rows[ERR_COUNT] = {
     [OK] = {"OK", "OK", "OK", 200, ERR_WHOSE_NOBODY, "no error"},
-#define ERR(name, resp, memcached, http, whose, text) [ERR_##name] = {#name, resp, memcached, http, ERR_WHOSE_##whose, text},
+#define ERR(name, resp, memcached, http, whose, text) \
+    [ERR_##name] = {#name, resp, memcached, http, ERR_WHOSE_##whose, text},
 #include "base/err.def"
 #undef ERR
 };

@@ -80,7 +80,8 @@ static inline void list_splice(struct list *to, struct list *from)
 }
 
 /* Walks the nodes; `node` may be removed (not its successor) in the body. */
-#define LIST_EACH(node, head)                                                                                              \
-    for (struct list *node = (head)->next, *node##_next = node->next; node != (head); node = node##_next, node##_next = node->next)
+#define LIST_EACH(node, head)                                                         \
+    for (struct list *node = (head)->next, *node##_next = node->next; node != (head); \
+         node = node##_next, node##_next = node->next)
 
 #endif

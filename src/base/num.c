@@ -159,7 +159,8 @@ struct unit {
     uint64_t factor;
 };
 
-static err parse_with_unit(slice text, const struct unit *units, size_t unit_count, uint64_t value_max, uint64_t *ret_value)
+static err parse_with_unit(slice text, const struct unit *units, size_t unit_count, uint64_t value_max,
+                           uint64_t *ret_value)
 {
     size_t digit_count = 0;
     while (digit_count < text.len && isdigit((unsigned char)text.ptr[digit_count])) {

@@ -6,8 +6,8 @@
 #include "base/slice.h"
 
 enum {
-    NUM_I64_CHARS = 21,   /* "-9223372036854775808" and one to spare */
-    NUM_DOUBLE_CHARS = 40, /* shortest form of a double */
+    NUM_I64_CHARS = 21,               /* "-9223372036854775808" and one to spare */
+    NUM_DOUBLE_CHARS = 40,            /* shortest form of a double */
     NUM_LONG_DOUBLE_CHARS = 5 * 1024, /* fixed form of the largest long double with 17 decimals */
 };
 

@@ -16,7 +16,18 @@ static void test_i64(void **state)
         assert_int_equal(num_parse_i64(slice_make(digits, num_format_i64(values[i], digits)), &parsed), OK);
         assert_true(parsed == values[i]);
     }
-    static const char *const bad[] = {"", "-", "+1", " 1", "1 ", "01", "-0", "1.0", "9223372036854775808", "-9223372036854775809", "99999999999999999999999", "0x1"};
+    static const char *const bad[] = {"",
+                                      "-",
+                                      "+1",
+                                      " 1",
+                                      "1 ",
+                                      "01",
+                                      "-0",
+                                      "1.0",
+                                      "9223372036854775808",
+                                      "-9223372036854775809",
+                                      "99999999999999999999999",
+                                      "0x1"};
     for (size_t i = 0; i < countof(bad); i++) {
         int64_t parsed = 7;
         assert_int_equal(num_parse_i64(slice_of(bad[i]), &parsed), ERR_NOT_INTEGER);

@@ -6,11 +6,11 @@
 
 #ifdef LARDER_TEST_HOOKS
 extern void (*pause_hook)(const char *name); /* NULL when nobody tests */
-#define PAUSE_POINT(name)         \
-    do {                          \
-        if (pause_hook) {         \
-            pause_hook(#name);    \
-        }                         \
+#define PAUSE_POINT(name)      \
+    do {                       \
+        if (pause_hook) {      \
+            pause_hook(#name); \
+        }                      \
     } while (0)
 #else
 #define PAUSE_POINT(name) ((void)0)

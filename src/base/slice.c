@@ -29,9 +29,12 @@ static int utf8_follow(unsigned char lead, unsigned char *ret_low, unsigned char
 {
     *ret_low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
     *ret_high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (lead >= 0xc2 && lead <= 0xdf) return 1;
-    if (lead >= 0xe0 && lead <= 0xef) return 2;
-    if (lead >= 0xf0 && lead <= 0xf4) return 3;
+    if (lead >= 0xc2 && lead <= 0xdf)
+        return 1;
+    if (lead >= 0xe0 && lead <= 0xef)
+        return 2;
+    if (lead >= 0xf0 && lead <= 0xf4)
+        return 3;
     return -1;
 }
 

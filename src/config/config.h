@@ -59,7 +59,7 @@ typedef slice config_type_TEXT;
 typedef struct config_words config_type_WORDS;
 typedef struct config_output_limits config_type_OUTPUT_LIMITS;
 
-/* One for each name, aliases too. */
+/* One for each directive; an alias is the directive that it stands for. */
 enum option {
 #define OPTION(field, name, type, accepts, flags, standard, meaning) OPTION_##field,
 #define ALIAS(name, field)

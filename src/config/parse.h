@@ -22,6 +22,7 @@ enum {
     PARSE_FILE_BYTES_MAX = 16 * 1024 * 1024,
     PARSE_WORD_COUNT_MAX = 1024, /* in one line */
     PARSE_INCLUDE_DEPTH_MAX = 16,
+    PARSE_FILE_COUNT_MAX = 1000, /* included in all, so that a few files that include each other widely have an end */
 };
 
 /* One directive: a line, or a block with its inner lines. */
@@ -52,5 +53,8 @@ MUST_USE err parse_file(slice path, struct place place, struct arena *arena, str
 
 /* Splits one value into words as a line is split, without comments: what CONFIG SET and the environment give. ERR_SYNTAX: unbalanced quotes. */
 MUST_USE err parse_words(slice text, struct arena *arena, slice **ret_words, unsigned *ret_word_count);
+
+/* The bytes of a file of at most PARSE_FILE_BYTES_MAX, in `arena`. ERR_SYSTEM with errno; ERR_LIMIT, ERR_NOMEM. */
+MUST_USE err parse_read(const char *path, struct arena *arena, slice *ret_bytes);
 
 #endif

@@ -49,7 +49,7 @@ int pattern_find_part(const struct pattern *p, slice name);
  * more parts. */
 int pattern_precedence(const struct pattern *a, const struct pattern *b);
 
-/* Whether some key matches both; then a shortest one is appended to ret_key. ERR_NOT_FOUND when there is none, ERR_NOMEM. */
+/* Whether some key matches both; then a short one is appended to ret_key. ERR_NOT_FOUND when there is none, ERR_NOMEM. */
 MUST_USE err pattern_common_key(const struct pattern *a, const struct pattern *b, struct buf *ret_key);
 
 #endif

@@ -1,5 +1,6 @@
 /* Threads. Each is started with every signal blocked except those that a fault of its own raises (a blocked SIGSEGV would end the process
- * without a crash report); the rest go to whoever has a signal watch (os/signal.h). */
+ * without a crash report); the rest go to whoever has a signal watch (os/signal.h). And each has a second stack, on which that report can
+ * be written when it was the first one that ran out. */
 #include "os/thread.h"
 
 #include <sched.h>
@@ -10,20 +11,25 @@
 
 #include "base/assert.h"
 
-enum { NAME_BYTES_MAX = 15 };
+enum { NAME_BYTES_MAX = 15, CRASH_STACK_BYTES = 64 * 1024 };
 
 struct start {
     void (*run)(void *argument);
     void *argument;
     char name[NAME_BYTES_MAX + 1];
+    char crash_stack[CRASH_STACK_BYTES];
 };
 
 static void *enter(void *argument)
 {
-    struct start start = *(struct start *)argument;
-    free(argument);
-    pthread_setname_np(pthread_self(), start.name);
-    start.run(start.argument);
+    struct start *start = argument;
+    pthread_setname_np(pthread_self(), start->name);
+    stack_t own = {.ss_sp = start->crash_stack, .ss_size = sizeof start->crash_stack}, before;
+    int failure = sigaltstack(&own, &before);
+    assert(failure == 0);
+    start->run(start->argument);
+    sigaltstack(&before, NULL); /* a sanitizer may have given one */
+    free(start);
     return NULL;
 }
 
@@ -33,10 +39,11 @@ err thread_start(struct thread *t, const char *name, void (*run)(void *argument)
     if (!start) {
         return ERR_NOMEM;
     }
-    *start = (struct start){.run = run, .argument = argument};
+    start->run = run;
+    start->argument = argument;
     size_t name_bytes = strlen(name);
     assert(name_bytes <= NAME_BYTES_MAX);
-    memcpy(start->name, name, name_bytes);
+    memcpy(start->name, name, name_bytes + 1);
 
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     sigset_t blocked, before;

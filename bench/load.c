@@ -1,0 +1,361 @@
+/* load: a closed-loop load generator that costs little, so that the server saturates first.
+ *
+ * One thread, one epoll, C connections. Each connection sends a batch of P requests, waits until as many bytes have come back as P replies have, and
+ * sends the next. It parses nothing: all replies of one operation have the same length, which one request checked byte by byte at start. The requests of
+ * a connection are made once; between batches only the digits of the keys are overwritten.
+ *
+ *   load --port N [--unix PATH] --op get|set [--protocol resp|memcache|meta] [--connections 50] [--pipeline 1] [--keys 1000] [--value-bytes 32]
+ *        [--ttl SECONDS] [--seconds 2] [--fill]
+ *
+ * --fill sets every key once, in order, and ends. Otherwise keys are drawn uniformly. Prints one line of JSON: operations, seconds, operations a second, and
+ * the latency of a batch in us (p50, p99, p99.9, longest). Exits 1 with a message when the server answers anything unexpected. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { KEY_BYTES = 16, DIGITS = 12, REQUEST_BYTES_MAX = 70000, HISTOGRAM_STEPS = 64 * 32 };
+
+enum protocol { RESP, MEMCACHE, META };
+
+static struct {
+    int port;
+    const char *unix_path;
+    bool set, fill;
+    enum protocol protocol;
+    int connections, pipeline;
+    long keys, value_bytes, ttl_s;
+    double seconds;
+} options = {.connections = 50, .pipeline = 1, .keys = 1000, .value_bytes = 32, .seconds = 2};
+
+struct connection {
+    int fd;
+    char *batch;    /* P requests, one behind the other */
+    size_t sent;    /* bytes of the batch that have left */
+    size_t awaited; /* bytes of replies that have still to come */
+    int requests;   /* in this batch: P, fewer in the last of a fill */
+    int64_t began_ns;
+};
+
+static char request[REQUEST_BYTES_MAX];
+static size_t request_bytes, key_offset, reply_bytes;
+static char reply[REQUEST_BYTES_MAX];
+static uint64_t histogram[HISTOGRAM_STEPS];
+static uint64_t random_state = 88172645463325252u;
+static long next_key;
+
+static void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+static void fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("load: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(1);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static uint64_t random_next(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+static void write_key(char *digits, long number)
+{
+    for (int i = DIGITS - 1; i >= 0; i--) {
+        digits[i] = (char)('0' + number % 10);
+        number /= 10;
+    }
+}
+
+/* ---- requests and their replies ------------------------------------------------------------------------------------ */
+
+static void make_templates(void)
+{
+    static char value[REQUEST_BYTES_MAX / 2];
+    memset(value, 'v', (size_t)options.value_bytes);
+    char key[KEY_BYTES + 1] = "key:000000000000";
+    int n = (int)options.value_bytes, length = 0, expected = 0;
+    char ttl[64] = "";
+    switch (options.protocol) {
+    case RESP:
+        if (options.ttl_s) {
+            char seconds[16];
+            int digits = snprintf(seconds, sizeof seconds, "%ld", options.ttl_s);
+            snprintf(ttl, sizeof ttl, "$2\r\nEX\r\n$%d\r\n%s\r\n", digits, seconds);
+        }
+        length = options.set ? snprintf(request, sizeof request, "*%d\r\n$3\r\nSET\r\n$16\r\n%s\r\n$%d\r\n%.*s\r\n%s",
+                                        options.ttl_s ? 5 : 3, key, n, n, value, ttl)
+                             : snprintf(request, sizeof request, "*2\r\n$3\r\nGET\r\n$16\r\n%s\r\n", key);
+        expected = options.set ? snprintf(reply, sizeof reply, "+OK\r\n")
+                               : snprintf(reply, sizeof reply, "$%d\r\n%.*s\r\n", n, n, value);
+        break;
+    case MEMCACHE:
+        length = options.set
+                     ? snprintf(request, sizeof request, "set %s 0 %ld %d\r\n%.*s\r\n", key, options.ttl_s, n, n, value)
+                     : snprintf(request, sizeof request, "get %s\r\n", key);
+        expected = options.set ? snprintf(reply, sizeof reply, "STORED\r\n")
+                               : snprintf(reply, sizeof reply, "VALUE %s 0 %d\r\n%.*s\r\nEND\r\n", key, n, n, value);
+        break;
+    case META:
+        length = options.set
+                     ? snprintf(request, sizeof request, "ms %s %d T%ld\r\n%.*s\r\n", key, n, options.ttl_s, n, value)
+                     : snprintf(request, sizeof request, "mg %s v\r\n", key);
+        expected = options.set ? snprintf(reply, sizeof reply, "HD\r\n")
+                               : snprintf(reply, sizeof reply, "VA %d\r\n%.*s\r\n", n, n, value);
+        break;
+    }
+    request_bytes = (size_t)length;
+    reply_bytes = (size_t)expected;
+    key_offset = (size_t)(strstr(request, "key:") - request) + 4;
+}
+
+/* ---- connections --------------------------------------------------------------------------------------------------- */
+
+static int open_socket(void)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_un un;
+    } address = {0};
+    socklen_t bytes;
+    if (options.unix_path) {
+        address.un.sun_family = AF_UNIX;
+        snprintf(address.un.sun_path, sizeof address.un.sun_path, "%s", options.unix_path);
+        bytes = sizeof address.un;
+    } else {
+        address.in.sin_family = AF_INET;
+        address.in.sin_port = htons((uint16_t)options.port);
+        address.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        bytes = sizeof address.in;
+    }
+    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, &address.any, bytes) != 0) {
+        fail("cannot connect: %s", strerror(errno));
+    }
+    int on = 1;
+    if (!options.unix_path) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    return fd;
+}
+
+/* One request on a connection of its own, its reply compared byte by byte (the first key). */
+static void check_reply(void)
+{
+    int fd = open_socket();
+    static char got[REQUEST_BYTES_MAX];
+    size_t have = 0;
+    if (write(fd, request, request_bytes) != (ssize_t)request_bytes) {
+        fail("cannot send: %s", strerror(errno));
+    }
+    while (have < reply_bytes) {
+        ssize_t bytes = read(fd, got + have, sizeof got - have);
+        if (bytes <= 0) {
+            fail("the server closed the connection");
+        }
+        have += (size_t)bytes;
+        if (memcmp(got, reply, have < reply_bytes ? have : reply_bytes) != 0) {
+            break;
+        }
+    }
+    if (have != reply_bytes || memcmp(got, reply, have) != 0) {
+        fail("unexpected reply: %.*s", (int)(have < 200 ? have : 200), got);
+    }
+    close(fd);
+}
+
+static void send_more(struct connection *c)
+{
+    size_t whole = request_bytes * (size_t)c->requests;
+    while (c->sent < whole) {
+        ssize_t bytes = send(c->fd, c->batch + c->sent, whole - c->sent, MSG_NOSIGNAL);
+        if (bytes < 0) {
+            if (errno == EAGAIN) {
+                return;
+            }
+            fail("send: %s", strerror(errno));
+        }
+        c->sent += (size_t)bytes;
+    }
+}
+
+/* Writes new keys into the batch and sends it; false when a fill is complete. */
+static bool start_batch(struct connection *c, int64_t now)
+{
+    c->requests = 0;
+    for (char *at = c->batch + key_offset; c->requests < options.pipeline; at += request_bytes, c->requests++) {
+        if (options.fill && next_key == options.keys) {
+            break;
+        }
+        write_key(at, options.fill ? next_key++ : (long)(random_next() % (uint64_t)options.keys));
+    }
+    c->sent = 0;
+    c->awaited = reply_bytes * (size_t)c->requests;
+    c->began_ns = now;
+    send_more(c);
+    return c->requests > 0;
+}
+
+/* ---- latency ------------------------------------------------------------------------------------------------------- */
+
+/* 32 steps for each power of two of microseconds. */
+static int histogram_step(uint64_t us)
+{
+    if (us < 32) {
+        return (int)us;
+    }
+    int power = 63 - __builtin_clzll(us);
+    return (power - 4) * 32 + (int)((us >> (power - 5)) & 31);
+}
+
+static uint64_t step_us(int step)
+{
+    return step < 32 ? (uint64_t)step : (uint64_t)(32 + step % 32) << (step / 32 - 1);
+}
+
+static uint64_t percentile(double part)
+{
+    uint64_t total = 0, seen = 0;
+    for (int i = 0; i < HISTOGRAM_STEPS; i++) {
+        total += histogram[i];
+    }
+    for (int i = 0; i < HISTOGRAM_STEPS; i++) {
+        seen += histogram[i];
+        if (total && (double)seen >= part * (double)total) {
+            return step_us(i);
+        }
+    }
+    return 0;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------------ */
+
+static void run(void)
+{
+    static char sink[256 * 1024];
+    int epoll = epoll_create1(EPOLL_CLOEXEC), active = 0;
+    struct connection *all = calloc((size_t)options.connections, sizeof *all);
+    for (int i = 0; i < options.connections; i++) {
+        struct connection *c = &all[i];
+        c->fd = open_socket();
+        fcntl(c->fd, F_SETFL, O_NONBLOCK);
+        c->batch = malloc(request_bytes * (size_t)options.pipeline);
+        for (int k = 0; k < options.pipeline; k++) {
+            memcpy(c->batch + request_bytes * (size_t)k, request, request_bytes);
+        }
+        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
+        epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event);
+    }
+    int64_t began = now_ns(), now = began, end = began + (int64_t)(options.seconds * 1e9);
+    uint64_t done = 0;
+    for (int i = 0; i < options.connections; i++) {
+        active += start_batch(&all[i], now);
+    }
+    while (active > 0) {
+        struct epoll_event events[256];
+        int count = epoll_wait(epoll, events, 256, 5000);
+        if (count == 0) {
+            fail("the server has not answered for 5 s");
+        }
+        now = now_ns();
+        for (int i = 0; i < count; i++) {
+            struct connection *c = events[i].data.ptr;
+            send_more(c);
+            for (;;) {
+                ssize_t bytes = recv(c->fd, sink, sizeof sink, 0);
+                if (bytes < 0 && errno == EAGAIN) {
+                    break;
+                }
+                if (bytes <= 0) {
+                    fail("the server closed a connection");
+                }
+                if ((size_t)bytes > c->awaited) {
+                    fail("more bytes than replies have: %.60s", sink);
+                }
+                c->awaited -= (size_t)bytes;
+                if (c->awaited == 0 && c->requests > 0) {
+                    done += (uint64_t)c->requests;
+                    histogram[histogram_step((uint64_t)(now - c->began_ns) / 1000)]++;
+                    bool more = (options.fill || now < end) && start_batch(c, now);
+                    active -= !more;
+                    break; /* what it answers comes with the next edge */
+                }
+            }
+        }
+    }
+    double seconds = (double)(now_ns() - began) / 1e9;
+    printf(
+        "{\"operations\": %llu, \"seconds\": %.3f, \"per_second\": %.0f, \"p50_us\": %llu, \"p99_us\": %llu, \"p999_us\": %llu, \"max_us\": %llu}\n",
+        (unsigned long long)done, seconds, (double)done / seconds, (unsigned long long)percentile(.5),
+        (unsigned long long)percentile(.99), (unsigned long long)percentile(.999), (unsigned long long)percentile(1));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"port", required_argument, 0, 'p'},
+        {"unix", required_argument, 0, 'u'},
+        {"op", required_argument, 0, 'o'},
+        {"protocol", required_argument, 0, 'r'},
+        {"connections", required_argument, 0, 'c'},
+        {"pipeline", required_argument, 0, 'P'},
+        {"keys", required_argument, 0, 'k'},
+        {"value-bytes", required_argument, 0, 'v'},
+        {"ttl", required_argument, 0, 't'},
+        {"seconds", required_argument, 0, 's'},
+        {"fill", no_argument, 0, 'f'},
+        {0},
+    };
+    for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        switch (option) {
+        case 'p': options.port = atoi(optarg); break;
+        case 'u': options.unix_path = optarg; break;
+        case 'o': options.set = strcmp(optarg, "set") == 0; break;
+        case 'r':
+            options.protocol = strcmp(optarg, "meta") == 0 ? META : strcmp(optarg, "memcache") == 0 ? MEMCACHE : RESP;
+            break;
+        case 'c': options.connections = atoi(optarg); break;
+        case 'P': options.pipeline = atoi(optarg); break;
+        case 'k': options.keys = atol(optarg); break;
+        case 'v': options.value_bytes = atol(optarg); break;
+        case 't': options.ttl_s = atol(optarg); break;
+        case 's': options.seconds = atof(optarg); break;
+        case 'f': options.fill = options.set = true; break;
+        default: return 2;
+        }
+    }
+    if ((!options.port && !options.unix_path) || options.keys < 1 || options.connections < 1 || options.pipeline < 1 ||
+        options.value_bytes < 1 || options.value_bytes > REQUEST_BYTES_MAX / 2) {
+        fail(
+            "usage: load --port N --op get|set [--protocol resp|memcache|meta] [--connections C] [--pipeline P] [--keys K] ...");
+    }
+    make_templates();
+    check_reply();
+    run();
+    return 0;
+}
