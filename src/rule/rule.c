@@ -113,15 +113,14 @@ static int compare_rules(const void *a, const void *b)
     return order != 0 ? order : pattern_precedence(&x->config->pattern, &y->config->pattern);
 }
 
-static uint32_t parent_of(const struct rule_index *index, uint32_t place)
+/* Of a prefix that comes behind all others: the one before it, or of that one's parents the first that it begins with. */
+static uint32_t parent_of(const struct rule_index *index, slice text)
 {
-    slice text = index->prefixes[place].text;
-    for (uint32_t p = place; p-- > 0;) {
-        if (slice_starts(text, index->prefixes[p].text)) {
-            return p;
-        }
+    uint32_t parent = index->count > 0 ? index->count - 1 : NO_PARENT;
+    while (parent != NO_PARENT && !slice_starts(text, index->prefixes[parent].text)) {
+        parent = index->prefixes[parent].parent;
     }
-    return NO_PARENT;
+    return parent;
 }
 
 /* Groups sorted rules by their prefix and links the groups. */
@@ -134,8 +133,7 @@ static err fill_index(struct rule_index *index, const struct rule **sorted, unsi
     for (unsigned i = 0; i < count; i++) {
         slice text = prefix_of(sorted[i]);
         if (i == 0 || !slice_equal(text, index->prefixes[index->count - 1].text)) {
-            index->prefixes[index->count] = (struct prefix){.text = text, .rules = &sorted[i]};
-            index->prefixes[index->count].parent = parent_of(index, index->count);
+            index->prefixes[index->count] = (struct prefix){.text = text, .parent = parent_of(index, text), .rules = &sorted[i]};
             index->count++;
         }
         index->prefixes[index->count - 1].rule_count++;
