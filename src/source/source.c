@@ -18,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/pause.h"
 #include "observe/log.h"
 #include "observe/metric.h"
 #include "os/clock.h"
@@ -174,6 +175,7 @@ static void run_query(struct helper *h, struct source_query *q)
     struct source *s = h->source;
     struct source_failure f = {.error = OK};
     err e = ERR_SOURCE_DOWN;
+    PAUSE_POINT(load_before_query);
     if (!may_go(s, q)) {
         metric_add(METRIC_breaker_refused, 1);
         source_failure_set(&f, e, true, "%s", "");
