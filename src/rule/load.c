@@ -143,14 +143,14 @@ static struct outcome *make_outcome(struct load *l, const struct source_failure 
     struct times times;
     if (failure) {
         o = outcome_new_error(failure->error, slice_of(failure->text));
-    } else if (value_error == ERR_LIMIT) {
+    } else if (value_error != OK) {
         o = outcome_new_error(ERR_SOURCE, S("the value is too large"));
-    } else if (value_error == OK && l->value.found) {
+    } else if (l->value.found) {
         times = times_of_load(l->rule->config, now.wall_ms, chance());
         *c = content_string(buf_slice(&l->value.out));
         *ret_stores = true;
         o = outcome_new_value(l->key.bytes, c);
-    } else if (value_error == OK) {
+    } else {
         *ret_stores = times_of_negative(l->rule->config, now.wall_ms, &times);
         *c = (struct content){.kind = KIND_STRING, .encoding = ENCODING_EMBSTR, .negative = true};
         o = outcome_new_negative();
