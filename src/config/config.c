@@ -7,14 +7,13 @@
 #include "config/config.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "config/option_priv.h"
 #include "config/parse.h"
 
-enum { VALUE_BYTES_MAX = 1024 * 1024, NAME_BYTES_MAX = 64 };
+enum { VALUE_BYTES_MAX = 1024 * 1024 };
 
 static struct config *published; /* atomic */
 
@@ -316,11 +315,14 @@ static bool is_of_tests(slice env)
 static err read_value_file(struct loader *l, struct place place, slice path, slice *ret_value)
 {
     slice bytes;
-    err e = parse_read(path.ptr, &l->arena, &bytes);
+    struct buf why;
+    buf_init(&why, VALUE_BYTES_MAX);
+    err e = parse_read(path.ptr, &l->arena, &bytes, &why);
+    if (e != OK && e != ERR_NOMEM) {
+        faults_add(l->faults, place, "cannot read \"%.*s\": %.*s", SLICE_ARG(path), SLICE_ARG(buf_slice(&why)));
+    }
+    buf_fini(&why);
     if (e != OK) {
-        if (e != ERR_NOMEM) {
-            faults_add(l->faults, place, "cannot read \"%.*s\": %s", SLICE_ARG(path), e == ERR_SYSTEM ? strerror(errno) : "it is too long");
-        }
         return e;
     }
     if (bytes.len > 0 && bytes.ptr[bytes.len - 1] == '\n') {

@@ -54,7 +54,7 @@ MUST_USE err parse_file(slice path, struct place place, struct arena *arena, str
 /* Splits one value into words as a line is split, without comments: what CONFIG SET and the environment give. ERR_SYNTAX: unbalanced quotes. */
 MUST_USE err parse_words(slice text, struct arena *arena, slice **ret_words, unsigned *ret_word_count);
 
-/* The bytes of a file of at most PARSE_FILE_BYTES_MAX, in `arena`. ERR_SYSTEM with errno; ERR_LIMIT, ERR_NOMEM. */
-MUST_USE err parse_read(const char *path, struct arena *arena, slice *ret_bytes);
+/* The bytes of a file of at most PARSE_FILE_BYTES_MAX, in `arena`; errors as file_read(). */
+MUST_USE err parse_read(const char *path, struct arena *arena, slice *ret_bytes, struct buf *why);
 
 #endif
