@@ -14,7 +14,7 @@
  * 16 bytes of key and 32 of value: 8 + 48 = 56 bytes, 80 with a deadline. Both are sizes that jemalloc has (64 and 80).
  *
  * Invariants: (I1) the block has mem_good_bytes(entry_size(e)) bytes: what shrinks or grows out of its size class gets a new block, so that
- * what an entry costs is computed and not asked. (I2) An external value has mem_good_bytes(capacity) bytes. (I3) An option is there exactly when
+ * what an entry costs is computed and not asked. (I2) The block of an external value is `capacity` bytes, a size that mem_good_bytes() gave. (I3) An option is there exactly when
  * it says something. (I4) A negative entry has no value.
  *
  * The stamp is Redis's 24 bits: under LRU the wall clock in seconds, under LFU 16 bits of minutes and an 8 bit logarithmic counter. */
