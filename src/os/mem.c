@@ -100,7 +100,7 @@ struct mem_stats mem_stats(void)
 }
 
 #define TEXT_OF_VALUE(x) #x
-#define TEXT_OF(macro)   TEXT_OF_VALUE(macro)
+#define TEXT_OF(macro) TEXT_OF_VALUE(macro)
 
 void mem_purge(void)
 {

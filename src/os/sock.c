@@ -216,17 +216,13 @@ err sock_accept(int listener, int *ret_fd)
         switch (errno) {
         case EINTR:
         case ECONNABORTED: /* it has gone while it waited */
-        case EPROTO:
-            continue;
-        case EAGAIN:
-            return ERR_AGAIN;
+        case EPROTO: continue;
+        case EAGAIN: return ERR_AGAIN;
         case EMFILE:
         case ENFILE:
         case ENOBUFS:
-        case ENOMEM:
-            return ERR_LIMIT;
-        default:
-            return ERR_SYSTEM;
+        case ENOMEM: return ERR_LIMIT;
+        default: return ERR_SYSTEM;
         }
     }
 }
@@ -312,13 +308,9 @@ bool sock_peer_is_loopback(int fd)
 {
     union address at = peer_address(fd);
     switch (at.any.sa_family) {
-    case AF_UNIX:
-        return true;
-    case AF_INET:
-        return ntohl(at.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    case AF_INET6:
-        return IN6_IS_ADDR_LOOPBACK(&at.v6.sin6_addr);
-    default:
-        return false;
+    case AF_UNIX: return true;
+    case AF_INET: return ntohl(at.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&at.v6.sin6_addr);
+    default: return false;
     }
 }

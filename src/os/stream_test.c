@@ -451,7 +451,7 @@ static void test_the_owner_may_free_it_when_it_is_closed(void **state)
 }
 
 #define UNIX(name) cmocka_unit_test_setup_teardown(name, connect_unix, disconnect)
-#define TCP(name)  cmocka_unit_test_setup_teardown(name, connect_tcp, disconnect)
+#define TCP(name) cmocka_unit_test_setup_teardown(name, connect_tcp, disconnect)
 
 int main(void)
 {

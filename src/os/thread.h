@@ -13,7 +13,7 @@ struct thread {
     bool started;
 };
 
-/* `name` at most 15 bytes. ERR_SYSTEM when the system refuses. */
+/* `name` at most 15 bytes. ERR_SYSTEM when the system refuses, ERR_NOMEM. */
 MUST_USE err thread_start(struct thread *t, const char *name, void (*run)(void *argument), void *argument);
 /* Waits for its end; harmless when it was never started or already joined. */
 void thread_join(struct thread *t);

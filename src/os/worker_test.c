@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "os/worker.h"
 
@@ -111,10 +113,47 @@ static void test_a_message_is_posted_again_from_its_delivery(void **state)
     worker_fini(&players[1]);
 }
 
+static char delivered[4];
+
+static void note(struct message *m, struct worker *w)
+{
+    (void)m;
+    (void)w;
+    delivered[strlen(delivered)] = '1';
+}
+
+static void note_and_post(struct message *m, struct worker *w)
+{
+    static struct message later = {.deliver = note};
+    (void)m;
+    delivered[strlen(delivered)] = '0';
+    worker_post(w, &later);
+}
+
+static void test_a_burst_wakes_once(void **state)
+{
+    (void)state;
+    struct worker w;
+    struct message messages[] = {{.deliver = note_and_post}, {.deliver = note}};
+    uint64_t wake_count;
+    assert_int_equal(worker_init(&w, 0), OK);
+    worker_post(&w, &messages[0]);
+    worker_post(&w, &messages[1]);
+    assert_int_equal(read(w.wake.fd, &wake_count, sizeof wake_count), sizeof wake_count);
+    assert_int_equal(wake_count, 1);
+    assert_int_equal(write(w.wake.fd, &wake_count, sizeof wake_count), sizeof wake_count);
+    loop_turn(w.loop, -1);
+    assert_string_equal(delivered, "01"); /* what is posted meanwhile comes in the next turn */
+    loop_turn(w.loop, -1);
+    assert_string_equal(delivered, "011");
+    worker_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_arrive_in_the_order_of_each_poster),
+        cmocka_unit_test(test_a_burst_wakes_once),
         cmocka_unit_test(test_a_message_is_posted_again_from_its_delivery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
