@@ -148,7 +148,9 @@ static struct entry *block_new(unsigned flags, slice key, size_t inline_bytes)
 static bool external_new(struct entry_external *x, size_t bytes, size_t capacity_least)
 {
     size_t capacity = mem_good_bytes(capacity_least);
-    assert(capacity <= UINT32_MAX);
+    if (capacity > UINT32_MAX) {
+        return false;
+    }
     x->bytes = mem_alloc(capacity);
     x->len = (uint32_t)bytes;
     x->capacity = (uint32_t)capacity;
@@ -271,8 +273,7 @@ static bool external_resize(struct entry_external *x, size_t bytes)
 {
     if (bytes > x->capacity || (bytes < x->capacity / 4 && x->capacity > SMALL_BYTES)) {
         size_t capacity = mem_good_bytes(bytes > x->capacity ? grown_capacity(bytes) : bytes);
-        assert(capacity <= UINT32_MAX);
-        char *block = mem_realloc(x->bytes, capacity);
+        char *block = capacity <= UINT32_MAX ? mem_realloc(x->bytes, capacity) : NULL;
         if (!block) {
             return false;
         }
@@ -289,7 +290,6 @@ static bool external_resize(struct entry_external *x, size_t bytes)
 struct entry *entry_resized(struct entry *e, size_t bytes)
 {
     assert(!(e->flags & ENTRY_NEGATIVE));
-    assert(bytes <= UINT32_MAX);
     if (e->flags & ENTRY_EXTERNAL) {
         if (!external_resize(entry_external(e), bytes)) {
             return NULL;

@@ -9,7 +9,7 @@
  *      fresh_until   8     it becomes stale before its deadline
  *      loaded       16     a source gave the value: when, and how long that took
  *      key length    8     the key is 65,536 bytes or longer
- *      external     16     the value is longer than ENTRY_INLINE_MAX or has been grown past it: its own block, with spare capacity
+ *      external     16     the value is longer than ENTRY_INLINE_MAX or has been grown past it: its own block, with spare capacity; below 4 GiB
  *
  * 16 bytes of key and 32 of value: 8 + 48 = 56 bytes, 80 with a deadline. Both are sizes that jemalloc has (64 and 80).
  *

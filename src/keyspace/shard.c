@@ -237,8 +237,10 @@ void shard_prefetch_entry(const struct key *k)
     const struct space *sp = space_of(k->shard, k->db);
     const struct entry *e = sp ? index_probable(&sp->index, k->hash) : NULL;
     shard_unlock(k->shard);
-    __builtin_prefetch(e);
-    __builtin_prefetch((const char *)e + CACHE_LINE_BYTES);
+    if (e) {
+        __builtin_prefetch(e);
+        __builtin_prefetch((const char *)e + CACHE_LINE_BYTES);
+    }
 }
 
 struct entry *shard_find(struct shard *s, const struct key *k)
