@@ -156,7 +156,9 @@ err call_put(struct call *call, unsigned k, const struct content *c)
 {
     struct call_key *ck = &call->keys[k];
     struct content timed = *c;
-    govern_times(call, ck, c->deadline, &timed.deadline, &timed.fresh_until);
+    if (ck->rule) {
+        govern_times(call, ck, c->fresh_until, &timed.deadline, &timed.fresh_until);
+    }
     return store(call, ck, &timed, call->event);
 }
 

@@ -80,7 +80,8 @@ err call_fail(struct call *call, err e, const char *format, ...) PRINTF_LIKE(3, 
 struct entry *call_entry(struct call *call, unsigned k);
 /* The same, refusing other kinds: ERR_WRONGKIND. *ret_entry is NULL when absent. */
 MUST_USE err call_entry_of_kind(struct call *call, unsigned k, enum kind kind, struct entry **ret_entry);
-/* Gives key k this content, whether or not it is there. A governed key gets its rule's times (default ttl, max-ttl, jitter). ERR_NOMEM. */
+/* Gives key k this content, whether or not it is there. A governed key gets its rule's times (default ttl, max-ttl, jitter), made from fresh_until; any
+ * other the content's, so that a stale value stays stale when it moves (RENAME, COPY). ERR_NOMEM. */
 MUST_USE err call_put(struct call *call, unsigned k, const struct content *c);
 /* The same, keeping the times that the entry has (KEEPTTL, INCR). */
 MUST_USE err call_put_keep_times(struct call *call, unsigned k, const struct content *c);

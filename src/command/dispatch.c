@@ -104,7 +104,7 @@ static err prepare_keys(struct call *call)
         call->keys[i] = (struct call_key){
             .key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[places[i].argument]),
             .argument = places[i].argument,
-            .use = places[i].spec->use,
+            .use = places[i].use,
         };
         call->locks[i] = call->keys[i].key;
         shard_prefetch_bucket(&call->keys[i].key);

@@ -28,7 +28,7 @@ struct config_source {
     struct place place;
     slice name;
     enum config_source_kind kind;
-    slice target; /* the file, as written; NUL-terminated */
+    slice target;   /* the file, as written; NUL-terminated */
     unsigned index; /* in the set */
     unsigned connections;
     int64_t connect_timeout_ms;
@@ -75,7 +75,8 @@ struct config_blocks {
 
 /* Reads every block among `lines` (other lines are passed over). Mistakes go to `faults`: then the result is not to be used, but freed.
  * Text is copied. `database_count` bounds `database`. ERR_NOMEM, ERR_LIMIT. */
-MUST_USE err blocks_read(const struct parse_line *lines, unsigned database_count, struct faults *faults, struct config_blocks **ret_blocks);
+MUST_USE err blocks_read(const struct parse_line *lines, unsigned database_count, struct faults *faults,
+                         struct config_blocks **ret_blocks);
 
 /* A set without blocks; NULL when the system refuses memory. */
 struct config_blocks *blocks_new(void);

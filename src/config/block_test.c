@@ -102,9 +102,10 @@ static void test_defaults(void **state)
     (void)state;
     struct buf told;
     buf_init(&told, 65536);
-    struct config_blocks *b = read_text("source s {\n sqlite x\n}\nrule a:{x} {\n source s\n load \"SELECT {x}\"\n refresh ahead 90%\n}\n"
-                                        "rule b:* {\n}\nsource t {\n sqlite y\n breaker off\n timeout 5s\n}\n",
-                                        &told);
+    struct config_blocks *b =
+        read_text("source s {\n sqlite x\n}\nrule a:{x} {\n source s\n load \"SELECT {x}\"\n refresh ahead 90%\n}\n"
+                  "rule b:* {\n}\nsource t {\n sqlite y\n breaker off\n timeout 5s\n}\n",
+                  &told);
     assert_string_equal(told.bytes, "");
     buf_fini(&told);
     const struct config_source *s = &b->sources[0];
@@ -131,7 +132,7 @@ static void test_defaults(void **state)
     blocks_unref(b);
 }
 
-#define SHOP "source shop {\n sqlite x\n}\n" /* lines 1 to 3 */
+#define SHOP "source shop {\n sqlite x\n}\n"                                              /* lines 1 to 3 */
 #define RULE(lines) SHOP "rule a:{x} {\n source shop\n load \"SELECT {x}\"\n" lines "}\n" /* its lines begin at 7 */
 
 static void test_bad_files(void **state)
@@ -139,6 +140,7 @@ static void test_bad_files(void **state)
     (void)state;
     static const char *const cases[][2] = {
         {"source {\n}", "f:1: source: found 0 words before {, expected one name\n"},
+        {"source \"\" {\n}", "f:1: source: found \"\" before {, expected a name\n"},
         {"source a b {\n}", "f:1: source: found 2 words before {, expected one name\n"},
         {"source a {\n}", "f:1: source a: found no line that says what it is, expected sqlite \"FILE\"\n"},
         {"source a {\n postgres x\n}", "f:2: postgres is not supported by this version\n"},
@@ -146,22 +148,30 @@ static void test_bad_files(void **state)
         {"source a {\n sqlite\n}", "f:2: sqlite: found 0 values, expected one\n"},
         {"source a {\n sqlite \"\"\n}", "f:2: sqlite: found \"\", expected the path of a database file\n"},
         {"source a {\n sqlite x\n sqlite y\n}", "f:3: sqlite is given twice in this source\n"},
-        {"source a {\n sqlite x\n connections 0\n}", "f:3: connections: found \"0\", expected a number from 1 to 1024\n"},
+        {"source a {\n sqlite x\n connections 0\n}",
+         "f:3: connections: found \"0\", expected a number from 1 to 1024\n"},
         {"source a {\n sqlite x\n retries -1\n}", "f:3: retries: found \"-1\", expected a number from 0 to 100\n"},
-        {"source a {\n sqlite x\n timeout 2\n}", "f:3: timeout: found \"2\", expected a duration like 500ms, 10s, 5m\n"},
-        {"source a {\n sqlite x\n timeout 0s\n}", "f:3: timeout: found \"0s\", expected a duration like 500ms, 10s, 5m\n"},
+        {"source a {\n sqlite x\n timeout 2\n}",
+         "f:3: timeout: found \"2\", expected a duration like 500ms, 10s, 5m\n"},
+        {"source a {\n sqlite x\n timeout 0s\n}",
+         "f:3: timeout: found \"0s\", expected a duration like 500ms, 10s, 5m\n"},
         {"source a {\n sqlite x\n breaker errors=0%\n}",
          "f:3: breaker: found \"errors=0%\", expected errors=50%, window=10s, open=5s, or off\n"},
-        {"source a {\n sqlite x\n timout 2s\n}", "f:3: found \"timout\", expected a knob of a source; the nearest is \"timeout\"\n"},
+        {"source a {\n sqlite x\n timout 2s\n}",
+         "f:3: found \"timout\", expected a knob of a source; the nearest is \"timeout\"\n"},
         {"source a {\n sqlite x\n}\nsource a {\n sqlite y\n}", "f:4: source a is defined twice, first at f:1\n"},
         {"rule a:{x} y {\n}", "f:1: rule: found 2 words before {, expected one pattern\n"},
-        {"rule a:{x {\n}", "f:1: rule: found \"a:{x\", expected a pattern like product:{id}: a part is not closed by }\n"},
-        {"rule a:{x} {\n source shop\n load \"SELECT {x}\"\n}", "f:2: source: found \"shop\", expected the name of a source\n"},
+        {"rule a:{x {\n}",
+         "f:1: rule: found \"a:{x\", expected a pattern like product:{id}: a part is not closed by }\n"},
+        {"rule a:{x} {\n source shop\n load \"SELECT {x}\"\n}",
+         "f:2: source: found \"shop\", expected the name of a source\n"},
         {SHOP "rule a:{x} {\n source shpo\n load \"SELECT {x}\"\n}",
          "f:5: source: found \"shpo\", expected the name of a source; the nearest is \"shop\"\n"},
         {SHOP "rule a:{x} {\n source shop\n}", "f:4: rule a:{x}: found source without load, expected both or none\n"},
-        {SHOP "rule a:{x} {\n load \"SELECT {x}\"\n}", "f:4: rule a:{x}: found load without source, expected both or none\n"},
-        {SHOP "rule a:{x} {\n source shop\n load \"SELECT {y}\"\n}", "f:6: load: {y} is no part of the pattern a:{x}\n"},
+        {SHOP "rule a:{x} {\n load \"SELECT {x}\"\n}",
+         "f:4: rule a:{x}: found load without source, expected both or none\n"},
+        {SHOP "rule a:{x} {\n source shop\n load \"SELECT {y}\"\n}",
+         "f:6: load: {y} is no part of the pattern a:{x}\n"},
         {SHOP "rule a:{x}:{y} {\n source shop\n load \"SELECT '{x}', {y}\"\n}",
          "f:4: rule a:{x}:{y}: the part {x} is never used in load\n"},
         {SHOP "rule a:* {\n source shop\n load \"SELECT 1\"\n}",

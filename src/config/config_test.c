@@ -14,47 +14,198 @@
 
 /* What CONFIG GET * of redis-server 7.0.15 lists. */
 static const char *const redis_names[] = {
-    "acl-pubsub-default", "aclfile", "acllog-max-len", "active-defrag-cycle-max", "active-defrag-cycle-min",
-    "active-defrag-ignore-bytes", "active-defrag-max-scan-fields", "active-defrag-threshold-lower",
-    "active-defrag-threshold-upper", "active-expire-effort", "activedefrag", "activerehashing", "always-show-logo",
-    "aof-disable-auto-gc", "aof-load-truncated", "aof-rewrite-incremental-fsync", "aof-timestamp-enabled",
-    "aof-use-rdb-preamble", "aof_rewrite_cpulist", "appenddirname", "appendfilename", "appendfsync", "appendonly",
-    "auto-aof-rewrite-min-size", "auto-aof-rewrite-percentage", "bgsave_cpulist", "bind", "bind-source-addr",
-    "bio_cpulist", "busy-reply-threshold", "client-output-buffer-limit", "client-query-buffer-limit",
-    "cluster-allow-pubsubshard-when-down", "cluster-allow-reads-when-down", "cluster-allow-replica-migration",
-    "cluster-announce-bus-port", "cluster-announce-hostname", "cluster-announce-ip", "cluster-announce-port",
-    "cluster-announce-tls-port", "cluster-config-file", "cluster-enabled", "cluster-link-sendbuf-limit",
-    "cluster-migration-barrier", "cluster-node-timeout", "cluster-port", "cluster-preferred-endpoint-type",
-    "cluster-replica-no-failover", "cluster-replica-validity-factor", "cluster-require-full-coverage",
-    "cluster-slave-no-failover", "cluster-slave-validity-factor", "crash-log-enabled", "crash-memcheck-enabled",
-    "daemonize", "databases", "dbfilename", "dir", "disable-thp", "dynamic-hz", "enable-debug-command",
-    "enable-module-command", "enable-protected-configs", "hash-max-listpack-entries", "hash-max-listpack-value",
-    "hash-max-ziplist-entries", "hash-max-ziplist-value", "hll-sparse-max-bytes", "hz", "ignore-warnings",
-    "io-threads", "io-threads-do-reads", "jemalloc-bg-thread", "latency-monitor-threshold", "latency-tracking",
-    "latency-tracking-info-percentiles", "lazyfree-lazy-eviction", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
-    "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "lfu-decay-time", "lfu-log-factor", "list-compress-depth",
-    "list-max-listpack-size", "list-max-ziplist-size", "logfile", "loglevel", "lua-time-limit", "masterauth",
-    "masteruser", "maxclients", "maxmemory", "maxmemory-clients", "maxmemory-eviction-tenacity", "maxmemory-policy",
-    "maxmemory-samples", "min-replicas-max-lag", "min-replicas-to-write", "min-slaves-max-lag", "min-slaves-to-write",
-    "no-appendfsync-on-rewrite", "notify-keyspace-events", "oom-score-adj", "oom-score-adj-values", "pidfile", "port",
-    "proc-title-template", "propagation-error-behavior", "protected-mode", "proto-max-bulk-len", "rdb-del-sync-files",
-    "rdb-save-incremental-fsync", "rdbchecksum", "rdbcompression", "repl-backlog-size", "repl-backlog-ttl",
-    "repl-disable-tcp-nodelay", "repl-diskless-load", "repl-diskless-sync", "repl-diskless-sync-delay",
-    "repl-diskless-sync-max-replicas", "repl-ping-replica-period", "repl-ping-slave-period", "repl-timeout",
-    "replica-announce-ip", "replica-announce-port", "replica-announced", "replica-ignore-disk-write-errors",
-    "replica-ignore-maxmemory", "replica-lazy-flush", "replica-priority", "replica-read-only",
-    "replica-serve-stale-data", "replicaof", "requirepass", "sanitize-dump-payload", "save", "server_cpulist",
-    "set-max-intset-entries", "set-proc-title", "shutdown-on-sigint", "shutdown-on-sigterm", "shutdown-timeout",
-    "slave-announce-ip", "slave-announce-port", "slave-ignore-maxmemory", "slave-lazy-flush", "slave-priority",
-    "slave-read-only", "slave-serve-stale-data", "slaveof", "slowlog-log-slower-than", "slowlog-max-len",
-    "socket-mark-id", "stop-writes-on-bgsave-error", "stream-node-max-bytes", "stream-node-max-entries", "supervised",
-    "syslog-enabled", "syslog-facility", "syslog-ident", "tcp-backlog", "tcp-keepalive", "timeout",
-    "tls-auth-clients", "tls-ca-cert-dir", "tls-ca-cert-file", "tls-cert-file", "tls-ciphers", "tls-ciphersuites",
-    "tls-client-cert-file", "tls-client-key-file", "tls-client-key-file-pass", "tls-cluster", "tls-dh-params-file",
-    "tls-key-file", "tls-key-file-pass", "tls-port", "tls-prefer-server-ciphers", "tls-protocols", "tls-replication",
-    "tls-session-cache-size", "tls-session-cache-timeout", "tls-session-caching", "tracking-table-max-keys",
-    "unixsocket", "unixsocketperm", "zset-max-listpack-entries", "zset-max-listpack-value",
-    "zset-max-ziplist-entries", "zset-max-ziplist-value",
+    "acl-pubsub-default",
+    "aclfile",
+    "acllog-max-len",
+    "active-defrag-cycle-max",
+    "active-defrag-cycle-min",
+    "active-defrag-ignore-bytes",
+    "active-defrag-max-scan-fields",
+    "active-defrag-threshold-lower",
+    "active-defrag-threshold-upper",
+    "active-expire-effort",
+    "activedefrag",
+    "activerehashing",
+    "always-show-logo",
+    "aof-disable-auto-gc",
+    "aof-load-truncated",
+    "aof-rewrite-incremental-fsync",
+    "aof-timestamp-enabled",
+    "aof-use-rdb-preamble",
+    "aof_rewrite_cpulist",
+    "appenddirname",
+    "appendfilename",
+    "appendfsync",
+    "appendonly",
+    "auto-aof-rewrite-min-size",
+    "auto-aof-rewrite-percentage",
+    "bgsave_cpulist",
+    "bind",
+    "bind-source-addr",
+    "bio_cpulist",
+    "busy-reply-threshold",
+    "client-output-buffer-limit",
+    "client-query-buffer-limit",
+    "cluster-allow-pubsubshard-when-down",
+    "cluster-allow-reads-when-down",
+    "cluster-allow-replica-migration",
+    "cluster-announce-bus-port",
+    "cluster-announce-hostname",
+    "cluster-announce-ip",
+    "cluster-announce-port",
+    "cluster-announce-tls-port",
+    "cluster-config-file",
+    "cluster-enabled",
+    "cluster-link-sendbuf-limit",
+    "cluster-migration-barrier",
+    "cluster-node-timeout",
+    "cluster-port",
+    "cluster-preferred-endpoint-type",
+    "cluster-replica-no-failover",
+    "cluster-replica-validity-factor",
+    "cluster-require-full-coverage",
+    "cluster-slave-no-failover",
+    "cluster-slave-validity-factor",
+    "crash-log-enabled",
+    "crash-memcheck-enabled",
+    "daemonize",
+    "databases",
+    "dbfilename",
+    "dir",
+    "disable-thp",
+    "dynamic-hz",
+    "enable-debug-command",
+    "enable-module-command",
+    "enable-protected-configs",
+    "hash-max-listpack-entries",
+    "hash-max-listpack-value",
+    "hash-max-ziplist-entries",
+    "hash-max-ziplist-value",
+    "hll-sparse-max-bytes",
+    "hz",
+    "ignore-warnings",
+    "io-threads",
+    "io-threads-do-reads",
+    "jemalloc-bg-thread",
+    "latency-monitor-threshold",
+    "latency-tracking",
+    "latency-tracking-info-percentiles",
+    "lazyfree-lazy-eviction",
+    "lazyfree-lazy-expire",
+    "lazyfree-lazy-server-del",
+    "lazyfree-lazy-user-del",
+    "lazyfree-lazy-user-flush",
+    "lfu-decay-time",
+    "lfu-log-factor",
+    "list-compress-depth",
+    "list-max-listpack-size",
+    "list-max-ziplist-size",
+    "logfile",
+    "loglevel",
+    "lua-time-limit",
+    "masterauth",
+    "masteruser",
+    "maxclients",
+    "maxmemory",
+    "maxmemory-clients",
+    "maxmemory-eviction-tenacity",
+    "maxmemory-policy",
+    "maxmemory-samples",
+    "min-replicas-max-lag",
+    "min-replicas-to-write",
+    "min-slaves-max-lag",
+    "min-slaves-to-write",
+    "no-appendfsync-on-rewrite",
+    "notify-keyspace-events",
+    "oom-score-adj",
+    "oom-score-adj-values",
+    "pidfile",
+    "port",
+    "proc-title-template",
+    "propagation-error-behavior",
+    "protected-mode",
+    "proto-max-bulk-len",
+    "rdb-del-sync-files",
+    "rdb-save-incremental-fsync",
+    "rdbchecksum",
+    "rdbcompression",
+    "repl-backlog-size",
+    "repl-backlog-ttl",
+    "repl-disable-tcp-nodelay",
+    "repl-diskless-load",
+    "repl-diskless-sync",
+    "repl-diskless-sync-delay",
+    "repl-diskless-sync-max-replicas",
+    "repl-ping-replica-period",
+    "repl-ping-slave-period",
+    "repl-timeout",
+    "replica-announce-ip",
+    "replica-announce-port",
+    "replica-announced",
+    "replica-ignore-disk-write-errors",
+    "replica-ignore-maxmemory",
+    "replica-lazy-flush",
+    "replica-priority",
+    "replica-read-only",
+    "replica-serve-stale-data",
+    "replicaof",
+    "requirepass",
+    "sanitize-dump-payload",
+    "save",
+    "server_cpulist",
+    "set-max-intset-entries",
+    "set-proc-title",
+    "shutdown-on-sigint",
+    "shutdown-on-sigterm",
+    "shutdown-timeout",
+    "slave-announce-ip",
+    "slave-announce-port",
+    "slave-ignore-maxmemory",
+    "slave-lazy-flush",
+    "slave-priority",
+    "slave-read-only",
+    "slave-serve-stale-data",
+    "slaveof",
+    "slowlog-log-slower-than",
+    "slowlog-max-len",
+    "socket-mark-id",
+    "stop-writes-on-bgsave-error",
+    "stream-node-max-bytes",
+    "stream-node-max-entries",
+    "supervised",
+    "syslog-enabled",
+    "syslog-facility",
+    "syslog-ident",
+    "tcp-backlog",
+    "tcp-keepalive",
+    "timeout",
+    "tls-auth-clients",
+    "tls-ca-cert-dir",
+    "tls-ca-cert-file",
+    "tls-cert-file",
+    "tls-ciphers",
+    "tls-ciphersuites",
+    "tls-client-cert-file",
+    "tls-client-key-file",
+    "tls-client-key-file-pass",
+    "tls-cluster",
+    "tls-dh-params-file",
+    "tls-key-file",
+    "tls-key-file-pass",
+    "tls-port",
+    "tls-prefer-server-ciphers",
+    "tls-protocols",
+    "tls-replication",
+    "tls-session-cache-size",
+    "tls-session-cache-timeout",
+    "tls-session-caching",
+    "tracking-table-max-keys",
+    "unixsocket",
+    "unixsocketperm",
+    "zset-max-listpack-entries",
+    "zset-max-listpack-value",
+    "zset-max-ziplist-entries",
+    "zset-max-ziplist-value",
 };
 
 static char folder[] = "/tmp/larder-config-XXXXXX";
@@ -180,7 +331,8 @@ static void test_defaults(void **state)
     assert_int_equal(c->client_output_buffer_limit.of[CLIENT_CLASS_REPLICA].soft_bytes, 64 * 1024 * 1024);
     assert_int_equal(c->client_output_buffer_limit.of[CLIENT_CLASS_PUBSUB].soft_seconds, 60);
     assert_value(c, "bind", "127.0.0.1 -::1");
-    assert_value(c, "client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60");
+    assert_value(c, "client-output-buffer-limit",
+                 "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60");
     assert_value(c, "compat-version", "7.4.0");
     assert_int_equal(c->blocks->rule_count, 0);
     assert_string_equal(warned, "");
@@ -193,9 +345,13 @@ static void test_layers(void **state)
     write_file(path_secret, "s3cret\n");
     char secret[128];
     snprintf(secret, sizeof secret, "LARDER_REQUIREPASS_FILE=%s", path_secret);
-    const char *environment[] = {"HOME=/", "LARDER_PORT=2", "LARDER_MAXMEMORY=2gb", secret, "LARDER_BIND=::1 127.0.0.1", "LARDER_SAVE=60 1", NULL};
-    const char *arguments[] = {"--port", "3", "--SAVE", "10", "5", "20", "6", "--maxmemory-policy", "ALLKEYS-LRU", NULL};
-    struct config *c = load("port 1\ntimeout 5\ntimeout 7\nmaxmemory 1mb\nbind 10.0.0.1 10.0.0.2\nsave 1 1\nsave 2 2\n", environment, arguments);
+    const char *environment[] = {
+        "HOME=/", "LARDER_PORT=2", "LARDER_MAXMEMORY=2gb", secret, "LARDER_BIND=::1 127.0.0.1", "LARDER_SAVE=60 1",
+        NULL};
+    const char *arguments[] = {"--port",      "3", "--SAVE", "10", "5", "20", "6", "--maxmemory-policy",
+                               "ALLKEYS-LRU", NULL};
+    struct config *c = load("port 1\ntimeout 5\ntimeout 7\nmaxmemory 1mb\nbind 10.0.0.1 10.0.0.2\nsave 1 1\nsave 2 2\n",
+                            environment, arguments);
     assert_string_equal(told, "");
     assert_int_equal(c->port, 3);
     assert_int_equal(c->timeout, 7);
@@ -211,7 +367,9 @@ static void test_layers(void **state)
     assert_int_equal(c->settings[OPTION_timeout].place.line, 3);
     assert_true(slice_equal(c->settings[OPTION_timeout].place.source, slice_of(path)));
     assert_int_equal(c->settings[OPTION_databases].origin, ORIGIN_DEFAULT);
-    assert_string_equal(warned, "command line: save: this version does not do it (snapshots: seconds and changes after which one is written)\n");
+    assert_string_equal(
+        warned,
+        "command line: save: this version does not do it (snapshots: seconds and changes after which one is written)\n");
     config_free(c);
 }
 
@@ -245,31 +403,46 @@ static void test_bad_files(void **state)
         {"maxmemory 5xb\n", "larder.conf:1: maxmemory: found \"5xb\", expected a size like 512, 100kb, 64mb or 2gb\n"},
         {"proto-max-bulk-len 1\n",
          "larder.conf:1: proto-max-bulk-len: found \"1\", expected a size like 512, 100kb, 64mb or 2gb, at least 1048576\n"},
-        {"loglevel loud\n", "larder.conf:1: loglevel: found \"loud\", expected one of debug, verbose, notice, warning, error, nothing\n"},
-        {"unixsocketperm 999\n", "larder.conf:1: unixsocketperm: found \"999\", expected an octal number from 0 to 777\n"},
+        {"loglevel loud\n",
+         "larder.conf:1: loglevel: found \"loud\", expected one of debug, verbose, notice, warning, error, nothing\n"},
+        {"unixsocketperm 999\n",
+         "larder.conf:1: unixsocketperm: found \"999\", expected an octal number from 0 to 777\n"},
         {"maxmemory-clients 101%\n",
          "larder.conf:1: maxmemory-clients: found \"101%\", expected a size like 100mb or a percentage like 5%\n"},
         {"save 1\n", "larder.conf:1: save: found \"1\", expected pairs of seconds and changes, or \"\"\n"},
-        {"client-output-buffer-limit normal 1\n", "larder.conf:1: client-output-buffer-limit: found \"normal 1\", expected CLASS HARD SOFT "
-                                                  "SECONDS, where CLASS is normal, replica or pubsub\n"},
+        {"client-output-buffer-limit normal 1\n",
+         "larder.conf:1: client-output-buffer-limit: found \"normal 1\", expected CLASS HARD SOFT "
+         "SECONDS, where CLASS is normal, replica or pubsub\n"},
         {"compat-version seven\n", "larder.conf:1: compat-version: found \"seven\", expected a version like 7.4.0\n"},
-        {"notify-keyspace-events Q\n", "larder.conf:1: notify-keyspace-events: found \"Q\", expected characters out of Ag$lshzxeKEtmdn\n"},
-        {"appendonly yes\n", "larder.conf:1: appendonly: found \"yes\", expected \"no\": this version cannot keep what it promises (a log of "
-                             "every write)\n"},
-        {"slaveof 10.0.0.1 6379\n", "larder.conf:1: replicaof: found \"10.0.0.1 6379\", expected no such line: this version cannot keep what "
-                                    "it promises (following a master)\n"},
-        {"rename-command FLUSHALL \"\"\n", "larder.conf:1: rename-command: found \"FLUSHALL \", expected no such line: this version cannot "
-                                           "keep what it promises (commands under other names)\n"},
-        {"user default on nopass\n", "larder.conf:1: user: found \"default on nopass\", expected no such line: this version cannot keep what "
-                                     "it promises (users and what they may do)\n"},
-        {"tls-key-file-pass hidden\n", "larder.conf:1: tls-key-file-pass: found \"***\", expected no such line: this version cannot keep what "
-                                       "it promises (TLS: password of the key)\n"},
-        {"min-slaves-to-write 1\n", "larder.conf:1: min-replicas-to-write: found \"1\", expected \"0\": this version cannot keep what it "
-                                    "promises (refusing writes without enough replicas)\n"},
+        {"compat-version 7.4.0.1\n",
+         "larder.conf:1: compat-version: found \"7.4.0.1\", expected a version like 7.4.0\n"},
+        {"compat-version 7.4\n", "larder.conf:1: compat-version: found \"7.4\", expected a version like 7.4.0\n"},
+        {"port \"\\x1b[1m\\n\"\n", "larder.conf:1: port: found \"?[1m?\", expected a number from 0 to 65535\n"},
+        {"notify-keyspace-events Q\n",
+         "larder.conf:1: notify-keyspace-events: found \"Q\", expected characters out of Ag$lshzxeKEtmdn\n"},
+        {"appendonly yes\n",
+         "larder.conf:1: appendonly: found \"yes\", expected \"no\": this version cannot keep what it promises (a log of "
+         "every write)\n"},
+        {"slaveof 10.0.0.1 6379\n",
+         "larder.conf:1: replicaof: found \"10.0.0.1 6379\", expected no such line: this version cannot keep what "
+         "it promises (following a master)\n"},
+        {"rename-command FLUSHALL \"\"\n",
+         "larder.conf:1: rename-command: found \"FLUSHALL \", expected no such line: this version cannot "
+         "keep what it promises (commands under other names)\n"},
+        {"user default on nopass\n",
+         "larder.conf:1: user: found \"default on nopass\", expected no such line: this version cannot keep what "
+         "it promises (users and what they may do)\n"},
+        {"tls-key-file-pass hidden\n",
+         "larder.conf:1: tls-key-file-pass: found \"***\", expected no such line: this version cannot keep what "
+         "it promises (TLS: password of the key)\n"},
+        {"min-slaves-to-write 1\n",
+         "larder.conf:1: min-replicas-to-write: found \"1\", expected \"0\": this version cannot keep what it "
+         "promises (refusing writes without enough replicas)\n"},
         {"requirepass a b\n", "larder.conf:1: requirepass: found 2 values, expected one\n"},
         {"port {\n}\n", "larder.conf:1: found a block \"port\", expected source NAME { or rule PATTERN {\n"},
         {"source shop\n", "larder.conf:1: source: expected { at the end of the line\n"},
-        {"databases 2\nrule a:{x} {\n database 2\n}\n", "larder.conf:3: database: found \"2\", expected a number from 0 to 1\n"},
+        {"databases 2\nrule a:{x} {\n database 2\n}\n",
+         "larder.conf:3: database: found \"2\", expected a number from 0 to 1\n"},
         {"port x\nhz \"\nrule a {\n ttl x\n}\n",
          "larder.conf:2: a quote is not closed\n"
          "larder.conf:1: port: found \"x\", expected a number from 0 to 65535\n"
@@ -285,15 +458,17 @@ static void test_bad_files(void **state)
 static void test_bad_layers(void **state)
 {
     (void)state;
-    const char *environment[] = {"LARDER_PORT=x", "LARDER_PROT=1", "LARDER_CLOCK_FILE=/x", "LARDER_REQUIREPASS_FILE=/nonexistent", NULL};
+    const char *environment[] = {"LARDER_PORT=x", "LARDER_PROT=1", "LARDER_CLOCK_FILE=/x",
+                                 "LARDER_REQUIREPASS_FILE=/nonexistent", NULL};
     const char *arguments[] = {"stray", "--maxmemry", "1", "--hz", "--timeout", "-1", NULL};
     assert_null(load(NULL, environment, arguments));
-    assert_string_equal(told, "environment LARDER_PORT: port: found \"x\", expected a number from 0 to 65535\n"
-                              "environment LARDER_REQUIREPASS_FILE: cannot read \"/nonexistent\": No such file or directory\n"
-                              "command line: found \"stray\", expected --directive\n"
-                              "command line: found \"maxmemry\", expected a directive; the nearest is \"maxmemory\"\n"
-                              "command line: hz: found no value, expected one\n"
-                              "command line: timeout: found \"-1\", expected a number from 0 to 2147483647\n");
+    assert_string_equal(told,
+                        "environment LARDER_PORT: port: found \"x\", expected a number from 0 to 65535\n"
+                        "environment LARDER_REQUIREPASS_FILE: cannot read \"/nonexistent\": No such file or directory\n"
+                        "command line: found \"stray\", expected --directive\n"
+                        "command line: found \"maxmemry\", expected a directive; the nearest is \"maxmemory\"\n"
+                        "command line: hz: found no value, expected one\n"
+                        "command line: timeout: found \"-1\", expected a number from 0 to 2147483647\n");
     assert_string_equal(warned, "environment LARDER_PROT: found no directive of that name; it does nothing\n");
 }
 
@@ -324,7 +499,8 @@ static void test_set(void **state)
 {
     (void)state;
     struct config *old = load("requirepass \"a b\"\nrule a {\n}\n", NULL, NULL);
-    struct config *c = SET(old, "maxmemory", "100mb", "slave-priority", "5", "BIND", "1.2.3.4 5.6.7.8", "requirepass", "x y");
+    struct config *c =
+        SET(old, "maxmemory", "100mb", "slave-priority", "5", "BIND", "1.2.3.4 5.6.7.8", "requirepass", "x y");
     assert_non_null(c);
     assert_int_equal(old->maxmemory, 0);
     assert_int_equal(c->maxmemory, 100 * 1024 * 1024);
@@ -353,40 +529,53 @@ static void test_set_refused(void **state)
     } cases[] = {
         {{"nosuch", "1"}, "Unknown option or number of arguments for CONFIG SET - 'nosuch'"},
         {{"maxmemory", "bad", "nosuch", "1"}, "Unknown option or number of arguments for CONFIG SET - 'nosuch'"},
-        {{"maxmemory", "1", "maxmemory", "2"}, "CONFIG SET failed (possibly related to argument 'maxmemory') - duplicate parameter"},
-        {{"databases", "3"}, "CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config"},
+        {{"maxmemory", "1", "maxmemory", "2"},
+         "CONFIG SET failed (possibly related to argument 'maxmemory') - duplicate parameter"},
+        {{"databases", "3"},
+         "CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config"},
         {{"dir", "/"}, "CONFIG SET failed (possibly related to argument 'dir') - can't set protected config"},
-        {{"maxmemory", "abc"}, "CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value"},
-        {{"maxmemory", "-1"}, "CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value"},
+        {{"maxmemory", "abc"},
+         "CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value"},
+        {{"maxmemory", "-1"},
+         "CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value"},
         {{"port", "99999999"},
          "CONFIG SET failed (possibly related to argument 'port') - argument must be between 0 and 65535 inclusive"},
         {{"maxclients", "-1"},
          "CONFIG SET failed (possibly related to argument 'maxclients') - argument must be between 1 and 4294967295 inclusive"},
-        {{"proto-max-bulk-len", "1"}, "CONFIG SET failed (possibly related to argument 'proto-max-bulk-len') - argument must be between "
-                                      "1048576 and 9223372036854775807 inclusive"},
-        {{"slowlog-log-slower-than", "-2"}, "CONFIG SET failed (possibly related to argument 'slowlog-log-slower-than') - argument must be "
-                                            "between -1 and 9223372036854775807 inclusive"},
-        {{"timeout", "x"}, "CONFIG SET failed (possibly related to argument 'timeout') - argument couldn't be parsed into an integer"},
-        {{"appendonly", "maybe"}, "CONFIG SET failed (possibly related to argument 'appendonly') - argument must be 'yes' or 'no'"},
-        {{"appendonly", "yes"}, "CONFIG SET failed (possibly related to argument 'appendonly') - this version cannot keep what it promises "
-                                "(a log of every write)"},
+        {{"proto-max-bulk-len", "1"},
+         "CONFIG SET failed (possibly related to argument 'proto-max-bulk-len') - argument must be between "
+         "1048576 and 9223372036854775807 inclusive"},
+        {{"slowlog-log-slower-than", "-2"},
+         "CONFIG SET failed (possibly related to argument 'slowlog-log-slower-than') - argument must be "
+         "between -1 and 9223372036854775807 inclusive"},
+        {{"timeout", "x"},
+         "CONFIG SET failed (possibly related to argument 'timeout') - argument couldn't be parsed into an integer"},
+        {{"appendonly", "maybe"},
+         "CONFIG SET failed (possibly related to argument 'appendonly') - argument must be 'yes' or 'no'"},
+        {{"appendonly", "yes"},
+         "CONFIG SET failed (possibly related to argument 'appendonly') - this version cannot keep what it promises "
+         "(a log of every write)"},
         {{"maxmemory-policy", "foo"},
          "CONFIG SET failed (possibly related to argument 'maxmemory-policy') - argument(s) must be one of the following: volatile-lru, "
          "volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction"},
         {{"hz", "20", "loglevel", "foo"},
          "CONFIG SET failed (possibly related to argument 'loglevel') - argument(s) must be one of the following: debug, verbose, notice, "
          "warning, error, nothing"},
-        {{"client-output-buffer-limit", "normal 1"}, "CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - Wrong "
-                                                     "number of arguments in buffer limit configuration."},
-        {{"client-output-buffer-limit", "foo 1 2 3"}, "CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - "
-                                                      "Invalid client class specified in buffer limit configuration."},
+        {{"client-output-buffer-limit", "normal 1"},
+         "CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - Wrong "
+         "number of arguments in buffer limit configuration."},
+        {{"client-output-buffer-limit", "foo 1 2 3"},
+         "CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - "
+         "Invalid client class specified in buffer limit configuration."},
         {{"save", "a b"}, "CONFIG SET failed (possibly related to argument 'save') - Invalid save parameters"},
-        {{"notify-keyspace-events", "Zq"}, "CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - Invalid event class "
-                                           "character. Use 'Ag$lshzxeKEtmdn'."},
+        {{"notify-keyspace-events", "Zq"},
+         "CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - Invalid event class "
+         "character. Use 'Ag$lshzxeKEtmdn'."},
         {{"latency-tracking-info-percentiles", "101"},
          "CONFIG SET failed (possibly related to argument 'latency-tracking-info-percentiles') - latency-tracking-info-percentiles parameters "
          "should sit between [0.0,100.0]"},
-        {{"oom-score-adj-values", "1 2"}, "CONFIG SET failed (possibly related to argument 'oom-score-adj-values') - wrong number of arguments"},
+        {{"oom-score-adj-values", "1 2"},
+         "CONFIG SET failed (possibly related to argument 'oom-score-adj-values') - wrong number of arguments"},
     };
     struct config *old = config_new();
     for (size_t i = 0; i < countof(cases); i++) {
@@ -414,7 +603,9 @@ static void test_get(void **state)
     struct config *c = config_new();
     struct buf text;
     buf_init(&text, 65536);
-    assert_int_equal(config_get(c, (slice[]){S("maxmemory-s*"), S("MAXMEMORY"), S("maxmem*s"), S("none")}, 4, append_pair, &text), OK);
+    assert_int_equal(
+        config_get(c, (slice[]){S("maxmemory-s*"), S("MAXMEMORY"), S("maxmem*s"), S("none")}, 4, append_pair, &text),
+        OK);
     buf_append_byte(&text, '\0');
     assert_string_equal(text.bytes, "maxmemory=0\nmaxmemory-samples=5\nmaxmemory-clients=0\n");
     buf_truncate(&text, 0);
@@ -503,10 +694,18 @@ static void test_describe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names_of_redis), cmocka_unit_test(test_defaults),    cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_repeats),        cmocka_unit_test(test_bad_files),   cmocka_unit_test(test_bad_layers),
-        cmocka_unit_test(test_set),            cmocka_unit_test(test_set_refused), cmocka_unit_test(test_get),
-        cmocka_unit_test(test_unused),         cmocka_unit_test(test_reload),      cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_names_of_redis),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_bad_layers),
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_set_refused),
+        cmocka_unit_test(test_get),
+        cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_describe),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

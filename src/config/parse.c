@@ -25,7 +25,10 @@ struct words {
 
 static int hex_digit(char byte)
 {
-    return byte >= '0' && byte <= '9' ? byte - '0' : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
+    return byte >= '0' && byte <= '9'   ? byte - '0'
+           : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
+           : byte >= 'A' && byte <= 'F' ? byte - 'A' + 10
+                                        : -1;
 }
 
 /* The byte that an escape in double quotes stands for; `text` begins behind the backslash. *ret_len is what it takes of text. */
@@ -37,18 +40,12 @@ static char unescape(slice text, size_t *ret_len)
     }
     *ret_len = 1;
     switch (text.ptr[0]) {
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    case 'a':
-        return '\a';
-    case 'b':
-        return '\b';
-    default:
-        return text.ptr[0];
+    case 'n': return '\n';
+    case 'r': return '\r';
+    case 't': return '\t';
+    case 'a': return '\a';
+    case 'b': return '\b';
+    default: return text.ptr[0];
     }
 }
 
@@ -250,14 +247,16 @@ static err take_line(struct parser *p, struct place place)
         return OK;
     }
     if (slice_equal(first, S("}"))) {
-        faults_add(p->faults, place, p->block ? "found text behind }, expected the end of the line"
-                                              : "found }, expected a directive: no block is open");
+        faults_add(p->faults, place,
+                   p->block ? "found text behind }, expected the end of the line"
+                            : "found }, expected a directive: no block is open");
         p->block = NULL;
         return OK;
     }
     bool opens = slice_equal(last, S("{"));
     if (p->block && (opens || slice_equal_nocase(first, S("include")))) {
-        faults_add(p->faults, place, "found \"%.*s\" inside of a block, expected a knob or }: blocks do not nest", SLICE_ARG(first));
+        faults_add(p->faults, place, "found \"%.*s\" inside of a block, expected a knob or }: blocks do not nest",
+                   SLICE_ARG(first));
         return OK;
     }
     if (slice_equal_nocase(first, S("include"))) {
@@ -322,7 +321,8 @@ static err read_lines(struct parser *p, slice text, slice source)
         }
     }
     if (p->block) {
-        faults_add(p->faults, p->block->place, "the block %.*s { is not closed by a line }", SLICE_ARG(p->block->words[0]));
+        faults_add(p->faults, p->block->place, "the block %.*s { is not closed by a line }",
+                   SLICE_ARG(p->block->words[0]));
         p->block = NULL;
     }
     return OK;

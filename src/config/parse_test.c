@@ -82,7 +82,8 @@ static void test_blocks(void **state)
     check("a {\n} b\nc 1", "1[a]{\n3[c][1]\n", "f:2: found text behind }, expected the end of the line\n");
     check("a {\nb {\n}\n", "1[a]{\n", "f:2: found \"b\" inside of a block, expected a knob or }: blocks do not nest\n");
     check("{\n", "", "f:1: found {, expected the name of a block in front of it\n");
-    check("a {\ninclude x\n}", "1[a]{\n", "f:2: found \"include\" inside of a block, expected a knob or }: blocks do not nest\n");
+    check("a {\ninclude x\n}", "1[a]{\n",
+          "f:2: found \"include\" inside of a block, expected a knob or }: blocks do not nest\n");
 }
 
 static void write_file(const char *path, const char *text)
@@ -124,7 +125,8 @@ static void test_include(void **state)
 
     begin();
     assert_int_equal(parse_file(S("nowhere.conf"), (struct place){S("larder"), 0}, &arena, &lines, &faults), OK);
-    assert_true(slice_equal(faults_text(&faults), S("larder: cannot read \"nowhere.conf\": No such file or directory\n")));
+    assert_true(
+        slice_equal(faults_text(&faults), S("larder: cannot read \"nowhere.conf\": No such file or directory\n")));
     end();
     unlink("d/main"), unlink("d/beside"), unlink("d/parts-1"), unlink("d/parts-2"), rmdir("d");
     assert_int_equal(chdir(back), 0);
@@ -145,6 +147,21 @@ static void test_faults_are_bounded(void **state)
     slice told = faults_text(&faults);
     assert_true(slice_starts(slice_sub(told, told.len - 11, 11), S("and 5 more\n")));
     buf_fini(&text);
+    end();
+}
+
+static void test_long_fault(void **state)
+{
+    (void)state;
+    begin();
+    static char long_text[100 * 1000];
+    memset(long_text, 'a', sizeof long_text - 1);
+    faults_add(&faults, (struct place){S("f"), 1}, "%s", long_text);
+    faults_add(&faults, (struct place){S("f"), 2}, "short");
+    slice told = faults_text(&faults);
+    assert_true(told.len < 5000);
+    slice ending = S("aaa...\nf:2: short\n");
+    assert_true(slice_equal(slice_sub(told, told.len - ending.len, SIZE_MAX), ending));
     end();
 }
 
@@ -188,7 +205,8 @@ static void check_statement(const char *sql, const char *expected)
 static void test_statements(void **state)
 {
     (void)state;
-    check_statement("SELECT * FROM t WHERE id = {id} AND n={n} OR id={id}", "SELECT * FROM t WHERE id = <0> AND n=<1> OR id=<0>");
+    check_statement("SELECT * FROM t WHERE id = {id} AND n={n} OR id={id}",
+                    "SELECT * FROM t WHERE id = <0> AND n=<1> OR id=<0>");
     check_statement("SELECT '{id}', \"{x}\", [{y}], `{z}`, 'it''s {w}' -- {v}\n, {n}",
                     "SELECT '{id}', \"{x}\", [{y}], `{z}`, 'it''s {w}' -- {v}\n, <1>");
     check_statement("SELECT 1 /* {x} */", "SELECT 1 /* {x} */");
@@ -203,8 +221,10 @@ static void test_statements(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),   cmocka_unit_test(test_blocks),  cmocka_unit_test(test_include),
-        cmocka_unit_test(test_faults_are_bounded), cmocka_unit_test(test_nearest), cmocka_unit_test(test_statements),
+        cmocka_unit_test(test_words),      cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_include),    cmocka_unit_test(test_faults_are_bounded),
+        cmocka_unit_test(test_long_fault), cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_statements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,7 +93,8 @@ static void test_match(void **state)
 static void test_precedence(void **state)
 {
     (void)state;
-    static const char *const ordered[] = {"product:{id}:stock", "product:{id}:{x}", "product:{id}", "product:*", "prod{x}", "*"};
+    static const char *const ordered[] = {"product:{id}:stock", "product:{id}:{x}", "product:{id}",
+                                          "product:*",          "prod{x}",          "*"};
     for (size_t i = 0; i < countof(ordered); i++) {
         for (size_t j = 0; j < countof(ordered); j++) {
             struct pattern a = parsed(ordered[i]), b = parsed(ordered[j]);

@@ -63,23 +63,29 @@ static void test_text(void **state)
     errno = EPERM;
     log_write(LOG_VERBOSE, "os", "not wanted");
     log_write_fields(LOG_WARNING, "source",
-                     LOG_FIELDS(LOG_FIELD_SLICE("source", S("shop")), LOG_FIELD_SLICE("why", S("no \"x\"\n")), LOG_FIELD_I64("ms", -5)),
+                     LOG_FIELDS(LOG_FIELD_SLICE("source", S("shop")), LOG_FIELD_SLICE("why", S("no \"x\"\n")),
+                                LOG_FIELD_I64("ms", -5)),
                      "line %d\nof\x01 two", 1);
     assert_int_equal(errno, EPERM);
     const char *line = logged(path);
     assert_int_equal(strspn(line, "0123456789-T:.Z"), 24);
-    assert_string_equal(line + 24, " warning tester source: line 1\\nof\\x01 two source=shop why=\"no \\\"x\\\"\\n\" ms=-5\n");
+    assert_string_equal(line + 24,
+                        " warning tester source: line 1\\nof\\x01 two source=shop why=\"no \\\"x\\\"\\n\" ms=-5\n");
 }
 
 static void test_json(void **state)
 {
     (void)state;
     open_log(LOG_DEBUG, LOG_JSON);
-    log_write_fields(LOG_DEBUG, "rule", LOG_FIELDS(LOG_FIELD_SLICE("key", S("a\\b\xff\xc3\xa9")), LOG_FIELD_I64("count", 7)), "say \"hi\"\t");
+    log_write_fields(LOG_DEBUG, "rule",
+                     LOG_FIELDS(LOG_FIELD_SLICE("key", S("a\\b\xff\xc3\xa9")), LOG_FIELD_I64("count", 7)),
+                     "say \"hi\"\t");
     const char *line = logged(path);
     assert_memory_equal(line, "{\"time\":\"", 9);
-    assert_string_equal(line + 9 + 24, "\",\"level\":\"debug\",\"thread\":\"tester\",\"room\":\"rule\",\"message\":\"say \\\"hi\\\"\\t\","
-                                       "\"key\":\"a\\\\b\xef\xbf\xbd\xc3\xa9\",\"count\":7}\n");
+    assert_string_equal(
+        line + 9 + 24,
+        "\",\"level\":\"debug\",\"thread\":\"tester\",\"room\":\"rule\",\"message\":\"say \\\"hi\\\"\\t\","
+        "\"key\":\"a\\\\b\xef\xbf\xbd\xc3\xa9\",\"count\":7}\n");
 }
 
 static void test_cut(void **state)
@@ -101,7 +107,8 @@ static void test_cut(void **state)
     assert_string_equal(line + strlen(line) - strlen(ending), ending);
 
     open_log(LOG_NOTICE, LOG_JSON);
-    log_write_fields(LOG_NOTICE, "os", LOG_FIELDS(LOG_FIELD_I64("kept", 1), LOG_FIELD_SLICE("long", slice_of(long_text))), "short");
+    log_write_fields(LOG_NOTICE, "os",
+                     LOG_FIELDS(LOG_FIELD_I64("kept", 1), LOG_FIELD_SLICE("long", slice_of(long_text))), "short");
     line = logged(path);
     assert_non_null(strstr(line, "\"message\":\"short\",\"kept\":1,\"cut\":true}\n"));
 }
@@ -211,9 +218,9 @@ static void test_redact(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),    cmocka_unit_test(test_json),  cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_level),   cmocka_unit_test(test_reopen), cmocka_unit_test(test_journal),
-        cmocka_unit_test(test_limit),   cmocka_unit_test(test_redact),
+        cmocka_unit_test(test_text),  cmocka_unit_test(test_json),   cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_level), cmocka_unit_test(test_reopen), cmocka_unit_test(test_journal),
+        cmocka_unit_test(test_limit), cmocka_unit_test(test_redact),
     };
     int failed = cmocka_run_group_tests(tests, setup, teardown);
     log_close();

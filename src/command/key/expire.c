@@ -10,7 +10,7 @@ enum { WHEN_NONE = 1 << 0, WHEN_SOME = 1 << 1, WHEN_LATER = 1 << 2, WHEN_SOONER 
 
 static const struct {
     slice text;
-    unsigned when;
+    unsigned when = 0;
 } words[] = {{S("NX"), WHEN_NONE}, {S("XX"), WHEN_SOME}, {S("GT"), WHEN_LATER}, {S("LT"), WHEN_SOONER}};
 
 static err parse_words(struct call *call, unsigned *ret_when)
@@ -60,7 +60,7 @@ static void drop_expired(struct call *call)
 
 static err expire(struct call *call, struct expiry_form form)
 {
-    unsigned when;
+    unsigned when = 0;
     int64_t deadline;
     err e = parse_words(call, &when);
     if (e != OK || (e = expiry_deadline(call, 2, form, true, &deadline)) != OK) {

@@ -6,10 +6,16 @@
 #include "command/use.h"
 #include "command/verb.h"
 
-static void drop(struct call *call)
+/* Also what plain commands do not see goes; the answer is whether they saw it. */
+static err drop(struct call *call)
 {
+    bool exists = call_entry(call, 0) != NULL;
     call_drop(call, 0, false);
-    call_record(call, 2, (slice[]){S("DEL"), call->keys[0].key.bytes});
+    if (exists) {
+        call_record(call, 2, (slice[]){S("DEL"), call->keys[0].key.bytes});
+    }
+    reply_integer(call->reply, exists);
+    return OK;
 }
 
 static err drop_if(struct call *call, unsigned compare, slice operand)
@@ -24,9 +30,9 @@ static err drop_if(struct call *call, unsigned compare, slice operand)
         return e;
     }
     if (holds) {
-        drop(call);
+        return drop(call);
     }
-    reply_integer(call->reply, holds);
+    reply_integer(call->reply, 0);
     return OK;
 }
 
@@ -40,10 +46,7 @@ enum key_use use_delex(unsigned spec, unsigned argc, const slice *argv)
 err cmd_delex(struct call *call)
 {
     if (call->argc == 2) {
-        bool exists = call_entry(call, 0) != NULL;
-        drop(call);
-        reply_integer(call->reply, exists);
-        return OK;
+        return drop(call);
     }
     if (call->argc != 4) {
         return call_fail(call, ERR_ARITY, "wrong number of arguments for '%s' command", call->command->name);

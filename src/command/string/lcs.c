@@ -133,7 +133,7 @@ static void reply_ranges(struct reply *reply, const struct lcs *lcs, const struc
 err cmd_lcs(struct call *call)
 {
     slice a, b;
-    struct wishes w;
+    struct wishes w = {0};
     err e = string_of(call, 0, &a);
     if (e != OK || (e = string_of(call, 1, &b)) != OK || (e = parse_wishes(call, &w)) != OK) {
         return e;
