@@ -75,6 +75,11 @@ struct loader *rules_loader(struct rules *rs)
     return &rs->loader;
 }
 
+const struct rule_set *rules_published(const struct rules *rs)
+{
+    return __atomic_load_n(&rs->published, __ATOMIC_ACQUIRE);
+}
+
 err rules_reload(struct rules *rs, struct config_blocks *blocks)
 {
     rules_reap(rs);

@@ -12,6 +12,7 @@
 #include "source/driver.h"
 
 struct rules;
+struct rule_set;
 
 struct rules_options {
     struct keyspace *keyspace;
@@ -26,6 +27,9 @@ MUST_USE err rules_new(const struct rules_options *o, struct rules **ret_rules);
 void rules_free(struct rules *rs);
 /* For keyspace_set_loader(). */
 struct loader *rules_loader(struct rules *rs);
+
+/* The set in force; lent until the calling worker's next loop turn. */
+const struct rule_set *rules_published(const struct rules *rs);
 
 /* Publishes the rules of `blocks` (takes a reference). Later calls see the new ones; loads that run keep the old. On failure (ERR_NOMEM, ERR_SYSTEM) nothing
  * changed. */

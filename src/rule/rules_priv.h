@@ -15,11 +15,6 @@ struct rules {
     struct list retired;        /* by the one thread that reloads */
 };
 
-static inline const struct rule_set *rules_published(const struct rules *rs)
-{
-    return __atomic_load_n(&rs->published, __ATOMIC_ACQUIRE);
-}
-
 /* Fills in the functions of the loader. */
 void load_init(struct loader *l);
 
