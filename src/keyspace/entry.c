@@ -88,6 +88,18 @@ int64_t entry_loaded_at(const struct entry *e)
     return e->flags & ENTRY_LOADED ? ((const struct entry_loaded *)entry_option(e, ENTRY_LOADED))->at : 0;
 }
 
+int64_t entry_accessed_at(const struct entry *e, int64_t now_wall_ms)
+{
+    return now_wall_ms - (int64_t)entry_idle_seconds(e, now_wall_ms) * 1000;
+}
+
+/* The counter, less one for each minute since it was written. */
+unsigned entry_frequency(const struct entry *e, int64_t now_wall_ms)
+{
+    uint32_t counter = e->stamp & 0xff, minutes = (entry_lfu_minute(now_wall_ms) - (e->stamp >> 8)) & 0xffff;
+    return minutes > counter ? 0 : counter - minutes;
+}
+
 static size_t size_of(unsigned flags, size_t key_len, size_t inline_bytes)
 {
     return sizeof(struct entry) + entry_options_bytes(flags) + key_len + inline_bytes;

@@ -111,6 +111,25 @@ static inline bool entry_has_key(const struct entry *e, slice key)
     return entry_key_len(e) == key.len && memcmp(entry_key_bytes(e), key.ptr, key.len) == 0;
 }
 
+/* The stamp of an access under LRU: seconds, in a circle of 194 days. */
+static inline uint32_t entry_lru_stamp(int64_t now_wall_ms)
+{
+    return (uint32_t)(now_wall_ms / 1000) & ENTRY_STAMP_MASK;
+}
+
+/* The upper 16 bits of the stamp under LFU. */
+static inline uint32_t entry_lfu_minute(int64_t now_wall_ms)
+{
+    return (uint32_t)(now_wall_ms / 60000) & 0xffff;
+}
+
+/* Seconds since the last access under LRU. A time in the second half of the circle is taken for a clock that was set back. */
+static inline uint32_t entry_idle_seconds(const struct entry *e, int64_t now_wall_ms)
+{
+    uint32_t idle = (entry_lru_stamp(now_wall_ms) - e->stamp) & ENTRY_STAMP_MASK;
+    return idle > ENTRY_STAMP_MASK / 2 ? 0 : idle;
+}
+
 /* A new entry with a copy of key and content, in no calendar. NULL when the system refuses memory. */
 struct entry *entry_new(slice key, const struct content *c);
 /* With its external value; NULL is fine. */

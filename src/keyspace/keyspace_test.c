@@ -225,6 +225,26 @@ static void test_negative_entries_are_not_counted(void **state)
     bench_fini(&b);
 }
 
+static void test_negative_entries_go_without_an_event(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct watcher w;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    watcher_init(&w, &b);
+    struct key k = bench_key(&b, 0, 1);
+    struct content c = {.negative = true, .deadline = NOW + 10, .fresh_until = NOW + 10};
+    struct entry *e;
+    shard_lock(k.shard);
+    assert_int_equal(shard_insert(k.shard, &k, &c, &b.fx, EVENT_fill, &e), OK);
+    shard_unlock(k.shard);
+    keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + 10, .mono_ms = 1});
+    assert_int_equal(w.count[EVENT_expired], 0);
+    assert_int_equal(w.count[EVENT_NONE], 1);
+    assert_false(bench_has(&b, 0, 1));
+    bench_fini(&b);
+}
+
 /* ---- flush and swap ------------------------------------------------------------------------------------------------------------------ */
 
 static void test_flush(void **state)
@@ -379,6 +399,46 @@ static void test_scan(void **state)
     bench_fini(&b);
 }
 
+struct sweeper {
+    struct bench *bench;
+    struct shard *shard;
+    unsigned count;
+};
+
+static void remove_met(void *argument, struct entry *e)
+{
+    struct sweeper *w = argument;
+    struct key k = keyspace_key(w->bench->ks, 0, entry_key(e));
+    if (++w->count % 10 != 0) {
+        shard_remove(w->shard, &k, e, &w->bench->fx, CHANGE_DELETED, EVENT_del, false);
+    }
+}
+
+/* A walk whose visits remove meets everything all the same, though the index shrinks under it. */
+static void test_removing_while_walking(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1, 4 << 20, EVICTION_NONE);
+    for (unsigned i = 0; i < SCANNED; i++) {
+        bench_set(&b, 0, i, S("value"), i % 2 ? NO_DEADLINE : NOW + 5);
+    }
+    unsigned round = 0;
+    for (; keyspace_key_count(b.ks, 0) > 0; round++) {
+        for (unsigned i = 0; i < keyspace_shard_count(b.ks); i++) {
+            struct sweeper w = {.bench = &b, .shard = keyspace_shard(b.ks, i), .count = round};
+            uint64_t before = shard_key_count(w.shard, 0);
+            shard_lock(w.shard);
+            assert_int_equal(shard_walk(w.shard, 0, 0, SIZE_MAX, remove_met, &w), 0);
+            shard_check(w.shard);
+            shard_unlock(w.shard);
+            assert_true(w.count - round >= before);
+        }
+    }
+    assert_true(round < 20);
+    bench_fini(&b);
+}
+
 static void test_random_keys(void **state)
 {
     (void)state;
@@ -459,10 +519,12 @@ int main(void)
         cmocka_unit_test(test_what_each_change_notes_and_voids),
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_negative_entries_are_not_counted),
+        cmocka_unit_test(test_negative_entries_go_without_an_event),
         cmocka_unit_test(test_flush),
         cmocka_unit_test(test_swap),
         cmocka_unit_test(test_large_values_are_freed_later),
         cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_removing_while_walking),
         cmocka_unit_test(test_random_keys),
         cmocka_unit_test(test_locking_many_keys),
         cmocka_unit_test(test_shard_count),

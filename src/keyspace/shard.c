@@ -485,7 +485,8 @@ void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct 
 
 /* ---- expiry and eviction ------------------------------------------------------------------------------------------------------------- */
 
-/* Removes an entry that no command asked for: its key is copied to the arena, the record is a DEL. False when there is no memory for that. */
+/* Removes an entry that no command asked for: its key is copied to the arena, the record is a DEL. A negative entry goes without an event, since it
+ * does not exist for those who listen. False when there is no memory for that. */
 static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, struct effect *fx, enum change change, enum event event)
 {
     struct key k = {.bytes = arena_copy(fx->arena, entry_key(e)), .shard = s, .db = sp->db};
@@ -497,7 +498,7 @@ static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, s
     argv[0] = S("DEL");
     argv[1] = k.bytes;
     effect_record_instead(fx, sp->db, 2, argv);
-    shard_remove(s, &k, e, fx, change, event, false);
+    shard_remove(s, &k, e, fx, change, entry_negative(e) ? EVENT_NONE : event, false);
     return true;
 }
 
