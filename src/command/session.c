@@ -88,10 +88,11 @@ err session_set_text(struct session *s, enum session_text which, slice text)
 void session_reset(struct session *s)
 {
     __atomic_store_n(&s->db, 0, __ATOMIC_RELAXED);
-    s->protocol = 2;
+    __atomic_store_n(&s->protocol, 2, __ATOMIC_RELAXED);
     s->ops->set_protocol(s, 2);
     s->authenticated = !password_is_set();
-    s->no_evict = s->no_touch = false;
+    __atomic_store_n(&s->no_evict, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->no_touch, false, __ATOMIC_RELAXED);
     s->reply_mode = SESSION_REPLY_ON;
     s->skip_next = false;
     swap_text(s, SESSION_NAME, (slice){0});

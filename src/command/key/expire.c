@@ -10,7 +10,7 @@ enum { WHEN_NONE = 1 << 0, WHEN_SOME = 1 << 1, WHEN_LATER = 1 << 2, WHEN_SOONER 
 
 static const struct {
     slice text;
-    unsigned when = 0;
+    unsigned when;
 } words[] = {{S("NX"), WHEN_NONE}, {S("XX"), WHEN_SOME}, {S("GT"), WHEN_LATER}, {S("LT"), WHEN_SOONER}};
 
 static err parse_words(struct call *call, unsigned *ret_when)
