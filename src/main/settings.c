@@ -19,6 +19,7 @@
 #include "base/assert.h"
 #include "base/num.h"
 #include "observe/log.h"
+#include "rule/rules.h"
 
 enum { WORDS_BYTES_MAX = 64 * 1024 };
 
@@ -181,7 +182,12 @@ void settings_reload(struct settings *s)
     lock_acquire(&s->engine->config_lock);
     err e = config_reload(config_now(), s->input, &faults, &next);
     if (e == OK) {
-        retire(s, config_publish(next));
+        e = rules_reload(s->engine->rules, next->blocks);
+        if (e == OK) {
+            retire(s, config_publish(next));
+        } else {
+            config_free(next);
+        }
     }
     lock_release(&s->engine->config_lock);
     if (e == OK) {
