@@ -125,10 +125,13 @@ static void log_breaker(const struct source *s, bool opened, const char *why)
 {
     if (opened) {
         metric_add(METRIC_breaker_opened, 1);
-        log_write_fields(LOG_WARNING, "source", LOG_FIELDS(LOG_FIELD_SLICE("source", s->config->name), LOG_FIELD_SLICE("error", slice_of(why))),
-                         "too many queries fail: nothing is asked for a while");
+        log_write_fields(
+            LOG_WARNING, "source",
+            LOG_FIELDS(LOG_FIELD_SLICE("source", s->config->name), LOG_FIELD_SLICE("error", slice_of(why))),
+            "too many queries fail: nothing is asked for a while");
     } else {
-        log_write_fields(LOG_NOTICE, "source", LOG_FIELDS(LOG_FIELD_SLICE("source", s->config->name)), "the source answers again");
+        log_write_fields(LOG_NOTICE, "source", LOG_FIELDS(LOG_FIELD_SLICE("source", s->config->name)),
+                         "the source answers again");
     }
 }
 
@@ -239,7 +242,8 @@ err source_open(const struct config_source *config, const struct driver *driver,
     for (; s->helper_count < count; s->helper_count++) {
         struct helper *h = &s->helpers[s->helper_count];
         char name[16];
-        snprintf(name, sizeof name, "source-%.*s", (int)(config->name.len < 8 ? config->name.len : 8), config->name.ptr);
+        snprintf(name, sizeof name, "source-%.*s", (int)(config->name.len < 8 ? config->name.len : 8),
+                 config->name.ptr);
         h->source = s;
         err e = thread_start(&h->thread, name, helper_run, h);
         if (e != OK) {
@@ -348,7 +352,8 @@ static unsigned parameter_number(struct source_statement *s, unsigned part)
     return s->parameter_count++;
 }
 
-err source_statement_make(const struct statement *statement, const struct driver *driver, struct arena *arena, struct source_statement *ret_statement)
+err source_statement_make(const struct statement *statement, const struct driver *driver, struct arena *arena,
+                          struct source_statement *ret_statement)
 {
     struct source_statement made = {.parameter_count = 0};
     struct buf sql;
@@ -376,8 +381,7 @@ err source_statement_make(const struct statement *statement, const struct driver
 const struct driver *driver_of(enum config_source_kind kind)
 {
     switch (kind) {
-    case SOURCE_KIND_SQLITE:
-        return &driver_sqlite;
+    case SOURCE_KIND_SQLITE: return &driver_sqlite;
     }
     unreachable();
 }
