@@ -1,4 +1,5 @@
-/* See fault.h. What is quoted from a file may be anything, so a message is cut at 4 KB and control characters are shown as '?'. The nearest name is found by the plain edit distance (insert, delete, replace, swap of neighbours), case ignored. */
+/* What is quoted from a file may be anything, so a message is cut at 4 KB and control characters are shown as '?'. The nearest
+ * name is found by the plain edit distance (insert, delete, replace, swap of neighbours), case ignored. */
 #include "config/fault.h"
 
 #include <ctype.h>
@@ -100,6 +101,10 @@ slice fault_nearest(slice name, const slice *names, size_t count)
     unsigned best = limit + 1;
     for (size_t i = 0; i < count; i++) {
         assert(names[i].len <= NAME_BYTES_MAX);
+        size_t longer = name.len > names[i].len ? name.len - names[i].len : names[i].len - name.len;
+        if (longer > limit) {
+            continue; /* the distance is at least that */
+        }
         unsigned distance = edit_distance(name, names[i]);
         if (distance < best) {
             best = distance;

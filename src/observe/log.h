@@ -4,7 +4,7 @@
  *     {"time":"2026-01-31T10:20:30.123Z","level":"notice","thread":"worker-3","room":"source","message":"...","source":"shop","after_ms":5000}
  *
  * A line is made in a local buffer and written with one write(2), so lines of different threads never mix and no lock is held while
- * writing; a line over LOG_LINE_BYTES_MAX is cut, and says so. To a journal each line begins with its priority, <6>, and has no time.
+ * writing; a line over LOG_LINE_BYTES_MAX is cut, and says so. To a journal a line of text begins with its priority, <5>, and has no time.
  * Who logs leaves out credentials; log_redact_url() helps. The room that knows why something was asked logs it, once. */
 #ifndef OBSERVE_LOG_H
 #define OBSERVE_LOG_H
