@@ -22,10 +22,11 @@ enum { CALL_INLINE_KEYS = 2 };
 
 struct call_key {
     struct key key;
+    unsigned argument;         /* index of the argument that is the key */
     enum key_use use;
     struct entry *entry;       /* as found under the lock: not expired; maybe stale or negative; NULL when absent */
     const struct rule *rule;   /* that governs it; NULL: none */
-    struct outcome *outcome;   /* what its park ended with; NULL when it did not park */
+    struct outcome *outcome;   /* what its park ended with, while it still says what the key is; NULL when it did not park */
 };
 
 struct park; /* dispatch's bookkeeping of a parked call */
@@ -43,8 +44,14 @@ struct call {
     enum event event;         /* what the next change is called; the row's event unless the verb sets another */
     struct call_key *keys;
     unsigned key_count;
+    struct key *locks;        /* the keys whose shards are locked together, when there are several */
     struct call_key inline_keys[CALL_INLINE_KEYS];
+    struct key inline_locks[CALL_INLINE_KEYS];
     slice error_text;         /* detail that replaces the error row's text */
+    err refused;              /* why it will not run: found while it was prepared */
+    unsigned expired_count;   /* touches of its effect that are expired entries met, not changes of its own */
+    bool changed;             /* an entry was changed: with several keys, what was found before is looked up again */
+    bool reap;                /* set by a verb that retired whole databases and owes the caller that they are freed: done after the unlock */
     struct random *random;    /* the worker's */
     struct park *park;
     void (*resumed)(struct call *call); /* set by the door: the park is over, run it again. ON(worker) */
@@ -73,7 +80,8 @@ err call_fail(struct call *call, err e, const char *format, ...) PRINTF_LIKE(3, 
 struct entry *call_entry(struct call *call, unsigned k);
 /* The same, refusing other kinds: ERR_WRONGKIND. *ret_entry is NULL when absent. */
 MUST_USE err call_entry_of_kind(struct call *call, unsigned k, enum kind kind, struct entry **ret_entry);
-/* Gives key k this content, whether or not it is there. A governed key gets its rule's times (default ttl, max-ttl, jitter). ERR_NOMEM. */
+/* Gives key k this content, whether or not it is there. A governed key gets its rule's times (default ttl, max-ttl, jitter), made from fresh_until; any
+ * other the content's, so that a stale value stays stale when it moves (RENAME, COPY). ERR_NOMEM. */
 MUST_USE err call_put(struct call *call, unsigned k, const struct content *c);
 /* The same, keeping the times that the entry has (KEEPTTL, INCR). */
 MUST_USE err call_put_keep_times(struct call *call, unsigned k, const struct content *c);
@@ -85,7 +93,7 @@ MUST_USE err call_set_deadline(struct call *call, unsigned k, int64_t deadline);
 void call_drop(struct call *call, unsigned k, bool lazy);
 /* A further event of key k besides that of the change ("set" then "expire"). */
 void call_event(struct call *call, unsigned k, enum event event);
-/* Key k of this call in another database, as a further key of the call (MOVE, COPY ... DB n): same shard, so it is locked. Returns its index; ERR_NOMEM. */
+/* Key k of this call in another database (not loaded: what is not there counts as absent), as a further key of the call (MOVE, COPY ... DB n): same shard, so it is locked. Returns its index; ERR_NOMEM. */
 MUST_USE err call_key_in_db(struct call *call, unsigned k, unsigned db, enum key_use use, unsigned *ret_k);
 
 /* ---- the record ----------------------------------------------------------------------------------------------------------------------- */
