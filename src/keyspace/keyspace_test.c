@@ -3,7 +3,7 @@
 
 #include "os/mem.h"
 
-/* ---- a tap that remembers ------------------------------------------------------------------------------------------------------------ */
+/* ---- a tap that remembers ---------------------------------------------------------------------------------------- */
 
 struct watcher {
     struct tap tap;
@@ -44,7 +44,7 @@ static void watcher_init(struct watcher *w, struct bench *b)
     assert_true(keyspace_wants_records(b->ks));
 }
 
-/* ---- expiry -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- expiry ------------------------------------------------------------------------------------------------------ */
 
 static void test_expired_events_come_in_the_order_of_deadlines(void **state)
 {
@@ -72,8 +72,7 @@ static void test_expired_events_come_in_the_order_of_deadlines(void **state)
         due += w.deadlines[i] <= now.wall_ms;
     }
     for (unsigned worker = 0; worker < 2; worker++) {
-        while (keyspace_tick(b.ks, worker, now) == now.mono_ms) {
-        }
+        while (keyspace_tick(b.ks, worker, now) == now.mono_ms) {}
     }
     assert_int_equal(w.count[EVENT_expired], due);
     now = (struct now){.wall_ms = NOW + 3600001, .mono_ms = 12000};
@@ -113,7 +112,7 @@ static void test_active_expiry_can_be_switched_off(void **state)
     bench_fini(&b);
 }
 
-/* ---- what a change notes ------------------------------------------------------------------------------------------------------------- */
+/* ---- what a change notes ----------------------------------------------------------------------------------------- */
 
 static void expect_touch(struct bench *b, const struct key *k, enum change change, enum event event)
 {
@@ -126,7 +125,7 @@ static void expect_touch(struct bench *b, const struct key *k, enum change chang
     bench_reset(b);
 }
 
-/* Every function that alters notes its change, and voids a pending load unless it is a fill, an expiry or an eviction. */
+/* Every function that alters notes its change, and voids a pending load but for fills, expiry and eviction. */
 static void test_what_each_change_notes_and_voids(void **state)
 {
     (void)state;
@@ -142,15 +141,15 @@ static void test_what_each_change_notes_and_voids(void **state)
     c.fresh_until = NOW + 500;
     shard_lock(s);
 
-#define STEP(call, change, event, voids)                                                                                                             \
-    do {                                                                                                                                             \
-        p = pending_open(s, &k, NULL);                                                                                                               \
-        call;                                                                                                                                        \
-        expect_touch(&b, &k, change, event);                                                                                                         \
-        assert_int_equal(!p->attached, voids);                                                                                                       \
-        assert_int_equal(pending_find(s, &k) == p, !(voids));                                                                                        \
-        pending_close(p);                                                                                                                            \
-        shard_check(s);                                                                                                                              \
+#define STEP(call, change, event, voids)                      \
+    do {                                                      \
+        p = pending_open(s, &k, NULL);                        \
+        call;                                                 \
+        expect_touch(&b, &k, change, event);                  \
+        assert_int_equal(!p->attached, voids);                \
+        assert_int_equal(pending_find(s, &k) == p, !(voids)); \
+        pending_close(p);                                     \
+        shard_check(s);                                       \
     } while (0)
 
     STEP(assert_int_equal(shard_insert(s, &k, &c, &b.fx, EVENT_fill, &e), OK), CHANGE_FILLED, EVENT_fill, false);
@@ -160,9 +159,12 @@ static void test_what_each_change_notes_and_voids(void **state)
     assert_true(entry_deadline(e) == NOW + 1000);
     STEP(assert_int_equal(shard_replace(s, &k, e, &c, &b.fx, EVENT_set, &e), OK), CHANGE_CHANGED, EVENT_set, true);
     assert_false(entry_stale(e, NOW));
-    STEP(assert_int_equal(shard_set_times(s, &k, e, NO_DEADLINE, NO_DEADLINE, &b.fx, EVENT_persist, &e), OK), CHANGE_CHANGED, EVENT_persist, true);
-    STEP(assert_int_equal(shard_set_times(s, &k, e, NOW + 5, NOW + 5, &b.fx, EVENT_expire, &e), OK), CHANGE_CHANGED, EVENT_expire, true);
-    STEP(assert_int_equal(shard_edit_string(s, &k, e, 300, &b.fx, EVENT_setrange, &e, &value), OK), CHANGE_CHANGED, EVENT_setrange, true);
+    STEP(assert_int_equal(shard_set_times(s, &k, e, NO_DEADLINE, NO_DEADLINE, &b.fx, EVENT_persist, &e), OK),
+         CHANGE_CHANGED, EVENT_persist, true);
+    STEP(assert_int_equal(shard_set_times(s, &k, e, NOW + 5, NOW + 5, &b.fx, EVENT_expire, &e), OK), CHANGE_CHANGED,
+         EVENT_expire, true);
+    STEP(assert_int_equal(shard_edit_string(s, &k, e, 300, &b.fx, EVENT_setrange, &e, &value), OK), CHANGE_CHANGED,
+         EVENT_setrange, true);
     assert_int_equal(entry_encoding(e), ENCODING_RAW);
     STEP(shard_remove(s, &k, e, &b.fx, CHANGE_DELETED, EVENT_del, false), CHANGE_DELETED, EVENT_del, true);
     STEP(assert_int_equal(shard_insert(s, &k, &c, &b.fx, EVENT_set, &e), OK), CHANGE_CREATED, EVENT_set, true);
@@ -200,7 +202,7 @@ static void test_records(void **state)
     bench_fini(&b);
 }
 
-/* ---- negative entries ---------------------------------------------------------------------------------------------------------------- */
+/* ---- negative entries -------------------------------------------------------------------------------------------- */
 
 static void test_negative_entries_are_not_counted(void **state)
 {
@@ -225,7 +227,27 @@ static void test_negative_entries_are_not_counted(void **state)
     bench_fini(&b);
 }
 
-/* ---- flush and swap ------------------------------------------------------------------------------------------------------------------ */
+static void test_negative_entries_go_without_an_event(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct watcher w;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    watcher_init(&w, &b);
+    struct key k = bench_key(&b, 0, 1);
+    struct content c = {.negative = true, .deadline = NOW + 10, .fresh_until = NOW + 10};
+    struct entry *e;
+    shard_lock(k.shard);
+    assert_int_equal(shard_insert(k.shard, &k, &c, &b.fx, EVENT_fill, &e), OK);
+    shard_unlock(k.shard);
+    keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + 10, .mono_ms = 1});
+    assert_int_equal(w.count[EVENT_expired], 0);
+    assert_int_equal(w.count[EVENT_NONE], 1);
+    assert_false(bench_has(&b, 0, 1));
+    bench_fini(&b);
+}
+
+/* ---- flush and swap ---------------------------------------------------------------------------------------------- */
 
 static void test_flush(void **state)
 {
@@ -276,8 +298,7 @@ static void test_flush(void **state)
     keyspace_flush_db(b.ks, 1);
     keyspace_unlock_all(b.ks);
     assert_true(keyspace_used_bytes(b.ks) > 0);
-    while (!keyspace_reap(b.ks, 1)) {
-    }
+    while (!keyspace_reap(b.ks, 1)) {}
     assert_int_equal(keyspace_used_bytes(b.ks), 0);
     keyspace_check(b.ks);
     bench_fini(&b);
@@ -330,7 +351,7 @@ static void test_large_values_are_freed_later(void **state)
     bench_fini(&b);
 }
 
-/* ---- scans and random keys ----------------------------------------------------------------------------------------------------------- */
+/* ---- scans and random keys --------------------------------------------------------------------------------------- */
 
 enum { SCANNED = 5000 };
 
@@ -379,6 +400,46 @@ static void test_scan(void **state)
     bench_fini(&b);
 }
 
+struct sweeper {
+    struct bench *bench;
+    struct shard *shard;
+    unsigned count;
+};
+
+static void remove_met(void *argument, struct entry *e)
+{
+    struct sweeper *w = argument;
+    struct key k = keyspace_key(w->bench->ks, 0, entry_key(e));
+    if (++w->count % 10 != 0) {
+        shard_remove(w->shard, &k, e, &w->bench->fx, CHANGE_DELETED, EVENT_del, false);
+    }
+}
+
+/* A walk whose visits remove meets everything all the same, though the index shrinks under it. */
+static void test_removing_while_walking(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1, 4 << 20, EVICTION_NONE);
+    for (unsigned i = 0; i < SCANNED; i++) {
+        bench_set(&b, 0, i, S("value"), i % 2 ? NO_DEADLINE : NOW + 5);
+    }
+    unsigned round = 0;
+    for (; keyspace_key_count(b.ks, 0) > 0; round++) {
+        for (unsigned i = 0; i < keyspace_shard_count(b.ks); i++) {
+            struct sweeper w = {.bench = &b, .shard = keyspace_shard(b.ks, i), .count = round};
+            uint64_t before = shard_key_count(w.shard, 0);
+            shard_lock(w.shard);
+            assert_int_equal(shard_walk(w.shard, 0, 0, SIZE_MAX, remove_met, &w), 0);
+            shard_check(w.shard);
+            shard_unlock(w.shard);
+            assert_true(w.count - round >= before);
+        }
+    }
+    assert_true(round < 20);
+    bench_fini(&b);
+}
+
 static void test_random_keys(void **state)
 {
     (void)state;
@@ -407,7 +468,7 @@ static void test_random_keys(void **state)
     bench_fini(&b);
 }
 
-/* ---- locks --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- locks ------------------------------------------------------------------------------------------------------- */
 
 static void test_locking_many_keys(void **state)
 {
@@ -442,7 +503,8 @@ static void test_shard_count(void **state)
         unsigned workers;
         uint64_t limit;
         unsigned shards;
-    } rows[] = {{1, 0, 64}, {2, 0, 64}, {3, 0, 128}, {100, 0, 2048}, {4, 64 << 20, 64}, {4, 4 << 20, 4}, {4, 1 << 20, 4}};
+    } rows[] = {{1, 0, 64},        {2, 0, 64},      {3, 0, 128},    {100, 0, 2048},
+                {4, 64 << 20, 64}, {4, 4 << 20, 4}, {4, 1 << 20, 4}};
     for (unsigned i = 0; i < countof(rows); i++) {
         struct bench b;
         bench_init(&b, rows[i].workers, rows[i].limit, EVICTION_NONE);
@@ -459,10 +521,12 @@ int main(void)
         cmocka_unit_test(test_what_each_change_notes_and_voids),
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_negative_entries_are_not_counted),
+        cmocka_unit_test(test_negative_entries_go_without_an_event),
         cmocka_unit_test(test_flush),
         cmocka_unit_test(test_swap),
         cmocka_unit_test(test_large_values_are_freed_later),
         cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_removing_while_walking),
         cmocka_unit_test(test_random_keys),
         cmocka_unit_test(test_locking_many_keys),
         cmocka_unit_test(test_shard_count),

@@ -32,7 +32,7 @@ static const char usage[] =
     "Starts the cache server with the configuration FILE. A directive of the command line (--port 7000) wins over the\n"
     "environment (LARDER_PORT=7000), which wins over the file.\n";
 
-/* ---- tables ---------------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 static void describe_commands(struct buf *text)
 {
@@ -64,7 +64,7 @@ static err describe(slice kind, struct buf *text)
     return describe_table(kind, text);
 }
 
-/* ---- tasks ----------------------------------------------------------------------------------------------------------------- */
+/* ---- tasks ------------------------------------------------------------------------------------------------------- */
 
 static enum exit_code run_version(int argc, char **argv)
 {
@@ -97,6 +97,7 @@ static enum exit_code run_describe(int argc, char **argv)
     return code;
 }
 
+/* clang-format off */
 static const struct {
     const char *word; /* argv[1] */
     enum exit_code (*run)(int argc, char **argv);
@@ -107,8 +108,9 @@ static const struct {
     {"-h", run_help},
     {"--describe", run_describe},
 };
+/* clang-format on */
 
-/* ---- the server -------------------------------------------------------------------------------------------------------------- */
+/* ---- the server -------------------------------------------------------------------------------------------------- */
 
 static enum exit_code run_server(int argc, char **argv)
 {
