@@ -24,6 +24,8 @@ void call_fini(struct call *call);
 /* Between two requests: forgets everything but the memory of the arena. */
 void call_reset(struct call *call);
 
+/* Calls run from here on run now: before the first of those that a door runs one after the other, and again after it did something else. */
+void dispatch_begin(struct worker *w) ON(worker);
 /* session, reply, argc, argv, resumed and owner are set by the door before. */
 void dispatch_prepare(struct call *call);
 enum run dispatch_run(struct call *call) ON(worker);

@@ -236,6 +236,7 @@ static void resumed(struct call *call)
     struct conn *c = call->owner;
     assert(c->parked == call);
     size_t before = c->reply.out->len;
+    dispatch_begin(c->desk->worker);
     if (run_call(c, call) == RUN_PARKED) {
         return;
     }
@@ -251,6 +252,7 @@ static void resumed(struct call *call)
 static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_state) ON(worker)
 {
     struct desk *d = c->desk;
+    dispatch_begin(d->worker);
     for (unsigned i = 0; i < count; i++) {
         if (run_call(c, d->batch[i]) == RUN_PARKED) {
             c->parked = desk_take_call(d, i);
