@@ -122,17 +122,27 @@ void call_reset(struct call *call)
 }
 
 /* ---- prepare -------------------------------------------------------------------------------------------------------- */
+static void prepare_key(struct call *call, const struct key_place *place, struct call_key *ret_key)
+{
+    ret_key->key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[place->argument]);
+    ret_key->argument = place->argument;
+    ret_key->use = place->use;
+    ret_key->entry = NULL;
+    ret_key->rule = NULL;
+    ret_key->outcome = NULL;
+    shard_prefetch_bucket(&ret_key->key);
+}
+
 static err prepare_keys(struct call *call)
 {
     const struct command *c = call->command;
-    struct key_place inline_places[CALL_INLINE_KEYS], *places = inline_places;
-    int count = command_keys(c, call->argc, call->argv, CALL_INLINE_KEYS, places);
+    struct key_place only, *places = &only;
+    int count = command_keys(c, call->argc, call->argv, 1, places);
     if (count <= 0) {
         return OK; /* also when they make no sense: the verb finds that, too, and knows the words */
     }
-    call->keys = call->inline_keys;
-    call->locks = call->inline_locks;
-    if (count > CALL_INLINE_KEYS) {
+    call->keys = &call->inline_key;
+    if (count > 1) {
         places = call_alloc(call, (size_t)count * sizeof *places);
         call->keys = call_alloc(call, (size_t)count * sizeof *call->keys);
         call->locks = call_alloc(call, (size_t)count * sizeof *call->locks);
@@ -142,13 +152,10 @@ static err prepare_keys(struct call *call)
         command_keys(c, call->argc, call->argv, (unsigned)count, places);
     }
     for (int i = 0; i < count; i++) {
-        call->keys[i] = (struct call_key){
-            .key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[places[i].argument]),
-            .argument = places[i].argument,
-            .use = places[i].use,
-        };
-        call->locks[i] = call->keys[i].key;
-        shard_prefetch_bucket(&call->keys[i].key);
+        prepare_key(call, &places[i], &call->keys[i]);
+        if (count > 1) {
+            call->locks[i] = call->keys[i].key;
+        }
     }
     call->key_count = (unsigned)count;
     return OK;
