@@ -22,6 +22,7 @@ struct call_key {
     struct key key;
     unsigned argument; /* index of the argument that is the key */
     enum key_use use;
+    const void *bucket;      /* where it will be looked for: a hint, for dispatch_prefetch() */
     struct entry *entry;     /* as found under the lock: not expired; maybe stale or negative; NULL when absent */
     const struct rule *rule; /* that governs it; NULL: none */
     struct outcome

@@ -122,7 +122,7 @@ void call_reset(struct call *call)
 }
 
 /* ---- prepare -------------------------------------------------------------------------------------------------------- */
-static void prepare_key(struct call *call, const struct key_place *place, struct call_key *ret_key)
+static void prepare_key(struct call *call, const struct key_place *place, struct call_key *ret_key) ON(worker)
 {
     ret_key->key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[place->argument]);
     ret_key->argument = place->argument;
@@ -130,10 +130,10 @@ static void prepare_key(struct call *call, const struct key_place *place, struct
     ret_key->entry = NULL;
     ret_key->rule = NULL;
     ret_key->outcome = NULL;
-    shard_prefetch_bucket(&ret_key->key);
+    ret_key->bucket = shard_prefetch_bucket(&ret_key->key);
 }
 
-static err prepare_keys(struct call *call)
+static err prepare_keys(struct call *call) ON(worker)
 {
     const struct command *c = call->command;
     struct key_place only, *places = &only;
@@ -168,6 +168,13 @@ void dispatch_prepare(struct call *call)
     call->refused = command_resolve(call->argc, call->argv, &call->command);
     if (call->refused == OK) {
         call->refused = prepare_keys(call);
+    }
+}
+
+void dispatch_prefetch(const struct call *call)
+{
+    for (unsigned i = 0; i < call->key_count; i++) {
+        shard_prefetch_entry(call->keys[i].bucket, &call->keys[i].key);
     }
 }
 
