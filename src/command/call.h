@@ -18,12 +18,11 @@
 struct command;
 struct engine;
 
-enum { CALL_INLINE_KEYS = 2 };
-
 struct call_key {
     struct key key;
     unsigned argument; /* index of the argument that is the key */
     enum key_use use;
+    const void *bucket;      /* where it will be looked for: a hint, for dispatch_prefetch() */
     struct entry *entry;     /* as found under the lock: not expired; maybe stale or negative; NULL when absent */
     const struct rule *rule; /* that governs it; NULL: none */
     struct outcome
@@ -46,9 +45,8 @@ struct call {
     enum event event; /* what the next change is called; the row's event unless the verb sets another */
     struct call_key *keys;
     unsigned key_count;
-    struct key *locks; /* the keys whose shards are locked together, when there are several */
-    struct call_key inline_keys[CALL_INLINE_KEYS];
-    struct key inline_locks[CALL_INLINE_KEYS];
+    struct call_key inline_key; /* where `keys` points when there is only one */
+    struct key *locks;          /* the keys whose shards are locked together, when there are several */
     slice error_text;       /* detail that replaces the error row's text */
     err refused;            /* why it will not run: found while it was prepared */
     unsigned expired_count; /* touches of its effect that are expired entries met, not changes of its own */
