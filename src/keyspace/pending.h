@@ -45,7 +45,7 @@ struct pending {
     struct list waiters;
     struct shard *shard;
     uint64_t hash;
-    unsigned space;
+    unsigned db; /* good while attached: FLUSHDB and SWAPDB detach */
     bool attached;
     uint32_t waiter_count;
     void *owner;         /* the load, for whoever opened it */

@@ -1,0 +1,321 @@
+/* Entries: one block of memory each, whose layout is drawn in entry_priv.h.
+ *
+ * A change that keeps the options and the size class happens in place; anything else builds a new block and leaves the old one to the caller, who
+ * has to move index and calendar over. Nothing here knows of shards or accounts. Threads: whoever has the entry's shard locked, or owns it alone. */
+#include "keyspace/entry_priv.h"
+
+#include "base/num.h"
+#include "os/mem.h"
+
+enum { EMBSTR_MAX = 44, SPARE_BYTES_MAX = 1 << 20 };
+
+slice kind_name(enum kind kind)
+{
+    static const slice names[KIND_COUNT] = {[KIND_STRING] = {"string", 6}};
+    return names[kind];
+}
+
+slice encoding_name(enum encoding encoding)
+{
+    static const slice names[ENCODING_COUNT] = {
+        [ENCODING_INT] = {"int", 3}, [ENCODING_EMBSTR] = {"embstr", 6}, [ENCODING_RAW] = {"raw", 3}};
+    return names[encoding];
+}
+
+enum encoding encoding_of_string(slice bytes)
+{
+    int64_t number;
+    if (bytes.len < NUM_I64_CHARS && num_parse_i64(bytes, &number) == OK) {
+        return ENCODING_INT;
+    }
+    return bytes.len <= EMBSTR_MAX ? ENCODING_EMBSTR : ENCODING_RAW;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------------------- */
+
+enum kind entry_kind(const struct entry *e)
+{
+    return e->kind;
+}
+
+enum encoding entry_encoding(const struct entry *e)
+{
+    return e->encoding;
+}
+
+slice entry_key(const struct entry *e)
+{
+    return slice_make(entry_key_bytes(e), entry_key_len(e));
+}
+
+slice entry_string(const struct entry *e)
+{
+    if (e->flags & ENTRY_EXTERNAL) {
+        const struct entry_external *x = entry_external(e);
+        return slice_make(x->bytes, x->len);
+    }
+    return slice_make(entry_key_bytes(e) + entry_key_len(e), e->value_bytes);
+}
+
+char *entry_value(struct entry *e)
+{
+    return (char *)entry_string(e).ptr;
+}
+
+int64_t entry_deadline(const struct entry *e)
+{
+    return e->flags & ENTRY_TIMED ? entry_timed(e)->deadline : NO_DEADLINE;
+}
+
+int64_t entry_fresh_until(const struct entry *e)
+{
+    return e->flags & ENTRY_FRESH ? *(const int64_t *)entry_option(e, ENTRY_FRESH) : entry_deadline(e);
+}
+
+bool entry_negative(const struct entry *e)
+{
+    return e->flags & ENTRY_NEGATIVE;
+}
+
+uint32_t entry_load_ms(const struct entry *e)
+{
+    return e->flags & ENTRY_LOADED ? ((const struct entry_loaded *)entry_option(e, ENTRY_LOADED))->ms : 0;
+}
+
+int64_t entry_loaded_at(const struct entry *e)
+{
+    return e->flags & ENTRY_LOADED ? ((const struct entry_loaded *)entry_option(e, ENTRY_LOADED))->at : 0;
+}
+
+static size_t size_of(unsigned flags, size_t key_len, size_t inline_bytes)
+{
+    return sizeof(struct entry) + entry_options_bytes(flags) + key_len + inline_bytes;
+}
+
+static size_t size_now(const struct entry *e)
+{
+    return size_of(e->flags, entry_key_len(e), e->value_bytes);
+}
+
+size_t entry_bytes(const struct entry *e)
+{
+    return mem_good_bytes(size_now(e)) + (e->flags & ENTRY_EXTERNAL ? mem_good_bytes(entry_external(e)->capacity) : 0);
+}
+
+/* ---- making -------------------------------------------------------------------------------------------------------------------------- */
+
+static unsigned times_flags(int64_t deadline, int64_t fresh_until)
+{
+    assert(fresh_until <= deadline);
+    return (deadline != NO_DEADLINE ? ENTRY_TIMED : 0) | (fresh_until != deadline ? ENTRY_FRESH : 0);
+}
+
+static void set_times(struct entry *e, int64_t deadline, int64_t fresh_until)
+{
+    if (e->flags & ENTRY_TIMED) {
+        *entry_timed(e) = (struct entry_timed){.deadline = deadline};
+    }
+    if (e->flags & ENTRY_FRESH) {
+        *(int64_t *)entry_option(e, ENTRY_FRESH) = fresh_until;
+    }
+}
+
+static unsigned content_flags(slice key, const struct content *c)
+{
+    return times_flags(c->deadline, c->fresh_until) | (c->loaded_at || c->load_ms ? ENTRY_LOADED : 0) |
+           (key.len > UINT16_MAX ? ENTRY_LONG_KEY : 0) | (c->string.len > ENTRY_INLINE_MAX ? ENTRY_EXTERNAL : 0) |
+           (c->negative ? ENTRY_NEGATIVE : 0);
+}
+
+/* A block with header, key and its length; the other options and the value are the caller's to fill. */
+static struct entry *block_new(unsigned flags, slice key, size_t inline_bytes)
+{
+    struct entry *e = mem_alloc(size_of(flags, key.len, inline_bytes));
+    if (!e) {
+        return NULL;
+    }
+    *e = (struct entry){.value_bytes = (uint8_t)inline_bytes, .flags = (uint8_t)flags};
+    if (flags & ENTRY_LONG_KEY) {
+        *(uint64_t *)entry_option(e, ENTRY_LONG_KEY) = key.len;
+    } else {
+        e->key_bytes = (uint16_t)key.len;
+    }
+    memcpy(entry_key_bytes(e), key.ptr, key.len);
+    return e;
+}
+
+static bool external_new(struct entry_external *x, size_t bytes, size_t capacity)
+{
+    assert(capacity <= UINT32_MAX);
+    x->bytes = mem_alloc(capacity);
+    x->len = (uint32_t)bytes;
+    x->capacity = (uint32_t)capacity;
+    return x->bytes;
+}
+
+static void set_content(struct entry *e, const struct content *c)
+{
+    e->kind = c->kind;
+    e->encoding = c->encoding;
+    set_times(e, c->deadline, c->fresh_until);
+    if (e->flags & ENTRY_LOADED) {
+        *(struct entry_loaded *)entry_option(e, ENTRY_LOADED) = (struct entry_loaded){.at = c->loaded_at, .ms = c->load_ms};
+    }
+    if (c->string.len > 0) {
+        memmove(entry_value(e), c->string.ptr, c->string.len);
+    }
+}
+
+struct entry *entry_new(slice key, const struct content *c)
+{
+    assert(!c->negative || c->string.len == 0);
+    assert(key.len <= UINT32_MAX);
+    unsigned flags = content_flags(key, c);
+    struct entry *e = block_new(flags, key, flags & ENTRY_EXTERNAL ? 0 : c->string.len);
+    if (!e) {
+        return NULL;
+    }
+    if (flags & ENTRY_EXTERNAL && !external_new(entry_external(e), c->string.len, c->string.len)) {
+        mem_free(e);
+        return NULL;
+    }
+    set_content(e, c);
+    return e;
+}
+
+void entry_free_block(struct entry *e)
+{
+    mem_free(e);
+}
+
+void entry_free(struct entry *e)
+{
+    if (e) {
+        mem_free(entry_take_external(e));
+        mem_free(e);
+    }
+}
+
+char *entry_take_external(struct entry *e)
+{
+    return e->flags & ENTRY_EXTERNAL ? entry_external(e)->bytes : NULL;
+}
+
+/* ---- changing ------------------------------------------------------------------------------------------------------------------------ */
+
+bool entry_assign(struct entry *e, const struct content *c)
+{
+    slice key = entry_key(e);
+    unsigned flags = content_flags(key, c);
+    assert(!c->negative || c->string.len == 0);
+    if (flags != e->flags) {
+        return false;
+    }
+    if (flags & ENTRY_EXTERNAL) {
+        struct entry_external *x = entry_external(e);
+        if (c->string.len > x->capacity || mem_good_bytes(c->string.len) != mem_good_bytes(x->capacity)) {
+            return false;
+        }
+        x->len = (uint32_t)c->string.len;
+    } else {
+        if (mem_good_bytes(size_of(flags, key.len, c->string.len)) != mem_good_bytes(size_now(e))) {
+            return false;
+        }
+        e->value_bytes = (uint8_t)c->string.len;
+    }
+    set_content(e, c);
+    return true;
+}
+
+/* Copies to a new block what does not depend on times and value length. */
+static void copy_rest(struct entry *to, const struct entry *from)
+{
+    to->stamp = from->stamp;
+    to->kind = from->kind;
+    to->encoding = from->encoding;
+    if (from->flags & ENTRY_LOADED) {
+        *(struct entry_loaded *)entry_option(to, ENTRY_LOADED) = *(const struct entry_loaded *)entry_option(from, ENTRY_LOADED);
+    }
+}
+
+struct entry *entry_retimed(struct entry *e, int64_t deadline, int64_t fresh_until)
+{
+    unsigned flags = times_flags(deadline, fresh_until) | (e->flags & ~(unsigned)(ENTRY_TIMED | ENTRY_FRESH));
+    struct entry *to = e;
+    if (flags != e->flags) {
+        to = block_new(flags, entry_key(e), e->value_bytes);
+        if (!to) {
+            return NULL;
+        }
+        copy_rest(to, e);
+        if (flags & ENTRY_EXTERNAL) {
+            *entry_external(to) = *entry_external(e);
+        } else {
+            memcpy(entry_value(to), entry_value(e), e->value_bytes);
+        }
+    }
+    set_times(to, deadline, fresh_until);
+    return to;
+}
+
+/* What to allocate for a value that has just outgrown its place: half as much again, at most 1 MiB more; it may go on. */
+static size_t grown_capacity(size_t bytes)
+{
+    size_t spare = num_min_u64(bytes / 2, SPARE_BYTES_MAX);
+    return bytes + spare <= UINT32_MAX ? bytes + spare : bytes;
+}
+
+/* Resizes the external block; false when the system refuses memory. */
+static bool external_resize(struct entry_external *x, size_t bytes)
+{
+    if (bytes > x->capacity || bytes < x->capacity / 4) {
+        size_t capacity = bytes > x->capacity ? grown_capacity(bytes) : num_max_u64(bytes, 1);
+        char *block = mem_realloc(x->bytes, capacity);
+        if (!block) {
+            return false;
+        }
+        x->bytes = block;
+        x->capacity = (uint32_t)capacity;
+    }
+    if (bytes > x->len) {
+        memset(x->bytes + x->len, 0, bytes - x->len);
+    }
+    x->len = (uint32_t)bytes;
+    return true;
+}
+
+struct entry *entry_resized(struct entry *e, size_t bytes)
+{
+    assert(!(e->flags & ENTRY_NEGATIVE));
+    assert(bytes <= UINT32_MAX);
+    if (e->flags & ENTRY_EXTERNAL) {
+        if (!external_resize(entry_external(e), bytes)) {
+            return NULL;
+        }
+        e->encoding = ENCODING_RAW;
+        return e;
+    }
+
+    slice key = entry_key(e), old = entry_string(e);
+    size_t kept = num_min_u64(old.len, bytes);
+    unsigned flags = e->flags | (bytes > ENTRY_INLINE_MAX ? ENTRY_EXTERNAL : 0);
+    size_t inline_bytes = flags & ENTRY_EXTERNAL ? 0 : bytes;
+    struct entry *to = e;
+    if (flags != e->flags || mem_good_bytes(size_of(flags, key.len, inline_bytes)) != mem_good_bytes(size_now(e))) {
+        to = block_new(flags, key, inline_bytes);
+        if (!to) {
+            return NULL;
+        }
+        if (flags & ENTRY_EXTERNAL && !external_new(entry_external(to), bytes, grown_capacity(bytes))) {
+            mem_free(to);
+            return NULL;
+        }
+        copy_rest(to, e);
+        set_times(to, entry_deadline(e), entry_fresh_until(e));
+        memcpy(entry_value(to), old.ptr, kept);
+    }
+    to->encoding = ENCODING_RAW;
+    to->value_bytes = (uint8_t)inline_bytes;
+    memset(entry_value(to) + kept, 0, bytes - kept);
+    return to;
+}

@@ -1,0 +1,134 @@
+/* The layout of an entry, and how one is made, changed and freed. For index, calendar, eviction and shard alone.
+ *
+ *      0        3        4             5       6         8
+ *      | stamp  | value  | kind,       | flags | key     | options ...            | key ... | value ...  |
+ *      | 24 bit | bytes  | encoding    |       | bytes   | 8-byte fields, below   |         | <= 192 B   |
+ *
+ *      option       bytes  present when
+ *      timed        24     it has a deadline: the deadline and its links in the calendar (always first)
+ *      fresh_until   8     it becomes stale before its deadline
+ *      loaded       16     a source gave the value: when, and how long that took
+ *      key length    8     the key is 65,536 bytes or longer
+ *      external     16     the value is longer than ENTRY_INLINE_MAX or has been grown past it: its own block, with spare capacity
+ *
+ * 16 bytes of key and 32 of value: 8 + 48 = 56 bytes, 80 with a deadline. Both are sizes that jemalloc has (64 and 80).
+ *
+ * Invariants: (I1) the block has mem_good_bytes(entry_size(e)) bytes: what shrinks or grows out of its size class gets a new block, so that
+ * what an entry costs is computed and not asked. (I2) An external value has mem_good_bytes(capacity) bytes. (I3) An option is there exactly when
+ * it says something. (I4) A negative entry has no value.
+ *
+ * The stamp is Redis's 24 bits: under LRU the wall clock in seconds, under LFU 16 bits of minutes and an 8 bit logarithmic counter. */
+#ifndef KEYSPACE_ENTRY_PRIV_H
+#define KEYSPACE_ENTRY_PRIV_H
+
+#include "base/assert.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "keyspace/entry.h"
+
+enum {
+    ENTRY_INLINE_MAX = 192,
+    ENTRY_STAMP_BITS = 24,
+    ENTRY_STAMP_MASK = (1 << ENTRY_STAMP_BITS) - 1,
+};
+
+enum entry_flag {
+    ENTRY_TIMED = 1,
+    ENTRY_FRESH = 2,
+    ENTRY_LOADED = 4,
+    ENTRY_LONG_KEY = 8,
+    ENTRY_EXTERNAL = 16,
+    ENTRY_NEGATIVE = 32, /* no option: a mark */
+};
+
+struct entry {
+    uint32_t stamp : 24;
+    uint32_t value_bytes : 8; /* of an inline value */
+    uint8_t kind : 4;
+    uint8_t encoding : 4;
+    uint8_t flags;
+    uint16_t key_bytes; /* 0 with ENTRY_LONG_KEY */
+};
+
+struct entry_timed {
+    int64_t deadline;
+    struct entry *next;      /* in its slot of the calendar */
+    struct entry **previous; /* what points here; NULL while it is in no calendar */
+};
+
+struct entry_loaded {
+    int64_t at;
+    uint32_t ms;
+    uint32_t unused;
+};
+
+struct entry_external {
+    char *bytes;
+    uint32_t len;
+    uint32_t capacity;
+};
+
+static_assert(sizeof(struct entry) == 8, "the header is one word");
+static_assert(sizeof(struct entry_timed) == 24, "a deadline costs 24 bytes");
+static_assert(sizeof(struct entry_loaded) == 16 && sizeof(struct entry_external) == 16, "options are words");
+static_assert(ENTRY_INLINE_MAX <= UINT8_MAX, "value_bytes holds it");
+
+static inline size_t entry_options_bytes(unsigned flags)
+{
+    return (flags & ENTRY_TIMED ? sizeof(struct entry_timed) : 0) + (flags & ENTRY_FRESH ? sizeof(int64_t) : 0) +
+           (flags & ENTRY_LOADED ? sizeof(struct entry_loaded) : 0) + (flags & ENTRY_LONG_KEY ? sizeof(uint64_t) : 0) +
+           (flags & ENTRY_EXTERNAL ? sizeof(struct entry_external) : 0);
+}
+
+/* Where an option stands: behind those of lower flags. */
+static inline void *entry_option(const struct entry *e, enum entry_flag flag)
+{
+    return (char *)(e + 1) + entry_options_bytes(e->flags & ((unsigned)flag - 1));
+}
+
+static inline struct entry_timed *entry_timed(const struct entry *e)
+{
+    return (struct entry_timed *)(e + 1);
+}
+
+static inline struct entry_external *entry_external(const struct entry *e)
+{
+    return entry_option(e, ENTRY_EXTERNAL);
+}
+
+static inline char *entry_key_bytes(const struct entry *e)
+{
+    return (char *)(e + 1) + entry_options_bytes(e->flags);
+}
+
+static inline size_t entry_key_len(const struct entry *e)
+{
+    return UNLIKELY(e->flags & ENTRY_LONG_KEY) ? *(const uint64_t *)entry_option(e, ENTRY_LONG_KEY) : e->key_bytes;
+}
+
+static inline bool entry_has_key(const struct entry *e, slice key)
+{
+    return entry_key_len(e) == key.len && memcmp(entry_key_bytes(e), key.ptr, key.len) == 0;
+}
+
+/* A new entry with a copy of key and content, in no calendar. NULL when the system refuses memory. */
+struct entry *entry_new(slice key, const struct content *c);
+/* With its external value; NULL is fine. */
+void entry_free(struct entry *e);
+/* The block alone, after entry_retimed() or entry_resized() have moved the value. */
+void entry_free_block(struct entry *e);
+
+/* Gives it new content without moving it; false, with nothing changed, when its shape does not allow that. Not while it is in a calendar. */
+bool entry_assign(struct entry *e, const struct content *c);
+/* The entry with other times: itself, or a new block that owns the value from now on. NULL when the system refuses memory. Not while it is in a
+ * calendar. */
+struct entry *entry_retimed(struct entry *e, int64_t deadline, int64_t fresh_until);
+/* The entry with a value of another length, raw, old bytes kept, new ones zeroed: itself, or a new block that owns the value from now on.
+ * NULL when the system refuses memory. A timed entry is not moved in its calendar; a new block is in none. */
+struct entry *entry_resized(struct entry *e, size_t bytes);
+char *entry_value(struct entry *e);
+
+/* Takes the external value out, to be freed by somebody else; NULL when it has none. Only entry_free_block() may follow. */
+char *entry_take_external(struct entry *e);
+
+#endif

@@ -1,0 +1,623 @@
+/* Extendible hashing in cache lines; what and why is in index_priv.h.
+ *
+ *      bucket (64 bytes)   | tags: 9 bytes | chained: 1 | pointers: 9 x 6 bytes |
+ *
+ * A tag is a byte of the hash, 0 where the slot is free, so that one compare of 16 bytes finds the candidates. Pointers are cut to 48 bits, which is
+ * what x86-64 and arm64 give to programs. In a chained bucket the last slot points to the next bucket of the chain.
+ *
+ * Invariants: (I1) a segment of depth d stands in the 2^(depth - d) neighbouring slots of the directory that share its prefix. (I2) An entry is in
+ * the chain of the bucket that its place says. (I3) A segment has at most segment_limit() entries. (I4) In a chain every bucket but the last has the
+ * `chained` mark, and none but the first is empty. (I5) `bytes` is the sum of directory, segments and chain buckets. (I6) deepest_count counts the
+ * segments whose depth is the directory's.
+ *
+ * Growing, splitting and merging build fresh segments and then free the old ones, so that a failure leaves everything as it was. They hash the keys
+ * again: entries do not store hashes; the entries are prefetched first, so that the misses overlap. */
+#include "keyspace/index_priv.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "base/assert.h"
+#include "keyspace/entry_priv.h"
+#include "os/mem.h"
+
+enum {
+    SLOTS = 9,
+    CHAIN_SLOT = SLOTS - 1,
+    POINTER_BYTES = 6,
+    BUCKETS_MIN = 3,
+    BUCKETS_MAX = 63,
+    PLACE_BITS = 16,
+    DEPTH_MAX = 24,
+};
+
+struct bucket {
+    uint8_t tags[SLOTS];
+    uint8_t chained;
+    uint8_t pointers[SLOTS][POINTER_BYTES];
+};
+
+struct segment {
+    uint32_t depth;
+    uint32_t bucket_count; /* 2^n - 1 */
+    uint32_t count;        /* entries */
+    uint32_t unused[13];   /* the header has a line of its own */
+    struct bucket buckets[];
+};
+
+static_assert(sizeof(struct bucket) == CACHE_LINE_BYTES, "a bucket is a cache line");
+static_assert(sizeof(struct segment) == CACHE_LINE_BYTES, "header and 63 buckets are a page");
+static_assert(DEPTH_MAX + 1 + PLACE_BITS == INDEX_CURSOR_BITS, "the cursor holds mark, prefix and place");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "pointers are cut at their upper end");
+
+/* ---- buckets ------------------------------------------------------------------------------------------------------------------------- */
+
+static uint8_t tag_of(uint64_t hash)
+{
+    uint8_t tag = (uint8_t)(hash >> 32);
+    return tag ? tag : 1;
+}
+
+static uint32_t place_of(uint64_t hash)
+{
+    return (hash >> 16) & 0xffff;
+}
+
+/* A bit for each slot with this tag. */
+static unsigned match(const struct bucket *b, uint8_t tag)
+{
+#ifdef __SSE2__
+    __m128i line = _mm_loadu_si128((const __m128i *)b);
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag))) & ((1u << SLOTS) - 1);
+#else
+    unsigned mask = 0;
+    for (unsigned i = 0; i < SLOTS; i++) {
+        mask |= (unsigned)(b->tags[i] == tag) << i;
+    }
+    return mask;
+#endif
+}
+
+/* Slots that hold entries; slots that are free. */
+static unsigned used(const struct bucket *b)
+{
+    return ~match(b, 0) & ((1u << SLOTS) - 1);
+}
+
+static unsigned vacant(const struct bucket *b)
+{
+    return match(b, 0) & ((1u << (SLOTS - (b->chained ? 1 : 0))) - 1);
+}
+
+/* Reads the two bytes before as well, which are the bucket's own, and drops them. */
+static void *pointer(const struct bucket *b, unsigned slot)
+{
+    uint64_t word;
+    memcpy(&word, (const char *)b + offsetof(struct bucket, pointers) + slot * POINTER_BYTES - 2, sizeof word);
+    return (void *)(uintptr_t)(word >> 16);
+}
+
+static void set_pointer(struct bucket *b, unsigned slot, const void *p)
+{
+    uint64_t word = (uintptr_t)p;
+    assert(word >> 48 == 0);
+    memcpy(b->pointers[slot], &word, POINTER_BYTES);
+}
+
+static struct bucket *next_of(const struct bucket *b)
+{
+    return b->chained ? pointer(b, CHAIN_SLOT) : NULL;
+}
+
+static struct bucket *home(const struct segment *g, uint64_t hash)
+{
+    return (struct bucket *)&g->buckets[(uint64_t)place_of(hash) * g->bucket_count >> PLACE_BITS];
+}
+
+/* Entries of a whole chain. */
+static size_t gather(const struct bucket *b, struct entry **entries)
+{
+    size_t count = 0;
+    for (; b; b = next_of(b)) {
+        for (unsigned mask = used(b); mask; mask &= mask - 1) {
+            entries[count++] = pointer(b, (unsigned)__builtin_ctz(mask));
+        }
+    }
+    return count;
+}
+
+/* ---- segments ------------------------------------------------------------------------------------------------------------------------ */
+
+static uint32_t segment_limit(uint32_t bucket_count)
+{
+    return bucket_count * SLOTS * 9 / 10;
+}
+
+static size_t segment_bytes(uint32_t bucket_count)
+{
+    return sizeof(struct segment) + bucket_count * sizeof(struct bucket);
+}
+
+static struct segment *segment_new(struct index *ix, uint32_t depth, uint32_t bucket_count)
+{
+    struct segment *g = mem_alloc(segment_bytes(bucket_count));
+    if (!g) {
+        return NULL;
+    }
+    memset(g, 0, segment_bytes(bucket_count));
+    g->depth = depth;
+    g->bucket_count = bucket_count;
+    ix->bytes += mem_good_bytes(segment_bytes(bucket_count));
+    return g;
+}
+
+static void segment_free(struct index *ix, struct segment *g)
+{
+    if (!g) {
+        return;
+    }
+    for (uint32_t i = 0; i < g->bucket_count; i++) {
+        for (struct bucket *b = next_of(&g->buckets[i]), *next; b; b = next) {
+            next = next_of(b);
+            ix->bytes -= mem_good_bytes(sizeof *b);
+            mem_free(b);
+        }
+    }
+    ix->bytes -= mem_good_bytes(segment_bytes(g->bucket_count));
+    mem_free(g);
+}
+
+static err segment_put(struct index *ix, struct segment *g, uint64_t hash, struct entry *e)
+{
+    struct bucket *b = home(g, hash);
+    while (b->chained && !vacant(b)) {
+        b = next_of(b);
+    }
+    if (!vacant(b)) {
+        struct bucket *more = mem_alloc(sizeof *more);
+        if (!more) {
+            return ERR_NOMEM;
+        }
+        ix->bytes += mem_good_bytes(sizeof *more);
+        memset(more, 0, sizeof *more);
+        more->tags[0] = b->tags[CHAIN_SLOT];
+        set_pointer(more, 0, pointer(b, CHAIN_SLOT));
+        b->tags[CHAIN_SLOT] = 0;
+        b->chained = 1;
+        set_pointer(b, CHAIN_SLOT, more);
+        b = more;
+    }
+    unsigned slot = (unsigned)__builtin_ctz(vacant(b));
+    b->tags[slot] = tag_of(hash);
+    set_pointer(b, slot, e);
+    g->count++;
+    return OK;
+}
+
+static size_t segment_gather(const struct segment *g, struct entry **entries)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < g->bucket_count; i++) {
+        count += gather(&g->buckets[i], entries + count);
+    }
+    return count;
+}
+
+/* Adds all entries of `from` to `to`, or, when there are two, to the one that the bit below `depth` chooses. */
+static err segment_distribute(struct index *ix, const struct segment *from, struct segment *to[2], uint32_t depth)
+{
+    struct entry *entries[INDEX_STEP_MAX];
+    size_t count = segment_gather(from, entries);
+    for (size_t i = 0; i < count; i++) {
+        __builtin_prefetch(entries[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t hash = hash_keyed(ix->hash_key, entry_key(entries[i]));
+        err e = segment_put(ix, to[hash << depth >> 63], hash, entries[i]);
+        if (e) {
+            return e;
+        }
+    }
+    return OK;
+}
+
+/* ---- directory ----------------------------------------------------------------------------------------------------------------------- */
+
+static size_t slot_of(const struct index *ix, uint64_t hash)
+{
+    return hash >> 1 >> (63 - ix->depth);
+}
+
+/* Puts a segment into every slot of its prefix. */
+static void directory_set(struct index *ix, uint64_t hash, struct segment *g)
+{
+    size_t span = (size_t)1 << (ix->depth - g->depth);
+    size_t first = slot_of(ix, hash) & ~(span - 1);
+    for (size_t i = 0; i < span; i++) {
+        ix->directory[first + i] = g;
+    }
+}
+
+static size_t directory_bytes(uint32_t depth)
+{
+    return sizeof(struct segment *) << depth;
+}
+
+static err directory_double(struct index *ix)
+{
+    struct segment **wider = mem_alloc(directory_bytes(ix->depth + 1));
+    if (!wider) {
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < (size_t)2 << ix->depth; i++) {
+        wider[i] = ix->directory[i / 2];
+    }
+    ix->bytes += mem_good_bytes(directory_bytes(ix->depth + 1)) - mem_good_bytes(directory_bytes(ix->depth));
+    mem_free(ix->directory);
+    ix->directory = wider;
+    ix->depth++;
+    ix->deepest_count = 0;
+    return OK;
+}
+
+/* Halves it while no segment needs its whole depth. */
+static void directory_halve(struct index *ix)
+{
+    while (ix->depth > 0 && ix->deepest_count == 0) {
+        struct segment **narrower = mem_alloc(directory_bytes(ix->depth - 1));
+        if (!narrower) {
+            return;
+        }
+        ix->bytes += mem_good_bytes(directory_bytes(ix->depth - 1)) - mem_good_bytes(directory_bytes(ix->depth));
+        ix->depth--;
+        for (size_t i = 0; i < (size_t)1 << ix->depth; i++) {
+            narrower[i] = ix->directory[2 * i];
+            ix->deepest_count += narrower[i]->depth == ix->depth;
+        }
+        mem_free(ix->directory);
+        ix->directory = narrower;
+    }
+}
+
+static err first_segment(struct index *ix)
+{
+    struct segment **directory = mem_alloc(directory_bytes(0));
+    struct segment *g = directory ? segment_new(ix, 0, BUCKETS_MIN) : NULL;
+    if (!g) {
+        mem_free(directory);
+        return ERR_NOMEM;
+    }
+    ix->bytes += mem_good_bytes(directory_bytes(0));
+    directory[0] = g;
+    ix->directory = directory;
+    ix->depth = 0;
+    ix->deepest_count = 1;
+    return OK;
+}
+
+static void free_directory(struct index *ix)
+{
+    ix->bytes -= mem_good_bytes(directory_bytes(ix->depth));
+    mem_free(ix->directory);
+    ix->directory = NULL;
+    ix->depth = 0;
+    ix->deepest_count = 0;
+}
+
+/* ---- growing and shrinking ----------------------------------------------------------------------------------------------------------- */
+
+static err resize_segment(struct index *ix, struct segment *g, uint64_t hash, uint32_t bucket_count)
+{
+    struct segment *fresh = segment_new(ix, g->depth, bucket_count);
+    if (!fresh) {
+        return ERR_NOMEM;
+    }
+    err e = segment_distribute(ix, g, (struct segment *[2]){fresh, fresh}, 0);
+    if (e) {
+        segment_free(ix, fresh);
+        return e;
+    }
+    directory_set(ix, hash, fresh);
+    segment_free(ix, g);
+    return OK;
+}
+
+static err split_segment(struct index *ix, struct segment *g, uint64_t hash)
+{
+    uint32_t depth = g->depth;
+    if (depth == DEPTH_MAX) {
+        return ERR_NOMEM;
+    }
+    if (depth == ix->depth) {
+        err e = directory_double(ix);
+        if (e) {
+            return e;
+        }
+    }
+    struct segment *halves[2] = {segment_new(ix, depth + 1, BUCKETS_MAX), segment_new(ix, depth + 1, BUCKETS_MAX)};
+    err e = halves[0] && halves[1] ? segment_distribute(ix, g, halves, depth) : ERR_NOMEM;
+    if (e) {
+        segment_free(ix, halves[0]);
+        segment_free(ix, halves[1]);
+        directory_halve(ix);
+        return e;
+    }
+    uint64_t bit = (uint64_t)1 << (63 - depth);
+    directory_set(ix, hash & ~bit, halves[0]);
+    directory_set(ix, hash | bit, halves[1]);
+    ix->deepest_count += depth + 1 == ix->depth ? 2 : 0;
+    segment_free(ix, g);
+    return OK;
+}
+
+/* Makes one of two neighbours when both are sparse. It may find no memory and try again later. */
+static void merge_segments(struct index *ix, struct segment *g, uint64_t hash)
+{
+    uint64_t bit = (uint64_t)1 << (64 - g->depth);
+    struct segment *other = ix->directory[slot_of(ix, hash ^ bit)];
+    if (other->depth != g->depth || g->count + other->count > segment_limit(BUCKETS_MAX) / 2) {
+        return;
+    }
+    struct segment *one = segment_new(ix, g->depth - 1, BUCKETS_MAX);
+    if (!one) {
+        return;
+    }
+    if (segment_distribute(ix, g, (struct segment *[2]){one, one}, 0) != OK ||
+        segment_distribute(ix, other, (struct segment *[2]){one, one}, 0) != OK) {
+        segment_free(ix, one);
+        return;
+    }
+    ix->deepest_count -= g->depth == ix->depth ? 2 : 0;
+    directory_set(ix, hash, one);
+    segment_free(ix, g);
+    segment_free(ix, other);
+    directory_halve(ix);
+}
+
+static void shrink(struct index *ix, struct segment *g, uint64_t hash)
+{
+    if (g->depth > 0) {
+        merge_segments(ix, g, hash);
+    } else if (g->count == 0) {
+        segment_free(ix, g);
+        free_directory(ix);
+    } else if (g->bucket_count > BUCKETS_MIN) {
+        (void)!resize_segment(ix, g, hash, g->bucket_count / 2);
+    }
+}
+
+/* ---- the interface ------------------------------------------------------------------------------------------------------------------- */
+
+void index_init(struct index *ix, const struct hash_key *hash_key)
+{
+    *ix = (struct index){.hash_key = hash_key};
+}
+
+struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
+{
+    if (!ix->directory) {
+        return NULL;
+    }
+    uint8_t tag = tag_of(hash);
+    for (const struct bucket *b = home(ix->directory[slot_of(ix, hash)], hash); b; b = next_of(b)) {
+        for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
+            struct entry *e = pointer(b, (unsigned)__builtin_ctz(mask));
+            if (entry_has_key(e, key)) {
+                return e;
+            }
+        }
+    }
+    return NULL;
+}
+
+const void *index_bucket(const struct index *ix, uint64_t hash)
+{
+    return ix->directory ? home(ix->directory[slot_of(ix, hash)], hash) : NULL;
+}
+
+const struct entry *index_probable(const struct index *ix, uint64_t hash)
+{
+    const struct bucket *b = index_bucket(ix, hash);
+    unsigned mask = b ? match(b, tag_of(hash)) : 0;
+    return mask ? pointer(b, (unsigned)__builtin_ctz(mask)) : NULL;
+}
+
+err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
+{
+    if (!ix->directory) {
+        err e = first_segment(ix);
+        if (e) {
+            return e;
+        }
+    }
+    struct segment *g = ix->directory[slot_of(ix, hash)];
+    while (g->count >= segment_limit(g->bucket_count)) {
+        err e = g->bucket_count < BUCKETS_MAX ? resize_segment(ix, g, hash, 2 * g->bucket_count + 1) : split_segment(ix, g, hash);
+        if (e) {
+            return e;
+        }
+        g = ix->directory[slot_of(ix, hash)];
+    }
+    err e = segment_put(ix, g, hash, entry);
+    if (e == OK) {
+        ix->count++;
+    }
+    return e;
+}
+
+/* The bucket and slot of an entry that is in. */
+static struct bucket *locate(const struct index *ix, uint64_t hash, const struct entry *e, unsigned *ret_slot)
+{
+    assert(ix->directory != NULL);
+    uint8_t tag = tag_of(hash);
+    for (struct bucket *b = home(ix->directory[slot_of(ix, hash)], hash); b; b = next_of(b)) {
+        for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
+            unsigned slot = (unsigned)__builtin_ctz(mask);
+            if (pointer(b, slot) == e) {
+                *ret_slot = slot;
+                return b;
+            }
+        }
+    }
+    unreachable();
+}
+
+void index_replace(struct index *ix, uint64_t hash, const struct entry *from, struct entry *to)
+{
+    unsigned slot;
+    struct bucket *b = locate(ix, hash, from, &slot);
+    set_pointer(b, slot, to);
+}
+
+/* Fills a hole from the end of the chain and drops the last bucket when that empties it. */
+static void close_hole(struct index *ix, struct bucket *b, unsigned slot)
+{
+    struct bucket *before = NULL, *last = b;
+    while (last->chained) {
+        before = last;
+        last = next_of(last);
+    }
+    if (last == b) {
+        return;
+    }
+    unsigned moved = (unsigned)__builtin_ctz(used(last));
+    b->tags[slot] = last->tags[moved];
+    set_pointer(b, slot, pointer(last, moved));
+    last->tags[moved] = 0;
+    if (!used(last)) {
+        before->chained = 0;
+        ix->bytes -= mem_good_bytes(sizeof *last);
+        mem_free(last);
+    }
+}
+
+/* Drops a chain's last bucket when it is empty: the hole was in it. */
+static void trim_chain(struct index *ix, struct bucket *first)
+{
+    for (struct bucket *b = first, *next; (next = next_of(b)); b = next) {
+        if (!next->chained && !used(next)) {
+            b->chained = 0;
+            ix->bytes -= mem_good_bytes(sizeof *next);
+            mem_free(next);
+            return;
+        }
+    }
+}
+
+void index_remove(struct index *ix, uint64_t hash, const struct entry *e)
+{
+    unsigned slot;
+    struct bucket *b = locate(ix, hash, e, &slot);
+    struct segment *g = ix->directory[slot_of(ix, hash)];
+    b->tags[slot] = 0;
+    close_hole(ix, b, slot);
+    trim_chain(ix, home(g, hash));
+    g->count--;
+    ix->count--;
+    if (g->count < segment_limit(g->bucket_count) / 4 || g->count == 0) {
+        shrink(ix, g, hash);
+    }
+}
+
+size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entries[static INDEX_STEP_MAX])
+{
+    uint64_t place = *cursor & 0xffff, marked = *cursor >> PLACE_BITS;
+    if (!ix->directory || marked >> (DEPTH_MAX + 1)) {
+        *cursor = 0;
+        return 0;
+    }
+    if (marked == 0) {
+        marked = 1;
+        place = 0;
+    }
+    uint32_t depth = 63 - (uint32_t)__builtin_clzll(marked);
+    uint64_t hash = marked << (63 - depth) << 1; /* the mark falls out */
+    const struct segment *g = ix->directory[slot_of(ix, hash)];
+    if (g->depth < depth) {
+        place = 0; /* merged since: what its neighbour held may not have been seen */
+    }
+    uint64_t bucket = place * g->bucket_count >> PLACE_BITS;
+    size_t count = gather(&g->buckets[bucket], entries);
+
+    uint64_t prefix = hash >> 1 >> (63 - g->depth);
+    place = 0;
+    if (bucket + 1 < g->bucket_count) {
+        place = (((bucket + 1) << PLACE_BITS) + g->bucket_count - 1) / g->bucket_count;
+    } else {
+        prefix++;
+    }
+    *cursor = prefix >> g->depth ? 0 : (((uint64_t)1 << g->depth) | prefix) << PLACE_BITS | place;
+    return count;
+}
+
+size_t index_sample(const struct index *ix, uint64_t random, struct entry *entries[static INDEX_STEP_MAX])
+{
+    return ix->directory ? gather(index_bucket(ix, random), entries) : 0;
+}
+
+size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX])
+{
+    size_t count = 0;
+    while (ix->directory && count == 0) {
+        struct segment *g = ix->directory[ix->drained];
+        count = segment_gather(g, entries);
+        ix->count -= count;
+        ix->drained += (size_t)1 << (ix->depth - g->depth);
+        segment_free(ix, g);
+        if (ix->drained >> ix->depth) {
+            free_directory(ix);
+            ix->drained = 0;
+        }
+    }
+    return count;
+}
+
+/* One segment: (I2) to (I4). Returns what it and its chains cost. */
+static size_t check_segment(const struct index *ix, const struct segment *g, size_t prefix)
+{
+    size_t count = 0, bytes = mem_good_bytes(segment_bytes(g->bucket_count));
+    assert(g->count <= segment_limit(g->bucket_count));
+    for (uint32_t i = 0; i < g->bucket_count; i++) {
+        const struct bucket *first = &g->buckets[i];
+        for (const struct bucket *b = first; b; b = next_of(b)) {
+            assert(!b->chained || b->tags[CHAIN_SLOT] == 0);
+            assert(b == first || used(b) != 0);
+            bytes += b == first ? 0 : mem_good_bytes(sizeof *b);
+            for (unsigned mask = used(b); mask; mask &= mask - 1) {
+                unsigned slot = (unsigned)__builtin_ctz(mask);
+                struct entry *e = pointer(b, slot);
+                uint64_t hash = hash_keyed(ix->hash_key, entry_key(e));
+                assert(b->tags[slot] == tag_of(hash));
+                assert(home(g, hash) == first);
+                assert(hash >> 1 >> (63 - g->depth) == prefix);
+                assert(index_find(ix, hash, entry_key(e)) == e);
+                count++;
+            }
+        }
+    }
+    assert(count == g->count);
+    return bytes;
+}
+
+void index_check(const struct index *ix)
+{
+    size_t count = 0, bytes = ix->directory ? mem_good_bytes(directory_bytes(ix->depth)) : 0, deepest = 0;
+    size_t slots = ix->directory ? (size_t)1 << ix->depth : 0;
+    for (size_t i = 0, span; i < slots; i += span) {
+        const struct segment *g = ix->directory[i];
+        assert(g->depth <= ix->depth);
+        assert(g->depth == 0 || g->bucket_count == BUCKETS_MAX);
+        span = (size_t)1 << (ix->depth - g->depth);
+        assert(i % span == 0);
+        for (size_t k = 0; k < span; k++) {
+            assert(ix->directory[i + k] == g);
+        }
+        deepest += g->depth == ix->depth;
+        count += g->count;
+        bytes += check_segment(ix, g, i / span);
+    }
+    assert(count == ix->count);
+    assert(bytes == ix->bytes);
+    assert(deepest == ix->deepest_count);
+}

@@ -1,0 +1,63 @@
+/* The index of one space of one shard: finds entries by hash and key. Extendible hashing: a directory of segments, each with up to 63 buckets of one
+ * cache line, each with nine one-byte tags and nine 48-bit pointers.
+ *
+ *      hash   63 ........ 40 | 39 .. 32 | 31 ......... 16 | 15 .... 0
+ *             directory        tag        place (bucket)    the shard's
+ *
+ * It grows by splitting one segment in two (a few microseconds), never by rehashing everything, and shrinks by merging neighbours. A small index
+ * is one segment of 3, 7, 15, 31, then 63 buckets. What does not fit a bucket hangs off it in a chain. The order of hashes (directory bits, then
+ * place) never changes however it grows and shrinks: that is what a walk's cursor counts on. Bytes per key: about 12 on average.
+ *
+ * A cursor is (1, prefix of a segment) : place, 41 bits; 0 is the start and the end. Under the shard's lock. */
+#ifndef KEYSPACE_INDEX_PRIV_H
+#define KEYSPACE_INDEX_PRIV_H
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/slice.h"
+
+struct entry;
+struct segment;
+
+enum { INDEX_CURSOR_BITS = 41, INDEX_STEP_MAX = 510 };
+
+struct index {
+    const struct hash_key *hash_key;
+    struct segment **directory; /* NULL when the index is empty */
+    uint32_t depth;             /* the directory has 2^depth slots */
+    uint32_t deepest_count;     /* segments that need all of that depth */
+    size_t count;               /* entries */
+    size_t bytes;               /* that the index itself costs */
+    size_t drained;             /* slots of the directory that index_drain() has passed */
+};
+
+void index_init(struct index *ix, const struct hash_key *hash_key);
+
+/* NULL when absent. */
+struct entry *index_find(const struct index *ix, uint64_t hash, slice key);
+/* Where index_find() will look first, for prefetching; NULL when the index is empty. */
+const void *index_bucket(const struct index *ix, uint64_t hash);
+/* An entry in that bucket that has the hash's tag: probably the one; NULL when there is none. */
+const struct entry *index_probable(const struct index *ix, uint64_t hash);
+
+/* Adds an entry whose key is absent. ERR_NOMEM leaves everything as it was. */
+MUST_USE err index_insert(struct index *ix, uint64_t hash, struct entry *e);
+/* Puts another entry with the same key in the place of one that is in. */
+void index_replace(struct index *ix, uint64_t hash, const struct entry *from, struct entry *to);
+/* Takes out an entry that is in; may shrink. */
+void index_remove(struct index *ix, uint64_t hash, const struct entry *e);
+
+/* Gathers the entries of the bucket at the cursor and moves the cursor to the next one, 0 at the end. Returns their count. Any cursor is safe. */
+size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entries[static INDEX_STEP_MAX]);
+/* Gathers the entries of a bucket chosen by random bits. */
+size_t index_sample(const struct index *ix, uint64_t random, struct entry *entries[static INDEX_STEP_MAX]);
+
+/* Takes all entries out of one segment and frees it; 0 when the index is empty and everything freed. For an index that is going away: once begun,
+ * nothing else may be done with it until it is empty. */
+size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX]);
+
+/* Asserts the invariants. */
+void index_check(const struct index *ix);
+
+#endif

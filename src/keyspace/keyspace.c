@@ -1,0 +1,584 @@
+/* The whole of the keys: shards, locks over several of them, and what is done to all; see keyspace.h.
+ *
+ *      hash of a key   | directory 24 | tag 8 | place 16 | .... 16: the lowest bits choose the shard |      shard_of() is the only place that knows
+ *
+ * Locks over several shards are always taken in ascending order of their numbers, so that nobody waits in a circle; who wants all of them owns the
+ * gate first, so that two of those do not crawl behind each other shard by shard. Nothing here holds more than one shard unless it says so.
+ *
+ * Memory limit: `published` is the sum of what the shards have reported, at most 1/64 of the limit off (shard.c). Victims are looked for in random
+ * shards, a few at a time: a shard is a random part of the keys, so that this is sampling over all of them.
+ *
+ * Threads: any, but for set-up (new, add_tap, set_loader) and free. keyspace_tick(): each worker with its own index. */
+#include "keyspace/keyspace.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/num.h"
+#include "base/random.h"
+#include "keyspace/shard_priv.h"
+#include "os/mem.h"
+
+enum {
+    SHARDS_MIN = 64,
+    SHARDS_SMALLEST = 4, /* with a small memory limit */
+    SHARDS_PER_WORKER = 32,
+    SHARD_BYTES_MIN = 1 << 20,
+    SHARD_BITS = 11,
+    EXPIRE_WORK_PER_LOCK = 64,
+    EXPIRE_WORK_PER_TICK = 1024,
+    EVICT_PER_LOCK = 16,
+    EVICT_PER_TICK = 64,
+    TICK_MS = 25,
+    REAP_TICK_US = 200,
+    LIMIT_PART = 64,         /* of the limit that the published total may be off */
+    STEP_MAX = 64 * 1024,
+};
+
+static_assert(1 << SHARD_BITS == SHARD_COUNT_MAX, "a scan's cursor holds the shard");
+static_assert(SHARD_BITS + INDEX_CURSOR_BITS < 53, "a scan's cursor is exact as a double");
+
+struct keyspace {
+    struct shard *shards;
+    unsigned shard_count; /* a power of two */
+    unsigned db_count;
+    unsigned worker_count;
+    struct hash_key hash_key;
+    struct loader *loader;
+    struct list taps;
+    bool wants_records;
+    int64_t epoch_ms;
+    /* Read without a lock. */
+    bool active_expiry;
+    uint64_t limit_bytes; /* 0: none */
+    int64_t publish_step;
+    bool limit_changed; /* and the shards have not settled since */
+    struct lock gate;
+    ALIGNED(CACHE_LINE_BYTES) uint64_t published_bytes;
+    uint64_t peak_bytes;
+    uint64_t victim_shard; /* where to look next: a sequence that is spread evenly */
+};
+
+#define PUT(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+#define GET(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+
+/* ---- set-up -------------------------------------------------------------------------------------------------------------------------- */
+
+static unsigned choose_shard_count(const struct keyspace_options *o)
+{
+    uint64_t count = num_ceil_pow2((uint64_t)SHARDS_PER_WORKER * o->worker_count);
+    count = num_min_u64(num_max_u64(count, SHARDS_MIN), SHARD_COUNT_MAX);
+    while (o->maxmemory_bytes > 0 && count > SHARDS_SMALLEST && o->maxmemory_bytes / count < SHARD_BYTES_MIN) {
+        count /= 2;
+    }
+    return (unsigned)count;
+}
+
+err keyspace_new(const struct keyspace_options *o, struct keyspace **ret_keyspace)
+{
+    assert(o->worker_count > 0);
+    assert(o->db_count > 0);
+    assert(o->db_count <= KEYSPACE_DB_COUNT_MAX);
+    struct keyspace *ks = aligned_alloc(CACHE_LINE_BYTES, sizeof *ks);
+    if (!ks) {
+        return ERR_NOMEM;
+    }
+    *ks = (struct keyspace){
+        .shard_count = choose_shard_count(o),
+        .db_count = o->db_count,
+        .worker_count = o->worker_count,
+        .epoch_ms = clock_wall_ms(),
+        .active_expiry = true,
+    };
+    hash_key_init(&ks->hash_key, o->seed);
+    list_init(&ks->taps);
+    lock_init(&ks->gate, LOCK_GATE, 0);
+    err e = ERR_NOMEM;
+    ks->shards = aligned_alloc(CACHE_LINE_BYTES, ks->shard_count * sizeof *ks->shards);
+    if (!ks->shards) {
+        goto out;
+    }
+    memset(ks->shards, 0, ks->shard_count * sizeof *ks->shards);
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        e = shard_init(&ks->shards[i], ks, i, o->db_count, &ks->hash_key);
+        if (e) {
+            goto out;
+        }
+    }
+    keyspace_set_limit(ks, o->maxmemory_bytes, o->eviction);
+    *ret_keyspace = ks;
+    return OK;
+out:
+    keyspace_free(ks);
+    return e;
+}
+
+void keyspace_free(struct keyspace *ks)
+{
+    if (!ks) {
+        return;
+    }
+    for (unsigned i = 0; ks->shards && i < ks->shard_count; i++) {
+        shard_fini(&ks->shards[i]);
+    }
+    free(ks->shards);
+    free(ks);
+}
+
+void keyspace_set_loader(struct keyspace *ks, struct loader *l)
+{
+    ks->loader = l;
+}
+
+struct loader *keyspace_loader(const struct keyspace *ks)
+{
+    return ks->loader;
+}
+
+void keyspace_add_tap(struct keyspace *ks, struct tap *t)
+{
+    list_push_back(&ks->taps, &t->link);
+    ks->wants_records |= t->wants_records;
+}
+
+bool keyspace_wants_records(const struct keyspace *ks)
+{
+    return ks->wants_records;
+}
+
+void keyspace_publish(struct keyspace *ks, const struct effect *fx)
+{
+    LIST_EACH (node, &ks->taps) {
+        struct tap *t = container_of(node, struct tap, link);
+        t->effect(t, fx);
+    }
+}
+
+unsigned keyspace_shard_count(const struct keyspace *ks)
+{
+    return ks->shard_count;
+}
+
+struct shard *keyspace_shard(struct keyspace *ks, unsigned number)
+{
+    assert(number < ks->shard_count);
+    return &ks->shards[number];
+}
+
+unsigned keyspace_db_count(const struct keyspace *ks)
+{
+    return ks->db_count;
+}
+
+int64_t keyspace_epoch_ms(const struct keyspace *ks)
+{
+    return ks->epoch_ms;
+}
+
+/* Bits that the index does not use. */
+static struct shard *shard_of(struct keyspace *ks, uint64_t hash)
+{
+    return &ks->shards[hash & (ks->shard_count - 1)];
+}
+
+struct key keyspace_key(struct keyspace *ks, unsigned db, slice bytes)
+{
+    uint64_t hash = hash_keyed(&ks->hash_key, bytes);
+    return (struct key){.bytes = bytes, .hash = hash, .shard = shard_of(ks, hash), .db = db};
+}
+
+/* ---- locks over several shards ------------------------------------------------------------------------------------------------------- */
+
+enum { SET_WORDS = SHARD_COUNT_MAX / 64 };
+
+/* A bit for each shard that has one of the keys. */
+static unsigned shard_set(const struct keyspace *ks, const struct key *keys, size_t count, uint64_t set[static SET_WORDS])
+{
+    unsigned words = (ks->shard_count + 63) / 64;
+    memset(set, 0, words * sizeof *set);
+    for (size_t i = 0; i < count; i++) {
+        set[keys[i].shard->number / 64] |= (uint64_t)1 << keys[i].shard->number % 64;
+    }
+    return words;
+}
+
+void keyspace_lock_keys(struct keyspace *ks, const struct key *keys, size_t count)
+{
+    if (LIKELY(count == 1)) {
+        shard_lock(keys[0].shard);
+        return;
+    }
+    uint64_t set[SET_WORDS];
+    unsigned words = shard_set(ks, keys, count, set);
+    for (unsigned word = 0; word < words; word++) {
+        for (; set[word]; set[word] &= set[word] - 1) {
+            shard_lock(&ks->shards[word * 64 + (unsigned)__builtin_ctzll(set[word])]);
+        }
+    }
+}
+
+void keyspace_unlock_keys(struct keyspace *ks, const struct key *keys, size_t count)
+{
+    if (LIKELY(count == 1)) {
+        shard_unlock(keys[0].shard);
+        return;
+    }
+    uint64_t set[SET_WORDS];
+    unsigned words = shard_set(ks, keys, count, set);
+    for (unsigned word = 0; word < words; word++) {
+        for (; set[word]; set[word] &= set[word] - 1) {
+            shard_unlock(&ks->shards[word * 64 + (unsigned)__builtin_ctzll(set[word])]);
+        }
+    }
+}
+
+void keyspace_lock_all(struct keyspace *ks)
+{
+    lock_acquire(&ks->gate);
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        shard_lock(&ks->shards[i]);
+    }
+}
+
+void keyspace_unlock_all(struct keyspace *ks)
+{
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        shard_unlock(&ks->shards[i]);
+    }
+    lock_release(&ks->gate);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------------------------------------------- */
+
+struct counted_visit {
+    void (*visit)(void *argument, struct entry *e);
+    void *argument;
+    size_t count;
+};
+
+static void count_and_visit(void *argument, struct entry *e)
+{
+    struct counted_visit *v = argument;
+    v->count++;
+    v->visit(v->argument, e);
+}
+
+uint64_t keyspace_scan(struct keyspace *ks, unsigned db, uint64_t cursor, size_t count, void (*visit)(void *argument, struct entry *e), void *argument)
+{
+    struct counted_visit v = {.visit = visit, .argument = argument};
+    uint64_t within = cursor >> SHARD_BITS;
+    for (uint64_t number = cursor & (SHARD_COUNT_MAX - 1); number < ks->shard_count; number++) {
+        struct shard *s = &ks->shards[number];
+        shard_lock(s);
+        within = shard_walk(s, db, within, count - v.count, count_and_visit, &v);
+        shard_unlock(s);
+        if (within != 0) {
+            return within << SHARD_BITS | number;
+        }
+        if (v.count >= count && number + 1 < ks->shard_count) {
+            return number + 1;
+        }
+    }
+    return 0;
+}
+
+void keyspace_each(struct keyspace *ks, unsigned db, void (*visit)(void *argument, struct entry *e), void *argument)
+{
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        shard_walk(&ks->shards[i], db, 0, SIZE_MAX, visit, argument);
+    }
+}
+
+struct first_visible {
+    struct entry *found;
+    int64_t now_wall_ms;
+};
+
+static void find_visible(void *argument, struct entry *e)
+{
+    struct first_visible *f = argument;
+    if (!f->found && !entry_negative(e) && !entry_expired(e, f->now_wall_ms)) {
+        f->found = e;
+    }
+}
+
+/* A key of one shard by chance; failing that (nearly all are expired or negative) the first that a walk meets. */
+static struct entry *random_entry(struct shard *s, unsigned db, uint64_t random, int64_t now_wall_ms)
+{
+    struct first_visible f = {.found = shard_random(s, db, random, now_wall_ms), .now_wall_ms = now_wall_ms};
+    uint64_t cursor = 0;
+    while (!f.found && (cursor = shard_walk(s, db, cursor, 1, find_visible, &f)) != 0) {
+    }
+    return f.found;
+}
+
+slice keyspace_random_key(struct keyspace *ks, unsigned db, struct arena *arena, uint64_t random, int64_t now_wall_ms)
+{
+    struct random source;
+    random_init(&source, random, db);
+    uint64_t all = keyspace_key_count(ks, db);
+    uint64_t place = all > 0 ? random_below(&source, all) : 0;
+    unsigned number = 0;
+    for (uint64_t here; number + 1 < ks->shard_count && (here = shard_key_count(&ks->shards[number], db)) <= place; number++) {
+        place -= here;
+    }
+    for (unsigned i = 0; all > 0 && i < ks->shard_count; i++) {
+        struct shard *s = &ks->shards[(number + i) & (ks->shard_count - 1)];
+        shard_lock(s);
+        struct entry *e = random_entry(s, db, random_u64(&source), now_wall_ms);
+        slice key = e ? arena_copy(arena, entry_key(e)) : (slice){0};
+        shard_unlock(s);
+        if (key.ptr) {
+            return key;
+        }
+    }
+    return (slice){0};
+}
+
+uint64_t keyspace_key_count(const struct keyspace *ks, unsigned db)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        count += shard_key_count(&ks->shards[i], db);
+    }
+    return count;
+}
+
+uint64_t keyspace_expiring_count(const struct keyspace *ks, unsigned db)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        count += shard_expiring_count(&ks->shards[i], db);
+    }
+    return count;
+}
+
+int64_t keyspace_mean_ttl_ms(const struct keyspace *ks, unsigned db, int64_t now_wall_ms)
+{
+    double offsets = 0;
+    uint64_t count = keyspace_expiring_count(ks, db);
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        offsets += (double)shard_deadline_offset_ms(&ks->shards[i], db);
+    }
+    if (count == 0) {
+        return 0;
+    }
+    return num_max_i64(0, (int64_t)(offsets / (double)count) + ks->epoch_ms - now_wall_ms);
+}
+
+uint64_t keyspace_flush_db(struct keyspace *ks, unsigned db)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        count += shard_flush(&ks->shards[i], db);
+    }
+    return count;
+}
+
+void keyspace_swap_dbs(struct keyspace *ks, unsigned a, unsigned b)
+{
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        shard_swap(&ks->shards[i], a, b);
+    }
+}
+
+bool keyspace_reap(struct keyspace *ks, int64_t budget_us)
+{
+    int64_t end_us = budget_us > 0 ? clock_mono_us() + budget_us : INT64_MAX;
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        while (shard_reap(&ks->shards[i])) {
+            if (end_us != INT64_MAX && clock_mono_us() >= end_us) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- housekeeping -------------------------------------------------------------------------------------------------------------------- */
+
+/* Something done to a shard that is noted in an effect of its own and told to the taps before the unlock. */
+struct unasked {
+    struct arena arena;
+    struct effect fx;
+};
+
+static void unasked_begin(struct unasked *u, struct keyspace *ks, struct now now)
+{
+    arena_reset(&u->arena);
+    effect_init(&u->fx, &u->arena, now, ks->wants_records);
+}
+
+static void unasked_end(struct unasked *u, struct keyspace *ks)
+{
+    if (u->fx.touch_count > 0) {
+        keyspace_publish(ks, &u->fx);
+    }
+}
+
+/* Expires what is due in one shard until the work is used up. */
+static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned *work)
+{
+    while (*work > 0 && GET(s->next_due_ms) <= now.wall_ms) {
+        unsigned slice_work = (unsigned)num_min_u64(*work, EXPIRE_WORK_PER_LOCK), left = slice_work;
+        unasked_begin(u, ks, now);
+        shard_lock(s);
+        shard_expire(s, &u->fx, &left);
+        unasked_end(u, ks);
+        shard_unlock(s);
+        *work -= num_max_u64(slice_work - left, 1);
+    }
+}
+
+/* Evicts up to `most` entries of a shard; returns how many. */
+static unsigned evict_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned most)
+{
+    unsigned count = 0;
+    unasked_begin(u, ks, now);
+    shard_lock(s);
+    while (count < most && shard_evict(s, &u->fx)) {
+        count++;
+    }
+    shard_publish(s);
+    unasked_end(u, ks);
+    shard_unlock(s);
+    return count;
+}
+
+static bool over_limit(const struct keyspace *ks)
+{
+    uint64_t limit = GET(ks->limit_bytes);
+    return limit > 0 && GET(ks->published_bytes) > limit;
+}
+
+/* Evicts a few entries from some shard that has any; false when the policy finds none in all of them. */
+static bool evict_some(struct keyspace *ks, struct unasked *u, struct now now, unsigned most)
+{
+    uint64_t start = __atomic_add_fetch(&ks->victim_shard, 0x9e3779b97f4a7c15, __ATOMIC_RELAXED) >> 32;
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        if (evict_shard(ks, &ks->shards[(start + i) & (ks->shard_count - 1)], u, now, most) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now)
+{
+    assert(worker_index < ks->worker_count);
+    struct unasked u;
+    arena_init(&u.arena);
+    unsigned mine = (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count;
+    unsigned work = EXPIRE_WORK_PER_TICK;
+    int64_t next_due_ms = now.wall_ms + TICK_MS, reap_end_us = 0;
+    bool more = false;
+    for (unsigned i = 0; i < mine; i++) {
+        /* Another one first each time, so that one with much to do does not keep the same ones waiting. */
+        struct shard *s = &ks->shards[worker_index + ((uint64_t)now.mono_ms + i) % mine * ks->worker_count];
+        if (GET(ks->active_expiry)) {
+            expire_shard(ks, s, &u, now, &work);
+            next_due_ms = num_min_i64(next_due_ms, GET(s->next_due_ms));
+        }
+        while (shard_has_retired(s) && !more) {
+            reap_end_us = reap_end_us ? reap_end_us : clock_mono_us() + REAP_TICK_US;
+            shard_reap(s);
+            more = clock_mono_us() >= reap_end_us;
+        }
+    }
+    if (over_limit(ks)) {
+        more = evict_some(ks, &u, now, EVICT_PER_TICK) || more;
+    }
+    arena_fini(&u.arena);
+    return more ? now.mono_ms : now.mono_ms + num_max_i64(0, next_due_ms - now.wall_ms);
+}
+
+void keyspace_set_active_expiry(struct keyspace *ks, bool on)
+{
+    PUT(ks->active_expiry, on);
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------------------------------------- */
+
+void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes)
+{
+    uint64_t sum = __atomic_add_fetch(&ks->published_bytes, (uint64_t)bytes, __ATOMIC_RELAXED);
+    for (uint64_t peak = GET(ks->peak_bytes); sum > peak && (int64_t)sum > 0;) {
+        if (__atomic_compare_exchange_n(&ks->peak_bytes, &peak, sum, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            break;
+        }
+    }
+}
+
+int64_t keyspace_publish_step(const struct keyspace *ks)
+{
+    return GET(ks->publish_step);
+}
+
+void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum eviction eviction)
+{
+    assert(eviction < EVICTION_COUNT);
+    uint64_t step = maxmemory_bytes > 0 ? maxmemory_bytes / LIMIT_PART / ks->shard_count : STEP_MAX;
+    PUT(ks->publish_step, (int64_t)num_min_u64(step, STEP_MAX));
+    PUT(ks->limit_bytes, maxmemory_bytes);
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        PUT(ks->shards[i].policy, (uint16_t)eviction);
+    }
+    __atomic_store_n(&ks->limit_changed, true, __ATOMIC_RELEASE);
+}
+
+/* Makes every shard report under the new step what it had kept to itself under the old one. */
+static void settle(struct keyspace *ks)
+{
+    if (__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
+        for (unsigned i = 0; i < ks->shard_count; i++) {
+            shard_lock(&ks->shards[i]);
+            shard_publish(&ks->shards[i]);
+            shard_unlock(&ks->shards[i]);
+        }
+    }
+}
+
+err keyspace_make_room(struct keyspace *ks, struct now now)
+{
+    if (UNLIKELY(GET(ks->limit_changed))) {
+        settle(ks);
+    }
+    if (LIKELY(!over_limit(ks))) {
+        return OK;
+    }
+    struct unasked u;
+    arena_init(&u.arena);
+    err e = OK;
+    for (bool retired = true; e == OK && over_limit(ks);) {
+        if (retired) { /* what a flush left behind goes before anything that is alive */
+            retired = !keyspace_reap(ks, 1);
+        } else if (!evict_some(ks, &u, now, EVICT_PER_LOCK)) {
+            e = ERR_OOM;
+        }
+    }
+    arena_fini(&u.arena);
+    return e;
+}
+
+uint64_t keyspace_used_bytes(const struct keyspace *ks)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        sum += GET(ks->shards[i].used_bytes);
+    }
+    return sum;
+}
+
+uint64_t keyspace_peak_bytes(const struct keyspace *ks)
+{
+    return num_max_u64(GET(ks->peak_bytes), keyspace_used_bytes(ks));
+}
+
+void keyspace_check(struct keyspace *ks)
+{
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        shard_lock(&ks->shards[i]);
+        shard_check(&ks->shards[i]);
+        shard_unlock(&ks->shards[i]);
+    }
+}

@@ -1,0 +1,727 @@
+/* One shard: ties entries, index, calendar, eviction, pending keys and accounts together; the rules are in shard.h, the structure in shard_priv.h.
+ *
+ * Every change has the same form, so that none can forget an account: make what may fail; leave() takes the entry out of counts, calendar and bytes;
+ * change it; enter() puts it, or what has taken its place, back in; note() tells the effect and voids a pending load.
+ *
+ * Bytes are counted exactly per shard (used_bytes, by whoever has the lock) and added to the keyspace's total whenever the difference passes a step,
+ * so that a write seldom touches a line that other cores write, and a memory limit reads one number. The step is a 1/64 of the limit divided by the
+ * number of shards: the total is at most 1/64 of the limit off.
+ *
+ * Invariants (shard_check): (I1) each space's counts are those of its entries. (I2) An entry with a deadline is in its space's calendar, no other is.
+ * (I3) used_bytes = entries + indexes + calendars, retired ones and dead values included. (I4) evict.entry_count is the sum of the entries.
+ * (I5) No entry is due before next_due_ms. */
+#include "keyspace/shard.h"
+
+#include "base/assert.h"
+#include "base/num.h"
+#include "keyspace/shard_priv.h"
+#include "os/mem.h"
+
+enum {
+    LAZY_VALUE_BYTES = 64 * 1024, /* from here on freeing is worth putting off */
+    RANDOM_TRIES = 256,
+    RANDOM_BUCKET_ENTRIES = 24, /* fuller buckets are so rare that what they have beyond may be passed over */
+};
+
+/* ---- locks --------------------------------------------------------------------------------------------------------------------------- */
+
+void shard_lock(struct shard *s)
+{
+    lock_acquire(&s->lock);
+}
+
+bool shard_trylock(struct shard *s)
+{
+    return lock_try(&s->lock);
+}
+
+void shard_unlock(struct shard *s)
+{
+    lock_release(&s->lock);
+}
+
+void shard_assert_locked(const struct shard *s)
+{
+    lock_assert_held(&s->lock);
+}
+
+unsigned shard_number(const struct shard *s)
+{
+    return s->number;
+}
+
+/* ---- accounts ------------------------------------------------------------------------------------------------------------------------ */
+
+/* Values that are written under the lock and read without it. */
+#define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+#define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+
+static void account(struct shard *s, int64_t bytes)
+{
+    PUBLISH(s->used_bytes, s->used_bytes + (uint64_t)bytes);
+    s->unpublished_bytes += bytes;
+    int64_t step = keyspace_publish_step(s->keyspace);
+    if (s->unpublished_bytes > step || s->unpublished_bytes < -step) {
+        shard_publish(s);
+    }
+}
+
+void shard_publish(struct shard *s)
+{
+    keyspace_publish_bytes(s->keyspace, s->unpublished_bytes);
+    s->unpublished_bytes = 0;
+}
+
+static size_t calendar_bytes(void)
+{
+    return mem_good_bytes(sizeof(struct calendar));
+}
+
+static int64_t deadline_offset(const struct shard *s, const struct entry *e)
+{
+    const int64_t most = (int64_t)1 << 40;
+    int64_t deadline = num_max_i64(0, num_min_i64(entry_deadline(e), INT64_MAX / 2));
+    return num_max_i64(-most, num_min_i64(most, deadline - keyspace_epoch_ms(s->keyspace)));
+}
+
+static void count_entry(struct shard *s, struct space *sp, const struct entry *e, int sign)
+{
+    if (entry_negative(e)) {
+        sp->negative_count += (uint64_t)(int64_t)sign;
+        return;
+    }
+    PUBLISH(sp->visible_count, sp->visible_count + (uint64_t)(int64_t)sign);
+    if (e->flags & ENTRY_TIMED) {
+        PUBLISH(sp->expiring_count, sp->expiring_count + (uint64_t)(int64_t)sign);
+        PUBLISH(sp->deadline_offset_ms, sp->deadline_offset_ms + sign * deadline_offset(s, e));
+    }
+}
+
+/* Takes an entry out of counts, calendar and account, before it is changed or freed. */
+static void leave(struct shard *s, struct space *sp, struct entry *e)
+{
+    count_entry(s, sp, e, -1);
+    if (e->flags & ENTRY_TIMED) {
+        calendar_cancel(sp->calendar, e);
+    }
+    account(s, -(int64_t)entry_bytes(e));
+}
+
+/* Puts it in. The space has a calendar if the entry has a deadline. */
+static void enter(struct shard *s, struct space *sp, struct entry *e)
+{
+    count_entry(s, sp, e, +1);
+    if (e->flags & ENTRY_TIMED) {
+        calendar_schedule(sp->calendar, e);
+        if (entry_timed(e)->deadline < s->next_due_ms) {
+            PUBLISH(s->next_due_ms, entry_timed(e)->deadline);
+        }
+    }
+    account(s, (int64_t)entry_bytes(e));
+}
+
+/* ---- spaces -------------------------------------------------------------------------------------------------------------------------- */
+
+static struct space *space_of(const struct shard *s, unsigned db)
+{
+    assert(db < s->db_count);
+    return __atomic_load_n(&s->spaces[db], __ATOMIC_ACQUIRE);
+}
+
+/* The space of a database, made at first use. */
+static struct space *space_make(struct shard *s, unsigned db)
+{
+    struct space *sp = space_of(s, db);
+    if (sp) {
+        return sp;
+    }
+    sp = mem_alloc(sizeof *sp);
+    if (sp) {
+        *sp = (struct space){.db = db, .next = s->all_spaces};
+        index_init(&sp->index, s->hash_key);
+        s->all_spaces = sp;
+        __atomic_store_n(&s->spaces[db], sp, __ATOMIC_RELEASE);
+    }
+    return sp;
+}
+
+/* Sees to it that a deadline finds a calendar. */
+static bool need_calendar(struct shard *s, struct space *sp, int64_t deadline, int64_t now_wall_ms)
+{
+    if (deadline == NO_DEADLINE || sp->calendar) {
+        return true;
+    }
+    sp->calendar = mem_alloc(sizeof *sp->calendar);
+    if (!sp->calendar) {
+        return false;
+    }
+    calendar_init(sp->calendar, now_wall_ms);
+    account(s, (int64_t)calendar_bytes());
+    return true;
+}
+
+static void free_calendar(struct shard *s, struct space *sp)
+{
+    mem_free(sp->calendar);
+    sp->calendar = NULL;
+    account(s, -(int64_t)calendar_bytes());
+}
+
+err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count, const struct hash_key *hash_key)
+{
+    *s = (struct shard){
+        .number = (uint16_t)number, .keyspace = ks, .db_count = db_count, .hash_key = hash_key, .next_due_ms = INT64_MAX};
+    lock_init(&s->lock, LOCK_SHARD, number);
+    pending_table_init(s);
+    uint64_t seed;
+    memcpy(&seed, hash_key->secret, sizeof seed);
+    evict_init(&s->evict, seed + number);
+    s->spaces = mem_alloc(db_count * sizeof *s->spaces);
+    if (!s->spaces) {
+        return ERR_NOMEM;
+    }
+    memset(s->spaces, 0, db_count * sizeof *s->spaces);
+    return OK;
+}
+
+/* Frees a segment's worth of entries; returns what that gave back, 0 when the index is empty. */
+static size_t drain(struct index *ix)
+{
+    struct entry *entries[INDEX_STEP_MAX];
+    size_t before = ix->bytes, freed = 0, count = index_drain(ix, entries);
+    for (size_t i = 0; i < count; i++) {
+        freed += entry_bytes(entries[i]);
+        entry_free(entries[i]);
+    }
+    return freed + before - ix->bytes;
+}
+
+void shard_fini(struct shard *s)
+{
+    assert(s->pending_count == 0);
+    if (!s->spaces) {
+        return;
+    }
+    while (shard_reap(s)) {
+    }
+    for (struct space *sp = s->all_spaces, *next; sp; sp = next) {
+        next = sp->next;
+        while (drain(&sp->index) > 0) {
+        }
+        mem_free(sp->calendar);
+        mem_free(sp);
+    }
+    mem_free(s->spaces);
+    s->spaces = NULL;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------------------- */
+
+/* The addresses come from structures that others change, so that the lock is needed; but never waited for: it is only a hint. */
+void shard_prefetch_bucket(const struct key *k)
+{
+    if (!shard_trylock(k->shard)) {
+        return;
+    }
+    const struct space *sp = space_of(k->shard, k->db);
+    const void *bucket = sp ? index_bucket(&sp->index, k->hash) : NULL;
+    shard_unlock(k->shard);
+    __builtin_prefetch(bucket);
+}
+
+void shard_prefetch_entry(const struct key *k)
+{
+    if (!shard_trylock(k->shard)) {
+        return;
+    }
+    const struct space *sp = space_of(k->shard, k->db);
+    const struct entry *e = sp ? index_probable(&sp->index, k->hash) : NULL;
+    shard_unlock(k->shard);
+    __builtin_prefetch(e);
+    __builtin_prefetch((const char *)e + CACHE_LINE_BYTES);
+}
+
+struct entry *shard_find(struct shard *s, const struct key *k)
+{
+    shard_assert_locked(s);
+    assert(k->shard == s);
+    const struct space *sp = space_of(s, k->db);
+    return sp ? index_find(&sp->index, k->hash, k->bytes) : NULL;
+}
+
+void shard_note_read(struct shard *s, struct entry *e, int64_t now_wall_ms)
+{
+    shard_assert_locked(s);
+    evict_read(s, e, now_wall_ms);
+}
+
+uint64_t shard_walk(struct shard *s, unsigned db, uint64_t cursor, size_t count, void (*visit)(void *argument, struct entry *e), void *argument)
+{
+    shard_assert_locked(s);
+    const struct space *sp = space_of(s, db);
+    if (!sp) {
+        return 0;
+    }
+    size_t visited = 0;
+    do {
+        struct entry *entries[INDEX_STEP_MAX];
+        size_t met = index_step(&sp->index, &cursor, entries);
+        for (size_t i = 0; i < met; i++) {
+            visit(argument, entries[i]);
+        }
+        visited += met;
+    } while (cursor != 0 && visited < count);
+    return cursor;
+}
+
+/* A bucket by chance, then a place in it by chance that may be vacant: so that an entry in a full bucket is as likely as one in a sparse one. */
+struct entry *shard_random(struct shard *s, unsigned db, uint64_t random, int64_t now_wall_ms)
+{
+    shard_assert_locked(s);
+    const struct space *sp = space_of(s, db);
+    struct random source;
+    random_init(&source, random, db);
+    for (unsigned i = 0; sp && i < RANDOM_TRIES; i++) {
+        struct entry *entries[INDEX_STEP_MAX];
+        size_t met = index_sample(&sp->index, random_u64(&source), entries);
+        size_t place = random_below(&source, RANDOM_BUCKET_ENTRIES);
+        if (place < met && !entry_negative(entries[place]) && !entry_expired(entries[place], now_wall_ms)) {
+            return entries[place];
+        }
+    }
+    return NULL;
+}
+
+uint64_t shard_key_count(const struct shard *s, unsigned db)
+{
+    const struct space *sp = space_of(s, db);
+    return sp ? PEEK(sp->visible_count) : 0;
+}
+
+uint64_t shard_expiring_count(const struct shard *s, unsigned db)
+{
+    const struct space *sp = space_of(s, db);
+    return sp ? PEEK(sp->expiring_count) : 0;
+}
+
+int64_t shard_deadline_offset_ms(const struct shard *s, unsigned db)
+{
+    const struct space *sp = space_of(s, db);
+    return sp ? PEEK(sp->deadline_offset_ms) : 0;
+}
+
+/* ---- changing ------------------------------------------------------------------------------------------------------------------------ */
+
+static void note(struct shard *s, const struct key *k, struct effect *fx, enum change change, enum event event)
+{
+    effect_touch(fx, k->db, k->bytes, change, event);
+    if (change == CHANGE_CREATED || change == CHANGE_CHANGED || change == CHANGE_DELETED) {
+        struct pending *p = pending_find(s, k);
+        if (p) {
+            pending_void(p);
+        }
+    }
+}
+
+static void check_content(const struct content *c)
+{
+    assert(c->kind < KIND_COUNT);
+    assert(c->fresh_until <= c->deadline);
+}
+
+err shard_insert(struct shard *s, const struct key *k, const struct content *c, struct effect *fx, enum event event, struct entry **ret_entry)
+{
+    shard_assert_locked(s);
+    assert(k->shard == s);
+    check_content(c);
+    struct space *sp = space_make(s, k->db);
+    if (!sp || !need_calendar(s, sp, c->deadline, fx->now.wall_ms)) {
+        return ERR_NOMEM;
+    }
+    struct entry *e = entry_new(k->bytes, c);
+    if (!e) {
+        return ERR_NOMEM;
+    }
+    size_t before = sp->index.bytes;
+    err failure = index_insert(&sp->index, k->hash, e);
+    account(s, (int64_t)sp->index.bytes - (int64_t)before);
+    if (failure) {
+        entry_free(e);
+        return failure;
+    }
+    enter(s, sp, e);
+    evict_inserted(s, e, fx->now.wall_ms);
+    note(s, k, fx, event == EVENT_fill ? CHANGE_FILLED : CHANGE_CREATED, event);
+    *ret_entry = e;
+    return OK;
+}
+
+err shard_replace(struct shard *s, const struct key *k, struct entry *e, const struct content *c, struct effect *fx, enum event event, struct entry **ret_entry)
+{
+    shard_assert_locked(s);
+    assert(k->shard == s);
+    check_content(c);
+    struct space *sp = space_of(s, k->db);
+    if (!need_calendar(s, sp, c->deadline, fx->now.wall_ms)) {
+        return ERR_NOMEM;
+    }
+    leave(s, sp, e);
+    if (!entry_assign(e, c)) {
+        struct entry *to = entry_new(k->bytes, c);
+        if (!to) {
+            enter(s, sp, e);
+            return ERR_NOMEM;
+        }
+        to->stamp = e->stamp;
+        index_replace(&sp->index, k->hash, e, to);
+        entry_free(e);
+        e = to;
+    }
+    enter(s, sp, e);
+    evict_overwritten(s, e, fx->now.wall_ms);
+    note(s, k, fx, event == EVENT_fill ? CHANGE_FILLED : CHANGE_CHANGED, event);
+    *ret_entry = e;
+    return OK;
+}
+
+/* Gives it other times; NULL when the system refuses memory. */
+static struct entry *retime(struct shard *s, struct space *sp, const struct key *k, struct entry *e, int64_t deadline, int64_t fresh_until, int64_t now_wall_ms)
+{
+    if (!need_calendar(s, sp, deadline, now_wall_ms)) {
+        return NULL;
+    }
+    leave(s, sp, e);
+    struct entry *to = entry_retimed(e, deadline, fresh_until);
+    enter(s, sp, to ? to : e);
+    if (to && to != e) {
+        index_replace(&sp->index, k->hash, e, to);
+        entry_free_block(e);
+    }
+    return to;
+}
+
+err shard_set_times(struct shard *s, const struct key *k, struct entry *e, int64_t deadline, int64_t fresh_until, struct effect *fx, enum event event, struct entry **ret_entry)
+{
+    shard_assert_locked(s);
+    assert(k->shard == s);
+    e = retime(s, space_of(s, k->db), k, e, deadline, fresh_until, fx->now.wall_ms);
+    if (!e) {
+        return ERR_NOMEM;
+    }
+    note(s, k, fx, CHANGE_CHANGED, event);
+    *ret_entry = e;
+    return OK;
+}
+
+err shard_soften(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, struct entry **ret_entry)
+{
+    shard_assert_locked(s);
+    assert(k->shard == s);
+    int64_t fresh_until = num_min_i64(entry_fresh_until(e), fx->now.wall_ms);
+    e = retime(s, space_of(s, k->db), k, e, entry_deadline(e), fresh_until, fx->now.wall_ms);
+    if (!e) {
+        return ERR_NOMEM;
+    }
+    note(s, k, fx, CHANGE_CHANGED, EVENT_NONE);
+    *ret_entry = e;
+    return OK;
+}
+
+err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, size_t bytes, struct effect *fx, enum event event, struct entry **ret_entry,
+                      char **ret_value)
+{
+    shard_assert_locked(s);
+    assert(k->shard == s);
+    assert(entry_kind(e) == KIND_STRING);
+    struct space *sp = space_of(s, k->db);
+    leave(s, sp, e);
+    struct entry *to = entry_resized(e, bytes);
+    enter(s, sp, to ? to : e);
+    if (!to) {
+        return ERR_NOMEM;
+    }
+    if (to != e) {
+        index_replace(&sp->index, k->hash, e, to);
+        entry_free_block(e);
+    }
+    evict_overwritten(s, to, fx->now.wall_ms);
+    note(s, k, fx, CHANGE_CHANGED, event);
+    *ret_entry = to;
+    *ret_value = entry_value(to);
+    return OK;
+}
+
+/* Puts a large value aside; what it costs stays in the account until it is freed. */
+static void bury_value(struct shard *s, struct entry *e)
+{
+    size_t bytes = mem_good_bytes(entry_external(e)->capacity);
+    void **value = (void **)entry_take_external(e);
+    value[0] = s->dead_values;
+    value[1] = (void *)bytes;
+    PUBLISH(s->dead_values, (void *)value);
+    account(s, (int64_t)bytes);
+    entry_free_block(e);
+}
+
+void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, enum change change, enum event event, bool lazy)
+{
+    shard_assert_locked(s);
+    assert(k->shard == s);
+    struct space *sp = space_of(s, k->db);
+    leave(s, sp, e);
+    size_t before = sp->index.bytes;
+    index_remove(&sp->index, k->hash, e);
+    account(s, (int64_t)sp->index.bytes - (int64_t)before);
+    evict_removed(s, 1);
+    note(s, k, fx, change, event);
+    if (lazy && e->flags & ENTRY_EXTERNAL && entry_external(e)->capacity >= LAZY_VALUE_BYTES) {
+        bury_value(s, e);
+    } else {
+        entry_free(e);
+    }
+}
+
+/* ---- expiry and eviction ------------------------------------------------------------------------------------------------------------- */
+
+/* Removes an entry that no command asked for: its key is copied to the arena, the record is a DEL. False when there is no memory for that. */
+static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, struct effect *fx, enum change change, enum event event)
+{
+    struct key k = {.bytes = arena_copy(fx->arena, entry_key(e)), .shard = s, .db = sp->db};
+    slice *argv = arena_alloc(fx->arena, 2 * sizeof *argv);
+    if (!k.bytes.ptr || !argv) {
+        return false;
+    }
+    k.hash = hash_keyed(s->hash_key, k.bytes);
+    argv[0] = S("DEL");
+    argv[1] = k.bytes;
+    effect_record_instead(fx, sp->db, 2, argv);
+    shard_remove(s, &k, e, fx, change, event, false);
+    return true;
+}
+
+/* The entry of all databases whose deadline came first; NULL when nothing is due or the work is used up. */
+static struct entry *first_due(struct shard *s, int64_t now_wall_ms, unsigned *work, struct space **ret_space)
+{
+    struct entry *first = NULL;
+    for (struct space *sp = s->all_spaces; sp; sp = sp->next) {
+        struct entry *e = sp->calendar ? calendar_due(sp->calendar, now_wall_ms, work) : NULL;
+        if (*work == 0) {
+            return NULL;
+        }
+        if (e && (!first || entry_deadline(e) < entry_deadline(first))) {
+            first = e;
+            *ret_space = sp;
+        }
+    }
+    return first;
+}
+
+void shard_expire(struct shard *s, struct effect *fx, unsigned *work)
+{
+    shard_assert_locked(s);
+    struct space *sp = NULL;
+    for (struct entry *e; *work > 0 && (e = first_due(s, fx->now.wall_ms, work, &sp));) {
+        if (!remove_unasked(s, sp, e, fx, CHANGE_EXPIRED, EVENT_expired)) {
+            break;
+        }
+        (*work)--;
+    }
+    int64_t next = INT64_MAX;
+    for (sp = s->all_spaces; sp; sp = sp->next) {
+        if (sp->calendar && sp->calendar->count == 0) {
+            free_calendar(s, sp);
+        }
+        next = sp->calendar ? num_min_i64(next, calendar_next_ms(sp->calendar)) : next;
+    }
+    PUBLISH(s->next_due_ms, next);
+}
+
+bool shard_evict(struct shard *s, struct effect *fx)
+{
+    shard_assert_locked(s);
+    struct space *sp;
+    struct entry *e = evict_victim(s, fx->now.wall_ms, &sp);
+    if (!e) {
+        return false;
+    }
+    return entry_expired(e, fx->now.wall_ms) ? remove_unasked(s, sp, e, fx, CHANGE_EXPIRED, EVENT_expired)
+                                             : remove_unasked(s, sp, e, fx, CHANGE_EVICTED, EVENT_evicted);
+}
+
+/* ---- flush, swap, reap --------------------------------------------------------------------------------------------------------------- */
+
+uint64_t shard_flush(struct shard *s, unsigned db)
+{
+    shard_assert_locked(s);
+    pending_void_all(s, db, NULL, NULL);
+    struct space *sp = space_of(s, db);
+    if (!sp || sp->index.count == 0) {
+        return 0;
+    }
+    uint64_t keys = sp->visible_count;
+    evict_removed(s, sp->index.count);
+    struct retired *r = mem_alloc(sizeof *r);
+    if (r) {
+        *r = (struct retired){.next = s->retired, .index = sp->index, .calendar = sp->calendar};
+        PUBLISH(s->retired, r);
+    } else { /* no memory to put it off */
+        for (size_t freed; (freed = drain(&sp->index)) > 0;) {
+            account(s, -(int64_t)freed);
+        }
+        if (sp->calendar) {
+            free_calendar(s, sp);
+        }
+    }
+    index_init(&sp->index, s->hash_key);
+    sp->calendar = NULL;
+    sp->negative_count = 0;
+    PUBLISH(sp->visible_count, 0);
+    PUBLISH(sp->expiring_count, 0);
+    PUBLISH(sp->deadline_offset_ms, 0);
+    return keys;
+}
+
+void shard_swap(struct shard *s, unsigned a, unsigned b)
+{
+    shard_assert_locked(s);
+    pending_void_all(s, a, NULL, NULL);
+    pending_void_all(s, b, NULL, NULL);
+    struct space *of_a = space_of(s, a), *of_b = space_of(s, b);
+    __atomic_store_n(&s->spaces[a], of_b, __ATOMIC_RELEASE);
+    __atomic_store_n(&s->spaces[b], of_a, __ATOMIC_RELEASE);
+    if (of_a) {
+        of_a->db = b;
+    }
+    if (of_b) {
+        of_b->db = a;
+    }
+}
+
+bool shard_has_retired(const struct shard *s)
+{
+    return PEEK(s->retired) || PEEK(s->dead_values);
+}
+
+static size_t free_values(void **value)
+{
+    size_t freed = 0;
+    for (void **next; value; value = next) {
+        next = value[0];
+        freed += (size_t)value[1];
+        mem_free(value);
+    }
+    return freed;
+}
+
+/* The freeing itself happens without the lock: what is retired belongs to whoever has taken it off the list. */
+bool shard_reap(struct shard *s)
+{
+    if (!shard_has_retired(s)) {
+        return false;
+    }
+    shard_lock(s);
+    struct retired *r = s->retired;
+    void *values = s->dead_values;
+    PUBLISH(s->dead_values, NULL);
+    if (r) {
+        PUBLISH(s->retired, r->next);
+    }
+    s->reaper_count++;
+    shard_unlock(s);
+
+    size_t freed = free_values(values);
+    if (r) {
+        freed += drain(&r->index);
+        if (!r->index.directory) {
+            freed += r->calendar ? calendar_bytes() : 0;
+            mem_free(r->calendar);
+            mem_free(r);
+            r = NULL;
+        }
+    }
+
+    shard_lock(s);
+    s->reaper_count--;
+    account(s, -(int64_t)freed);
+    if (r) {
+        r->next = s->retired;
+        PUBLISH(s->retired, r);
+    }
+    shard_unlock(s);
+    return true;
+}
+
+/* ---- check --------------------------------------------------------------------------------------------------------------------------- */
+
+static size_t check_space(struct shard *s, const struct space *sp)
+{
+    struct space found = {0};
+    size_t bytes = sp->index.bytes + (sp->calendar ? calendar_bytes() : 0), timed = 0;
+    index_check(&sp->index);
+    struct entry *entries[INDEX_STEP_MAX];
+    uint64_t cursor = 0;
+    do {
+        size_t met = index_step(&sp->index, &cursor, entries);
+        for (size_t i = 0; i < met; i++) {
+            const struct entry *e = entries[i];
+            assert(keyspace_key(s->keyspace, sp->db, entry_key(e)).shard == s);
+            assert(!(e->flags & ENTRY_TIMED) || entry_timed(e)->previous != NULL);
+            assert(!(e->flags & ENTRY_TIMED) || *entry_timed(e)->previous == e);
+            assert(!entry_negative(e) || entry_string(e).len == 0);
+            bytes += entry_bytes(e);
+            timed += e->flags & ENTRY_TIMED ? 1 : 0;
+            count_entry(s, &found, e, +1);
+        }
+    } while (cursor != 0);
+    assert(found.visible_count == sp->visible_count);
+    assert(found.negative_count == sp->negative_count);
+    assert(found.expiring_count == sp->expiring_count);
+    assert(found.deadline_offset_ms == sp->deadline_offset_ms);
+    assert(found.visible_count + found.negative_count == sp->index.count);
+    assert(timed == (sp->calendar ? sp->calendar->count : 0));
+    if (sp->calendar) {
+        calendar_check(sp->calendar);
+        assert(timed == 0 || calendar_next_ms(sp->calendar) >= s->next_due_ms || s->next_due_ms <= sp->calendar->at);
+    }
+    return bytes;
+}
+
+static size_t retired_bytes(const struct retired *r)
+{
+    size_t bytes = r->index.bytes + (r->calendar ? calendar_bytes() : 0);
+    if (r->index.drained > 0) {
+        return SIZE_MAX; /* half freed: not to be walked */
+    }
+    struct entry *entries[INDEX_STEP_MAX];
+    uint64_t cursor = 0;
+    do {
+        size_t met = index_step(&r->index, &cursor, entries);
+        for (size_t i = 0; i < met; i++) {
+            bytes += entry_bytes(entries[i]);
+        }
+    } while (cursor != 0);
+    return bytes;
+}
+
+void shard_check(struct shard *s)
+{
+    shard_assert_locked(s);
+    size_t bytes = 0, entries = 0;
+    bool exact = s->reaper_count == 0;
+    for (const struct space *sp = s->all_spaces; sp; sp = sp->next) {
+        assert(s->spaces[sp->db] == sp);
+        bytes += check_space(s, sp);
+        entries += sp->index.count;
+    }
+    for (const struct retired *r = s->retired; r; r = r->next) {
+        size_t more = retired_bytes(r);
+        exact = exact && more != SIZE_MAX;
+        bytes += more;
+    }
+    for (void **value = s->dead_values; value; value = value[0]) {
+        bytes += (size_t)value[1];
+    }
+    assert(!exact || bytes == s->used_bytes);
+    assert(entries == s->evict.entry_count);
+    pending_table_check(s);
+}
