@@ -80,7 +80,8 @@ static void read_duration(struct reader *r, int64_t ms_min, int64_t *ret_ms)
     if (ms_min == 0 && slice_equal_nocase(value, S("none"))) {
         *ret_ms = 0;
     } else if (num_parse_duration(value, &ms) != OK || ms < ms_min) {
-        expected(r, value, ms_min == 0 ? "a duration like 500ms, 10s, 5m, 24h, 7d, or none" : "a duration like 500ms, 10s, 5m");
+        expected(r, value,
+                 ms_min == 0 ? "a duration like 500ms, 10s, 5m, 24h, 7d, or none" : "a duration like 500ms, 10s, 5m");
     } else {
         *ret_ms = ms;
     }
@@ -98,7 +99,8 @@ static bool parse_count(slice value, unsigned min, unsigned max, unsigned *ret_c
 
 static bool parse_percent(slice value, unsigned min, unsigned max, unsigned *ret_percent)
 {
-    return value.len > 1 && value.ptr[value.len - 1] == '%' && parse_count(slice_sub(value, 0, value.len - 1), min, max, ret_percent);
+    return value.len > 1 && value.ptr[value.len - 1] == '%' &&
+           parse_count(slice_sub(value, 0, value.len - 1), min, max, ret_percent);
 }
 
 static void read_count(struct reader *r, unsigned min, unsigned max, unsigned *ret_count)
@@ -195,10 +197,13 @@ static void knob_breaker(struct reader *r)
     }
     for (unsigned i = 0; i < r->value_count; i++) {
         slice value;
-        bool good = named_value(r->values[i], S("errors"), &value)   ? parse_percent(value, 1, 100, &breaker.errors_percent)
-                    : named_value(r->values[i], S("window"), &value) ? num_parse_duration(value, &breaker.window_ms) == OK && breaker.window_ms > 0
-                    : named_value(r->values[i], S("open"), &value)   ? num_parse_duration(value, &breaker.open_ms) == OK && breaker.open_ms > 0
-                                                                     : false;
+        bool good = named_value(r->values[i], S("errors"), &value)
+                        ? parse_percent(value, 1, 100, &breaker.errors_percent)
+                    : named_value(r->values[i], S("window"), &value)
+                        ? num_parse_duration(value, &breaker.window_ms) == OK && breaker.window_ms > 0
+                    : named_value(r->values[i], S("open"), &value)
+                        ? num_parse_duration(value, &breaker.open_ms) == OK && breaker.open_ms > 0
+                        : false;
         if (!good) {
             expected(r, r->values[i], "errors=50%, window=10s, open=5s, or off");
             return;
@@ -229,8 +234,9 @@ static void knob_source(struct reader *r)
             }
         }
         slice nearest = fault_nearest(name, names, count);
-        faults_add(r->faults, r->place, "source: found \"%.*s\", expected the name of a source%s%.*s%s", SLICE_ARG(name),
-                   nearest.len ? "; the nearest is \"" : "", SLICE_ARG(nearest), nearest.len ? "\"" : "");
+        faults_add(r->faults, r->place, "source: found \"%.*s\", expected the name of a source%s%.*s%s",
+                   SLICE_ARG(name), nearest.len ? "; the nearest is \"" : "", SLICE_ARG(nearest),
+                   nearest.len ? "\"" : "");
     }
 }
 
@@ -310,7 +316,8 @@ static bool read_refresh(struct reader *r)
     }
     if (r->value_count >= 1 && r->value_count <= 2 && slice_equal_nocase(words[0], S("early"))) {
         double beta = 1;
-        if (r->value_count == 2 && (!named_value(words[1], S("beta"), &value) || num_parse_double(value, &beta) != OK)) {
+        if (r->value_count == 2 &&
+            (!named_value(words[1], S("beta"), &value) || num_parse_double(value, &beta) != OK)) {
             return false;
         }
         r->rule->refresh = CONFIG_REFRESH_EARLY;
@@ -400,11 +407,13 @@ static void unknown_knob(struct reader *r, enum block_kind kind, const struct pa
         }
     }
     slice nearest = fault_nearest(line->words[0], names, count);
-    faults_add(r->faults, line->place, "found \"%.*s\", expected a knob of a %s%s%.*s%s", SLICE_ARG(line->words[0]), block_names[kind],
-               nearest.len ? "; the nearest is \"" : "", SLICE_ARG(nearest), nearest.len ? "\"" : "");
+    faults_add(r->faults, line->place, "found \"%.*s\", expected a knob of a %s%s%.*s%s", SLICE_ARG(line->words[0]),
+               block_names[kind], nearest.len ? "; the nearest is \"" : "", SLICE_ARG(nearest),
+               nearest.len ? "\"" : "");
 }
 
-static void read_line(struct reader *r, const struct knob *knob, struct place place, const slice *values, unsigned value_count)
+static void read_line(struct reader *r, const struct knob *knob, struct place place, const slice *values,
+                      unsigned value_count)
 {
     r->knob = knob->name;
     r->place = place;
@@ -474,10 +483,15 @@ static bool has_line(const struct parse_line *block, slice name)
 static void read_source(struct reader *r, const struct parse_line *block)
 {
     if (block->word_count != 2) {
-        faults_add(r->faults, block->place, "source: found %u words before {, expected one name", block->word_count - 1);
+        faults_add(r->faults, block->place, "source: found %u words before {, expected one name",
+                   block->word_count - 1);
         return;
     }
     slice name = block->words[1];
+    if (name.len == 0) {
+        faults_add(r->faults, block->place, "source: found \"\" before {, expected a name");
+        return;
+    }
     const struct config_source *twin = blocks_find_source(r->blocks, name);
     if (twin) {
         faults_add(r->faults, block->place, "source %.*s is defined twice, first at %.*s:%u", SLICE_ARG(name),
@@ -491,7 +505,9 @@ static void read_source(struct reader *r, const struct parse_line *block)
     read_block(r, BLOCK_SOURCE, block);
     r->source = NULL;
     if (!has_line(block, S("sqlite")) && !has_line(block, S("postgres")) && !has_line(block, S("http"))) {
-        faults_add(r->faults, block->place, "source %.*s: found no line that says what it is, expected sqlite \"FILE\" or postgres \"URL\"", SLICE_ARG(name));
+        faults_add(r->faults, block->place,
+                   "source %.*s: found no line that says what it is, expected sqlite \"FILE\" or postgres \"URL\"",
+                   SLICE_ARG(name));
     }
 }
 
@@ -507,8 +523,8 @@ static void check_parts_used(struct reader *r, const struct config_rule *rule)
     unsigned part = 0;
     for (unsigned i = 0; i < rule->pattern.piece_count; i++) {
         if (rule->pattern.pieces[i].kind == PATTERN_PART && !used[part++]) {
-            faults_add(r->faults, rule->place, "rule %.*s: the part {%.*s} is never used in load", SLICE_ARG(rule->pattern.text),
-                       SLICE_ARG(rule->pattern.pieces[i].text));
+            faults_add(r->faults, rule->place, "rule %.*s: the part {%.*s} is never used in load",
+                       SLICE_ARG(rule->pattern.text), SLICE_ARG(rule->pattern.pieces[i].text));
         }
     }
 }
@@ -523,7 +539,8 @@ static void finish_load(struct reader *r, struct config_rule *rule)
     } else if (e != OK) {
         faults_add(r->faults, r->load_place, "load: %.*s", (int)reason.len, reason.bytes);
     } else if (rule->pattern.pieces[rule->pattern.piece_count - 1].kind == PATTERN_REST) {
-        faults_add(r->faults, rule->place, "rule %.*s: a rule that loads cannot end in *, as no parameter can name what it matches",
+        faults_add(r->faults, rule->place,
+                   "rule %.*s: a rule that loads cannot end in *, as no parameter can name what it matches",
                    SLICE_ARG(rule->pattern.text));
     } else {
         check_parts_used(r, rule);
@@ -537,16 +554,19 @@ static void finish_rule(struct reader *r, struct config_rule *rule, const struct
     bool has_source = has_line(block, S("source")); /* though its name may be unknown */
     bool has_load = has_line(block, S("load"));
     if (has_source && !has_load) {
-        faults_add(r->faults, rule->place, "rule %.*s: found source without load, expected both or none", SLICE_ARG(rule->pattern.text));
+        faults_add(r->faults, rule->place, "rule %.*s: found source without load, expected both or none",
+                   SLICE_ARG(rule->pattern.text));
     } else if (has_load && !has_source) {
-        faults_add(r->faults, rule->place, "rule %.*s: found load without source, expected both or none", SLICE_ARG(rule->pattern.text));
+        faults_add(r->faults, rule->place, "rule %.*s: found load without source, expected both or none",
+                   SLICE_ARG(rule->pattern.text));
     } else if (has_load && r->load.ptr) {
         finish_load(r, rule);
     }
     if ((int)rule->on_miss == UNSET) {
         rule->on_miss = has_source ? CONFIG_ON_MISS_LOAD : CONFIG_ON_MISS_RETURN;
     } else if (rule->on_miss == CONFIG_ON_MISS_LOAD && !has_source) {
-        faults_add(r->faults, rule->place, "rule %.*s: found on-miss load, expected a source to load from", SLICE_ARG(rule->pattern.text));
+        faults_add(r->faults, rule->place, "rule %.*s: found on-miss load, expected a source to load from",
+                   SLICE_ARG(rule->pattern.text));
     }
     if (rule->negative_ttl_ms == UNSET) {
         rule->negative_ttl_ms = has_source ? NEGATIVE_WITH_SOURCE_MS : 0;
@@ -560,7 +580,8 @@ static void finish_rule(struct reader *r, struct config_rule *rule, const struct
 static void read_rule(struct reader *r, const struct parse_line *block)
 {
     if (block->word_count != 2) {
-        faults_add(r->faults, block->place, "rule: found %u words before {, expected one pattern", block->word_count - 1);
+        faults_add(r->faults, block->place, "rule: found %u words before {, expected one pattern",
+                   block->word_count - 1);
         return;
     }
     unsigned index = r->blocks->rule_count;
@@ -574,7 +595,8 @@ static void read_rule(struct reader *r, const struct parse_line *block)
     };
     const char *reason;
     if (pattern_parse(keep(r, block->words[1]), &rule->pattern, &reason) != OK) {
-        faults_add(r->faults, block->place, "rule: found \"%.*s\", expected a pattern like product:{id}: %s", SLICE_ARG(block->words[1]), reason);
+        faults_add(r->faults, block->place, "rule: found \"%.*s\", expected a pattern like product:{id}: %s",
+                   SLICE_ARG(block->words[1]), reason);
         return;
     }
     r->blocks->rule_count++;
@@ -585,11 +607,11 @@ static void read_rule(struct reader *r, const struct parse_line *block)
     finish_rule(r, rule, block);
 }
 
-/* I3. */
+/* I3. Ends when there are more mistakes than are told. */
 static void check_ties(struct reader *r)
 {
     const struct config_blocks *b = r->blocks;
-    for (unsigned i = 0; i < b->rule_count; i++) {
+    for (unsigned i = 0; i < b->rule_count && r->faults->count <= FAULT_COUNT_MAX; i++) {
         for (unsigned j = 0; j < i; j++) {
             const struct config_rule *late = &b->rules[i];
             const struct config_rule *early = &b->rules[j];
@@ -603,9 +625,10 @@ static void check_ties(struct reader *r)
                 struct buf quoted;
                 buf_init(&quoted, 16 * PATTERN_BYTES_MAX);
                 buf_append_quoted(&quoted, buf_slice(&key));
-                faults_add(r->faults, late->place, "rule %.*s ties with rule %.*s at %.*s:%u: both match the key %.*s and neither goes first",
-                           SLICE_ARG(late->pattern.text), SLICE_ARG(early->pattern.text), SLICE_ARG(early->place.source),
-                           early->place.line, (int)quoted.len, quoted.bytes);
+                faults_add(r->faults, late->place,
+                           "rule %.*s ties with rule %.*s at %.*s:%u: both match the key %.*s and neither goes first",
+                           SLICE_ARG(late->pattern.text), SLICE_ARG(early->pattern.text),
+                           SLICE_ARG(early->place.source), early->place.line, (int)quoted.len, quoted.bytes);
                 buf_fini(&quoted);
             } else if (e == ERR_NOMEM) {
                 r->failed = e;
@@ -615,7 +638,8 @@ static void check_ties(struct reader *r)
     }
 }
 
-err blocks_read(const struct parse_line *lines, unsigned database_count, struct faults *faults, struct config_blocks **ret_blocks)
+err blocks_read(const struct parse_line *lines, unsigned database_count, struct faults *faults,
+                struct config_blocks **ret_blocks)
 {
     assert(database_count > 0);
     struct config_blocks *blocks = blocks_new();
@@ -629,7 +653,8 @@ err blocks_read(const struct parse_line *lines, unsigned database_count, struct 
         source_count += is_block_of(line, BLOCK_SOURCE);
         rule_count += is_block_of(line, BLOCK_RULE);
         if (source_count > BLOCK_SOURCE_COUNT_MAX || rule_count > BLOCK_RULE_COUNT_MAX) {
-            faults_add(faults, line->place, "found more than %d sources or %d rules", BLOCK_SOURCE_COUNT_MAX, BLOCK_RULE_COUNT_MAX);
+            faults_add(faults, line->place, "found more than %d sources or %d rules", BLOCK_SOURCE_COUNT_MAX,
+                       BLOCK_RULE_COUNT_MAX);
             blocks_unref(blocks);
             return ERR_LIMIT;
         }

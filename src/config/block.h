@@ -28,7 +28,8 @@ struct config_source {
     struct place place;
     slice name;
     enum config_source_kind kind;
-    slice target; /* the file or URL, as written; NUL-terminated. A URL may hold a password: never shown */
+    /* The file or URL, as written; NUL-terminated. A URL may hold a password: it is never shown. */
+    slice target;
     unsigned index; /* in the set */
     unsigned connections;
     int64_t connect_timeout_ms;
@@ -75,7 +76,8 @@ struct config_blocks {
 
 /* Reads every block among `lines` (other lines are passed over). Mistakes go to `faults`: then the result is not to be used, but freed.
  * Text is copied. `database_count` bounds `database`. ERR_NOMEM, ERR_LIMIT. */
-MUST_USE err blocks_read(const struct parse_line *lines, unsigned database_count, struct faults *faults, struct config_blocks **ret_blocks);
+MUST_USE err blocks_read(const struct parse_line *lines, unsigned database_count, struct faults *faults,
+                         struct config_blocks **ret_blocks);
 
 /* A set without blocks; NULL when the system refuses memory. */
 struct config_blocks *blocks_new(void);

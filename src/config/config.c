@@ -7,14 +7,13 @@
 #include "config/config.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "config/option_priv.h"
 #include "config/parse.h"
 
-enum { VALUE_BYTES_MAX = 1024 * 1024, NAME_BYTES_MAX = 64 };
+enum { VALUE_BYTES_MAX = 1024 * 1024 };
 
 static struct config *published; /* atomic */
 
@@ -37,9 +36,12 @@ slice config_name(enum option o)
     return slice_of(option_row(o)->name);
 }
 
-/* The name nearest to a wrong one among directives, blocks and include. */
-static slice nearest_name(slice name)
+/* The name nearest to a wrong one among directives, blocks and include; not looked for when the fault is not told anyway. */
+static slice nearest_name(const struct faults *faults, slice name)
 {
+    if (faults->count >= FAULT_COUNT_MAX) {
+        return S("");
+    }
     size_t count;
     const struct option_name *names = option_names(&count);
     slice candidates[OPTION_COUNT * 2 + 3];
@@ -55,9 +57,9 @@ static slice nearest_name(slice name)
 
 static void unknown_name(struct faults *faults, struct place place, slice name)
 {
-    slice nearest = nearest_name(name);
-    faults_add(faults, place, "found \"%.*s\", expected a directive%s%.*s%s", SLICE_ARG(name), nearest.len ? "; the nearest is \"" : "",
-               SLICE_ARG(nearest), nearest.len ? "\"" : "");
+    slice nearest = nearest_name(faults, name);
+    faults_add(faults, place, "found \"%.*s\", expected a directive%s%.*s%s", SLICE_ARG(name),
+               nearest.len ? "; the nearest is \"" : "", SLICE_ARG(nearest), nearest.len ? "\"" : "");
 }
 
 /* ---- making and freeing ---- */
@@ -170,7 +172,8 @@ static slice shown(const struct option_row *row, const slice *words, unsigned co
     return buf_slice(text);
 }
 
-static void bad_value(struct loader *l, const struct option_row *row, struct place place, const slice *words, unsigned count)
+static void bad_value(struct loader *l, const struct option_row *row, struct place place, const slice *words,
+                      unsigned count)
 {
     struct buf found, expected;
     buf_init(&found, VALUE_BYTES_MAX);
@@ -180,7 +183,8 @@ static void bad_value(struct loader *l, const struct option_row *row, struct pla
     } else {
         slice value = shown(row, words, count, &found);
         option_expected(row, &expected);
-        faults_add(l->faults, place, "%s: found \"%.*s\", expected %.*s", row->name, SLICE_ARG(value), SLICE_ARG(buf_slice(&expected)));
+        faults_add(l->faults, place, "%s: found \"%.*s\", expected %.*s", row->name, SLICE_ARG(value),
+                   SLICE_ARG(buf_slice(&expected)));
     }
     buf_fini(&found);
     buf_fini(&expected);
@@ -256,7 +260,8 @@ static err apply_lines(struct loader *l)
         slice name = line->words[0];
         if (line->is_block) {
             if (!block_is_name(name)) {
-                faults_add(l->faults, line->place, "found a block \"%.*s\", expected source NAME { or rule PATTERN {", SLICE_ARG(name));
+                faults_add(l->faults, line->place, "found a block \"%.*s\", expected source NAME { or rule PATTERN {",
+                           SLICE_ARG(name));
             }
             continue;
         }
@@ -316,11 +321,14 @@ static bool is_of_tests(slice env)
 static err read_value_file(struct loader *l, struct place place, slice path, slice *ret_value)
 {
     slice bytes;
-    err e = parse_read(path.ptr, &l->arena, &bytes);
+    struct buf why;
+    buf_init(&why, VALUE_BYTES_MAX);
+    err e = parse_read(path.ptr, &l->arena, &bytes, &why);
+    if (e != OK && e != ERR_NOMEM) {
+        faults_add(l->faults, place, "cannot read \"%.*s\": %.*s", SLICE_ARG(path), SLICE_ARG(buf_slice(&why)));
+    }
+    buf_fini(&why);
     if (e != OK) {
-        if (e != ERR_NOMEM) {
-            faults_add(l->faults, place, "cannot read \"%.*s\": %s", SLICE_ARG(path), e == ERR_SYSTEM ? strerror(errno) : "it is too long");
-        }
         return e;
     }
     if (bytes.len > 0 && bytes.ptr[bytes.len - 1] == '\n') {
@@ -351,7 +359,8 @@ static err apply_variable(struct loader *l, slice variable)
     }
     if (o == OPTION_COUNT) {
         if (!is_of_tests(name)) { /* not refused: whoever runs many programs sets variables for purposes of their own */
-            buf_printf(l->warnings, "%.*s: found no directive of that name; it does nothing\n", SLICE_ARG(place.source));
+            buf_printf(l->warnings, "%.*s: found no directive of that name; it does nothing\n",
+                       SLICE_ARG(place.source));
         }
         goto out;
     }
@@ -441,9 +450,10 @@ static void check_promises(struct loader *l)
             } else {
                 option_print(l->config, row, &value);
             }
-            faults_add(l->faults, place, "%s: found \"%.*s\", expected %s%s%s: this version cannot keep what it promises (%s)", row->name,
-                       SLICE_ARG(buf_slice(&value)), *row->standard ? "\"" : "", *row->standard ? row->standard : "no such line",
-                       *row->standard ? "\"" : "", row->meaning);
+            faults_add(l->faults, place,
+                       "%s: found \"%.*s\", expected %s%s%s: this version cannot keep what it promises (%s)", row->name,
+                       SLICE_ARG(buf_slice(&value)), *row->standard ? "\"" : "",
+                       *row->standard ? row->standard : "no such line", *row->standard ? "\"" : "", row->meaning);
             buf_fini(&value);
         }
         if ((row->flags & OPTION_WARNS) && !is_standard(l->config, o)) {
@@ -491,7 +501,8 @@ static err load_into(struct loader *l, const struct config_input *input)
     return e == ERR_LIMIT || l->faults->count > 0 ? ERR_CONFIG : e;
 }
 
-err config_load(const struct config_input *input, struct faults *faults, struct buf *warnings, struct config **ret_config)
+err config_load(const struct config_input *input, struct faults *faults, struct buf *warnings,
+                struct config **ret_config)
 {
     struct loader *l = calloc(1, sizeof *l);
     struct config *c = config_new();
@@ -512,7 +523,8 @@ err config_load(const struct config_input *input, struct faults *faults, struct 
     return OK;
 }
 
-err config_reload(const struct config *old, const struct config_input *input, struct faults *faults, struct config **ret_config)
+err config_reload(const struct config *old, const struct config_input *input, struct faults *faults,
+                  struct config **ret_config)
 {
     struct config *read;
     struct config *c = NULL;
@@ -552,7 +564,7 @@ static err check_names(const struct config_change *changes, size_t change_count,
             return ERR_CONFIG;
         }
         unsigned flags = option_row(o)->flags;
-        const char *reason = !(flags & OPTION_LIVE)        ? "can't set immutable config"
+        const char *reason = !(flags & OPTION_LIVE)     ? "can't set immutable config"
                              : flags & OPTION_PROTECTED ? "can't set protected config"
                              : named[o]                 ? "duplicate parameter"
                                                         : NULL;
@@ -592,8 +604,8 @@ static err change_value(struct config *c, const struct config_change *change, st
     return e;
 }
 
-err config_set(const struct config *old, const struct config_change *changes, size_t change_count, struct buf *ret_words,
-               struct config **ret_config)
+err config_set(const struct config *old, const struct config_change *changes, size_t change_count,
+               struct buf *ret_words, struct config **ret_config)
 {
     err e = check_names(changes, change_count, ret_words);
     if (e != OK) {
@@ -643,15 +655,16 @@ static bool is_wanted(const struct option_name *name, const slice *globs, size_t
 {
     bool hidden = option_row(name->option)->flags & OPTION_HIDDEN;
     for (size_t i = 0; i < glob_count; i++) {
-        if (is_plain(globs[i]) ? slice_equal_nocase(globs[i], name->name) : !hidden && slice_glob(globs[i], name->name, true)) {
+        if (is_plain(globs[i]) ? slice_equal_nocase(globs[i], name->name)
+                               : !hidden && slice_glob(globs[i], name->name, true)) {
             return true;
         }
     }
     return false;
 }
 
-err config_get(const struct config *c, const slice *globs, size_t glob_count, void (*each)(void *argument, slice name, slice value),
-               void *argument)
+err config_get(const struct config *c, const slice *globs, size_t glob_count,
+               void (*each)(void *argument, slice name, slice value), void *argument)
 {
     size_t count;
     const struct option_name *names = option_names(&count);

@@ -91,19 +91,22 @@ struct config {
 
 /* What config_load() reads. */
 struct config_input {
-    const char *file;         /* NULL for none */
-    char *const *environment; /* NAME=value strings, NULL at the end; NULL for none. LARDER_<NAME> and LARDER_<NAME>_FILE count */
-    char *const *arguments;   /* "--name" "value" ... , without program name and file */
+    const char *file; /* NULL for none */
+    char *const *
+        environment; /* NAME=value strings, NULL at the end; NULL for none. LARDER_<NAME> and LARDER_<NAME>_FILE count */
+    char *const *arguments; /* "--name" "value" ... , without program name and file */
     unsigned argument_count;
 };
 
 /* Reads everything. On ERR_CONFIG `faults` tells all mistakes; `warnings` gets what is accepted but should be said at start, one a line
  * (not the list of config_unused()). ERR_NOMEM when memory is refused. */
-MUST_USE err config_load(const struct config_input *input, struct faults *faults, struct buf *warnings, struct config **ret_config);
+MUST_USE err config_load(const struct config_input *input, struct faults *faults, struct buf *warnings,
+                         struct config **ret_config);
 
 /* What a reload does: reads the file of `input` again and makes a snapshot with the options of `old` and the blocks of the file.
  * Options in the file are checked, but do not change. As config_load() on mistakes. */
-MUST_USE err config_reload(const struct config *old, const struct config_input *input, struct faults *faults, struct config **ret_config);
+MUST_USE err config_reload(const struct config *old, const struct config_input *input, struct faults *faults,
+                           struct config **ret_config);
 
 /* All defaults, no blocks; NULL when memory is refused. */
 struct config *config_new(void);
@@ -117,8 +120,8 @@ struct config_change {
 };
 /* A snapshot like `old` with all changes, or none: ERR_CONFIG, and the words of the answer behind "ERR " in ret_words ("CONFIG SET failed
  * (possibly related to argument 'port') - argument must be between 0 and 65535 inclusive"). */
-MUST_USE err config_set(const struct config *old, const struct config_change *changes, size_t change_count, struct buf *ret_words,
-                        struct config **ret_config);
+MUST_USE err config_set(const struct config *old, const struct config_change *changes, size_t change_count,
+                        struct buf *ret_words, struct config **ret_config);
 /* The same words for a change that config_set() accepted and the caller could not apply. */
 void config_set_words(slice name, const char *reason, struct buf *ret_words);
 

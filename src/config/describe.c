@@ -11,9 +11,8 @@ static void describe_options(struct buf *ret_text)
         enum option_flag flag;
         const char *name;
     } flags[] = {
-        {OPTION_LIVE, "live"},           {OPTION_REPEATS, "repeats"}, {OPTION_SECRET, "secret"},
-        {OPTION_HIDDEN, "hidden"},       {OPTION_IDLE, "idle"},       {OPTION_PROTECTED, "protected"},
-        {OPTION_PROMISE, "promise"},     {OPTION_WARNS, "warns"},
+        {OPTION_LIVE, "live"}, {OPTION_REPEATS, "repeats"},     {OPTION_SECRET, "secret"},   {OPTION_HIDDEN, "hidden"},
+        {OPTION_IDLE, "idle"}, {OPTION_PROTECTED, "protected"}, {OPTION_PROMISE, "promise"}, {OPTION_WARNS, "warns"},
     };
     buf_append(ret_text, S("name\tdefault\taccepts\tflags\tmeaning\n"));
     size_t count;
@@ -43,7 +42,8 @@ static void describe_metrics(struct buf *ret_text)
     buf_append(ret_text, S("name\tkind\tunit\tmeaning\n"));
     for (enum metric m = 0; m < METRIC_COUNT; m++) {
         const struct metric_row *row = metric_row(m);
-        buf_printf(ret_text, "%s\t%s\t%s\t%s\n", row->name, row->kind == METRIC_KIND_COUNTER ? "counter" : "gauge", row->unit, row->meaning);
+        buf_printf(ret_text, "%s\t%s\t%s\t%s\n", row->name, row->kind == METRIC_KIND_COUNTER ? "counter" : "gauge",
+                   row->unit, row->meaning);
     }
 }
 
@@ -53,7 +53,8 @@ static void describe_errors(struct buf *ret_text)
     buf_append(ret_text, S("name\tresp\tmemcached\thttp\twhose\ttext\n"));
     for (err e = OK + 1; e < ERR_COUNT; e++) {
         const struct err_row *row = err_row(e);
-        buf_printf(ret_text, "%s\t%s\t%s\t%d\t%s\t%s\n", row->name, row->resp, row->memcached, row->http_status, whose[row->whose], row->text);
+        buf_printf(ret_text, "%s\t%s\t%s\t%d\t%s\t%s\n", row->name, row->resp, row->memcached, row->http_status,
+                   whose[row->whose], row->text);
     }
 }
 
@@ -70,8 +71,8 @@ static void describe_knobs(struct buf *ret_text)
     for (size_t i = 0; i < countof(rows); i++) {
         bool is_source = strcmp(rows[i].block, "SOURCE") == 0;
         bool supported = strcmp(rows[i].handler, "UNSUPPORTED") != 0;
-        buf_printf(ret_text, "%s\t%s\t%s\t%s\t%s\n", is_source ? "source" : "rule", rows[i].name, rows[i].standard, supported ? "yes" : "no",
-                   rows[i].meaning);
+        buf_printf(ret_text, "%s\t%s\t%s\t%s\t%s\n", is_source ? "source" : "rule", rows[i].name, rows[i].standard,
+                   supported ? "yes" : "no", rows[i].meaning);
     }
 }
 

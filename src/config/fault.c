@@ -1,11 +1,13 @@
-/* See fault.h. The nearest name is found by the plain edit distance (insert, delete, replace, swap of neighbours), case ignored. */
+/* What is quoted from a file may be anything, so a message is cut at 4 KB and control characters are shown as '?'. The nearest
+ * name is found by the plain edit distance (insert, delete, replace, swap of neighbours), case ignored. */
 #include "config/fault.h"
 
 #include <ctype.h>
+#include <stdio.h>
 
 #include "base/assert.h"
 
-enum { FAULT_TEXT_BYTES_MAX = 64 * 1024, NAME_BYTES_MAX = 64 };
+enum { FAULT_BYTES_MAX = 4096, FAULT_TEXT_BYTES_MAX = 2 * FAULT_COUNT_MAX * FAULT_BYTES_MAX, NAME_BYTES_MAX = 64 };
 
 void faults_init(struct faults *f)
 {
@@ -31,11 +33,18 @@ void faults_add(struct faults *f, struct place place, const char *format, ...)
         }
         buf_append(&f->text, S(": "));
     }
+    char message[FAULT_BYTES_MAX];
     va_list arguments;
     va_start(arguments, format);
-    buf_vprintf(&f->text, format, arguments);
+    int len = vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    buf_append_byte(&f->text, '\n');
+    for (char *at = message; *at; at++) {
+        if (iscntrl((unsigned char)*at)) {
+            *at = '?';
+        }
+    }
+    buf_append(&f->text, slice_of(message));
+    buf_append(&f->text, len >= (int)sizeof message ? S("...\n") : S("\n"));
 }
 
 slice faults_text(struct faults *f)
@@ -73,8 +82,8 @@ static unsigned edit_distance(slice a, slice b)
             int x = tolower((unsigned char)a.ptr[i - 1]);
             int y = tolower((unsigned char)b.ptr[j - 1]);
             row[j] = min3(above[j] + 1, row[j - 1] + 1, above[j - 1] + (x != y));
-            if (i > 1 && j > 1 && x == tolower((unsigned char)b.ptr[j - 2]) && y == tolower((unsigned char)a.ptr[i - 2]) &&
-                above2[j - 2] + 1 < row[j]) {
+            if (i > 1 && j > 1 && x == tolower((unsigned char)b.ptr[j - 2]) &&
+                y == tolower((unsigned char)a.ptr[i - 2]) && above2[j - 2] + 1 < row[j]) {
                 row[j] = above2[j - 2] + 1;
             }
         }
@@ -92,6 +101,10 @@ slice fault_nearest(slice name, const slice *names, size_t count)
     unsigned best = limit + 1;
     for (size_t i = 0; i < count; i++) {
         assert(names[i].len <= NAME_BYTES_MAX);
+        size_t longer = name.len > names[i].len ? name.len - names[i].len : names[i].len - name.len;
+        if (longer > limit) {
+            continue; /* the distance is at least that */
+        }
         unsigned distance = edit_distance(name, names[i]);
         if (distance < best) {
             best = distance;

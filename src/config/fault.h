@@ -9,7 +9,7 @@
 
 enum { FAULT_COUNT_MAX = 20 };
 
-/* Where something was said: a file and a line, "environment LARDER_PORT" or "command line --port" with line 0. */
+/* Where something was said: a file and a line; "environment LARDER_PORT" or "command line" with line 0. */
 struct place {
     slice source;
     unsigned line;

@@ -2,20 +2,23 @@
  * Redis's, since clients see them; option_expected() has ours, for people who write files. */
 #include "config/option_priv.h"
 
-#include <stdio.h>
-
 #include "base/assert.h"
 #include "base/num.h"
 
 /* ---- further conditions ---- */
 
-/* Digits, and dots between them. */
+/* Three numbers with dots between them. */
 static const char *version_reason(const slice *words, unsigned count)
 {
     (void)count;
-    int a, b, c, end = 0;
-    if (sscanf(words[0].ptr, "%3d.%3d.%3d%n", &a, &b, &c, &end) != 3 || (size_t)end != words[0].len) {
-        return "argument must be a version like 7.4.0";
+    slice rest = words[0];
+    for (int i = 0; i < 3; i++) {
+        size_t dot = slice_find_byte(rest, '.');
+        uint64_t number;
+        if (num_parse_u64(slice_sub(rest, 0, dot), &number) != OK || number > 999 || (dot == SIZE_MAX) != (i == 2)) {
+            return "argument must be a version like 7.4.0";
+        }
+        rest = slice_sub(rest, dot == SIZE_MAX ? rest.len : dot + 1, SIZE_MAX);
     }
     return NULL;
 }
@@ -38,7 +41,10 @@ static const char *percentiles_reason(const slice *words, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         double percent;
-        if (num_parse_double(words[i], &percent) != OK || percent < 0 || percent > 100) {
+        if (num_parse_double(words[i], &percent) != OK) {
+            return "Invalid latency-tracking-info-percentiles parameters";
+        }
+        if (percent < 0 || percent > 100) {
             return "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]";
         }
     }
@@ -61,16 +67,11 @@ static const char *oom_values_reason(const slice *words, unsigned count)
     if (count != 3) {
         return "wrong number of arguments";
     }
-    int64_t before = -2000;
     for (unsigned i = 0; i < count; i++) {
         int64_t number;
         if (num_parse_i64(words[i], &number) != OK || number < -2000 || number > 2000) {
             return "Invalid oom-score-adj-values, elements must be between -2000 and 2000.";
         }
-        if (number < before) {
-            return "The oom-score-adj-values must not decrease.";
-        }
-        before = number;
     }
     return NULL;
 }
@@ -78,23 +79,21 @@ static const char *oom_values_reason(const slice *words, unsigned count)
 static const char *shutdown_reason(const slice *words, unsigned count)
 {
     static const slice known[] = {{"default", 7}, {"save", 4}, {"nosave", 6}, {"now", 3}, {"force", 5}};
+    unsigned good = 0;
     for (unsigned i = 0; i < count; i++) {
-        bool found = false;
         for (size_t j = 0; j < countof(known); j++) {
-            found = found || slice_equal_nocase(words[i], known[j]);
-        }
-        if (!found) {
-            return "argument(s) must be one of the following: default, save, nosave, now, force";
+            good += slice_equal_nocase(words[i], known[j]);
         }
     }
-    return count > 0 ? NULL : "wrong number of arguments";
+    return good == count && count > 0 ? NULL
+                                      : "argument(s) must be one of the following: default, save, nosave, now, force";
 }
 
 static const struct option_check check_version = {version_reason, "a version like 7.4.0"};
 static const struct option_check check_save = {save_reason, "pairs of seconds and changes, or \"\""};
 static const struct option_check check_percentiles = {percentiles_reason, "numbers from 0 to 100"};
 static const struct option_check check_events = {events_reason, "characters out of Ag$lshzxeKEtmdn"};
-static const struct option_check check_oom_values = {oom_values_reason, "three numbers from -2000 to 2000, none less than the one before"};
+static const struct option_check check_oom_values = {oom_values_reason, "three numbers from -2000 to 2000"};
 static const struct option_check check_shutdown = {shutdown_reason, "words out of default, save, nosave, now, force"};
 
 /* ---- tables ---- */
@@ -117,12 +116,12 @@ static const struct option_check check_shutdown = {shutdown_reason, "words out o
 
 static const struct option_row rows[OPTION_COUNT] = {
 #define OPTION(field, name_, type_, accepts, flags_, standard_, meaning_) \
-    [OPTION_##field] = {.name = name_,                               \
-                        .type = TYPE_##type_,                        \
-                        .offset = offsetof(struct config, field),    \
-                        .flags = flags_,                             \
-                        .standard = standard_,                       \
-                        .meaning = meaning_,                         \
+    [OPTION_##field] = {.name = name_,                                    \
+                        .type = TYPE_##type_,                             \
+                        .offset = offsetof(struct config, field),         \
+                        .flags = flags_,                                  \
+                        .standard = standard_,                            \
+                        .meaning = meaning_,                              \
                         accepts},
 #define ALIAS(name, field)
 #include "config/option.def"
@@ -192,7 +191,8 @@ static err check_range(const struct option_row *row, bool fits, struct buf *ret_
     if (fits) {
         return OK;
     }
-    buf_printf(ret_reason, "argument must be between %lld and %llu inclusive", (long long)row->min, (unsigned long long)row->max);
+    buf_printf(ret_reason, "argument must be between %lld and %llu inclusive", (long long)row->min,
+               (unsigned long long)row->max);
     return ERR_INVALID;
 }
 
@@ -242,8 +242,8 @@ static err read_percent(slice word, int64_t *ret_value, struct buf *ret_reason)
 {
     int64_t percent;
     uint64_t bytes;
-    if (word.len > 1 && word.ptr[word.len - 1] == '%' && num_parse_i64(slice_sub(word, 0, word.len - 1), &percent) == OK && percent >= 0 &&
-        percent <= 100) {
+    if (word.len > 1 && word.ptr[word.len - 1] == '%' &&
+        num_parse_i64(slice_sub(word, 0, word.len - 1), &percent) == OK && percent >= 0 && percent <= 100) {
         *ret_value = -percent;
         return OK;
     }
@@ -307,7 +307,8 @@ static err copy_words(struct config *c, const slice *words, unsigned count, stru
     return OK;
 }
 
-static err read_words(struct config *c, const struct option_row *row, const slice *words, unsigned count, struct buf *ret_reason)
+static err read_words(struct config *c, const struct option_row *row, const slice *words, unsigned count,
+                      struct buf *ret_reason)
 {
     if (count == 1 && words[0].len == 0) {
         count = 0; /* name "" empties the list */
@@ -326,7 +327,7 @@ static err read_words(struct config *c, const struct option_row *row, const slic
 static err read_limits(struct config_output_limits *limits, const slice *words, unsigned count, struct buf *ret_reason)
 {
     struct config_output_limits next = *limits;
-    if (count == 0 || count % 4 != 0) {
+    if (count % 4 != 0) {
         return refuse(ret_reason, "Wrong number of arguments in buffer limit configuration.");
     }
     for (unsigned i = 0; i < count; i += 4) {
@@ -339,7 +340,8 @@ static err read_limits(struct config_output_limits *limits, const slice *words, 
         if (!limit) {
             return refuse(ret_reason, "Invalid client class specified in buffer limit configuration.");
         }
-        if (num_parse_bytes(words[i + 1], &limit->hard_bytes) != OK || num_parse_bytes(words[i + 2], &limit->soft_bytes) != OK ||
+        if (num_parse_bytes(words[i + 1], &limit->hard_bytes) != OK ||
+            num_parse_bytes(words[i + 2], &limit->soft_bytes) != OK ||
             num_parse_i64(words[i + 3], &limit->soft_seconds) != OK || limit->soft_seconds < 0) {
             return refuse(ret_reason, "Error in hard, soft or soft_seconds setting in buffer limit configuration.");
         }
@@ -348,7 +350,8 @@ static err read_limits(struct config_output_limits *limits, const slice *words, 
     return OK;
 }
 
-err option_read(struct config *c, const struct option_row *row, const slice *words, unsigned count, struct buf *ret_reason)
+err option_read(struct config *c, const struct option_row *row, const slice *words, unsigned count,
+                struct buf *ret_reason)
 {
     if (row->type == TYPE_WORDS) {
         return read_words(c, row, words, count, ret_reason);
@@ -367,21 +370,15 @@ err option_read(struct config *c, const struct option_row *row, const slice *wor
         }
         FIELD(c, row, BOOL) = slice_equal_nocase(words[0], S("yes"));
         return OK;
-    case TYPE_INT:
-        return read_int(row, words[0], &FIELD(c, row, INT), ret_reason);
-    case TYPE_OCTAL:
-        return read_octal(row, words[0], &FIELD(c, row, OCTAL), ret_reason);
-    case TYPE_BYTES:
-        return read_bytes(row, words[0], &FIELD(c, row, BYTES), ret_reason);
-    case TYPE_PERCENT:
-        return read_percent(words[0], &FIELD(c, row, PERCENT), ret_reason);
-    case TYPE_ENUM:
-        return read_enum(row, words[0], &FIELD(c, row, ENUM), ret_reason);
+    case TYPE_INT: return read_int(row, words[0], &FIELD(c, row, INT), ret_reason);
+    case TYPE_OCTAL: return read_octal(row, words[0], &FIELD(c, row, OCTAL), ret_reason);
+    case TYPE_BYTES: return read_bytes(row, words[0], &FIELD(c, row, BYTES), ret_reason);
+    case TYPE_PERCENT: return read_percent(words[0], &FIELD(c, row, PERCENT), ret_reason);
+    case TYPE_ENUM: return read_enum(row, words[0], &FIELD(c, row, ENUM), ret_reason);
     case TYPE_TEXT:
         reason = row->check ? row->check->reason(words, 1) : NULL;
         return reason ? refuse(ret_reason, reason) : copy_text(c, words[0], &FIELD(c, row, TEXT));
-    default:
-        unreachable();
+    default: unreachable();
     }
 }
 
@@ -404,8 +401,9 @@ static void print_limits(const struct config_output_limits *limits, struct buf *
 {
     for (size_t i = 0; i < CLIENT_CLASS_COUNT; i++) {
         const struct config_output_limit *limit = &limits->of[class_names[i].class];
-        buf_printf(ret_value, "%s%.*s %llu %llu %lld", i ? " " : "", SLICE_ARG(class_names[i].name), (unsigned long long)limit->hard_bytes,
-                   (unsigned long long)limit->soft_bytes, (long long)limit->soft_seconds);
+        buf_printf(ret_value, "%s%.*s %llu %llu %lld", i ? " " : "", SLICE_ARG(class_names[i].name),
+                   (unsigned long long)limit->hard_bytes, (unsigned long long)limit->soft_bytes,
+                   (long long)limit->soft_seconds);
     }
 }
 
@@ -422,29 +420,17 @@ static const char *choice_word(const struct option_row *row, int value)
 void option_print(const struct config *c, const struct option_row *row, struct buf *ret_value)
 {
     switch (row->type) {
-    case TYPE_BOOL:
-        buf_append(ret_value, CONST_FIELD(c, row, BOOL) ? S("yes") : S("no"));
-        break;
-    case TYPE_INT:
-        buf_append_i64(ret_value, CONST_FIELD(c, row, INT));
-        break;
-    case TYPE_OCTAL:
-        buf_printf(ret_value, "%llo", (unsigned long long)CONST_FIELD(c, row, OCTAL));
-        break;
-    case TYPE_BYTES:
-        buf_printf(ret_value, "%llu", (unsigned long long)CONST_FIELD(c, row, BYTES));
-        break;
+    case TYPE_BOOL: buf_append(ret_value, CONST_FIELD(c, row, BOOL) ? S("yes") : S("no")); break;
+    case TYPE_INT: buf_append_i64(ret_value, CONST_FIELD(c, row, INT)); break;
+    case TYPE_OCTAL: buf_printf(ret_value, "%llo", (unsigned long long)CONST_FIELD(c, row, OCTAL)); break;
+    case TYPE_BYTES: buf_printf(ret_value, "%llu", (unsigned long long)CONST_FIELD(c, row, BYTES)); break;
     case TYPE_PERCENT: {
         int64_t value = CONST_FIELD(c, row, PERCENT);
         buf_printf(ret_value, "%lld%s", (long long)(value < 0 ? -value : value), value < 0 ? "%" : "");
         break;
     }
-    case TYPE_ENUM:
-        buf_append(ret_value, slice_of(choice_word(row, CONST_FIELD(c, row, ENUM))));
-        break;
-    case TYPE_TEXT:
-        buf_append(ret_value, CONST_FIELD(c, row, TEXT));
-        break;
+    case TYPE_ENUM: buf_append(ret_value, slice_of(choice_word(row, CONST_FIELD(c, row, ENUM)))); break;
+    case TYPE_TEXT: buf_append(ret_value, CONST_FIELD(c, row, TEXT)); break;
     case TYPE_WORDS: {
         const struct config_words *words = &CONST_FIELD(c, row, WORDS);
         for (unsigned i = 0; i < words->count; i++) {
@@ -453,9 +439,7 @@ void option_print(const struct config *c, const struct option_row *row, struct b
         }
         break;
     }
-    case TYPE_OUTPUT_LIMITS:
-        print_limits(&CONST_FIELD(c, row, OUTPUT_LIMITS), ret_value);
-        break;
+    case TYPE_OUTPUT_LIMITS: print_limits(&CONST_FIELD(c, row, OUTPUT_LIMITS), ret_value); break;
     }
 }
 
@@ -466,34 +450,24 @@ void option_expected(const struct option_row *row, struct buf *ret_text)
         return;
     }
     switch (row->type) {
-    case TYPE_BOOL:
-        buf_append(ret_text, S("yes or no"));
-        break;
+    case TYPE_BOOL: buf_append(ret_text, S("yes or no")); break;
     case TYPE_INT:
         buf_printf(ret_text, "a number from %lld to %llu", (long long)row->min, (unsigned long long)row->max);
         break;
-    case TYPE_OCTAL:
-        buf_printf(ret_text, "an octal number from 0 to %llo", (unsigned long long)row->max);
-        break;
+    case TYPE_OCTAL: buf_printf(ret_text, "an octal number from 0 to %llo", (unsigned long long)row->max); break;
     case TYPE_BYTES:
         buf_append(ret_text, S("a size like 512, 100kb, 64mb or 2gb"));
         if (row->min > 0) {
             buf_printf(ret_text, ", at least %lld", (long long)row->min);
         }
         break;
-    case TYPE_PERCENT:
-        buf_append(ret_text, S("a size like 100mb or a percentage like 5%"));
-        break;
+    case TYPE_PERCENT: buf_append(ret_text, S("a size like 100mb or a percentage like 5%")); break;
     case TYPE_ENUM:
         buf_append(ret_text, S("one of "));
         list_choices(row, ret_text);
         break;
-    case TYPE_TEXT:
-        buf_append(ret_text, S("one value"));
-        break;
-    case TYPE_WORDS:
-        buf_printf(ret_text, "at most %llu words", (unsigned long long)row->max);
-        break;
+    case TYPE_TEXT: buf_append(ret_text, S("one value")); break;
+    case TYPE_WORDS: buf_printf(ret_text, "at most %llu words", (unsigned long long)row->max); break;
     case TYPE_OUTPUT_LIMITS:
         buf_append(ret_text, S("CLASS HARD SOFT SECONDS, where CLASS is normal, replica or pubsub"));
         break;

@@ -62,13 +62,13 @@ bool option_has_words(const struct option_row *row);
 
 /* Reads a value into the field of `c`; texts are copied into c's arena. On failure the field is as before, and ret_reason has Redis's words
  * for it (ERR_INVALID), or ERR_NOMEM. */
-MUST_USE err option_read(struct config *c, const struct option_row *row, const slice *words, unsigned count, struct buf *ret_reason);
+MUST_USE err option_read(struct config *c, const struct option_row *row, const slice *words, unsigned count,
+                         struct buf *ret_reason);
 /* Appends the value as CONFIG GET answers it. */
 void option_print(const struct config *c, const struct option_row *row, struct buf *ret_value);
 /* Appends what would be a good value, in words. */
 void option_expected(const struct option_row *row, struct buf *ret_text);
 /* Copies what the field points to into c's arena, for a config whose fields were copied from another. */
 MUST_USE err option_own(struct config *c, const struct option_row *row);
-
 
 #endif

@@ -4,14 +4,14 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/assert.h"
+#include "os/file.h"
 
 /* ---- words ---- */
 
@@ -25,7 +25,10 @@ struct words {
 
 static int hex_digit(char byte)
 {
-    return byte >= '0' && byte <= '9' ? byte - '0' : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
+    return byte >= '0' && byte <= '9'   ? byte - '0'
+           : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
+           : byte >= 'A' && byte <= 'F' ? byte - 'A' + 10
+                                        : -1;
 }
 
 /* The byte that an escape in double quotes stands for; `text` begins behind the backslash. *ret_len is what it takes of text. */
@@ -37,18 +40,12 @@ static char unescape(slice text, size_t *ret_len)
     }
     *ret_len = 1;
     switch (text.ptr[0]) {
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    case 'a':
-        return '\a';
-    case 'b':
-        return '\b';
-    default:
-        return text.ptr[0];
+    case 'n': return '\n';
+    case 'r': return '\r';
+    case 't': return '\t';
+    case 'a': return '\a';
+    case 'b': return '\b';
+    default: return text.ptr[0];
     }
 }
 
@@ -172,55 +169,20 @@ struct parser {
 
 static err read_path(struct parser *p, const char *path, struct place place);
 
-/* The whole file as a slice in the arena. ERR_SYSTEM with errno; ERR_LIMIT. */
-static err read_bytes(const char *path, struct arena *arena, struct stat *ret_identity, slice *ret_text)
+err parse_read(const char *path, struct arena *arena, slice *ret_bytes, struct buf *why)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        return ERR_SYSTEM;
-    }
-    err e = OK;
     struct buf bytes;
     buf_init(&bytes, PARSE_FILE_BYTES_MAX);
-    if (fstat(fd, ret_identity) != 0) {
-        e = ERR_SYSTEM;
-        goto out;
-    }
-    if (S_ISDIR(ret_identity->st_mode)) {
-        errno = EISDIR;
-        e = ERR_SYSTEM;
-        goto out;
-    }
-    for (;;) {
-        e = buf_reserve(&bytes, 1);
-        if (e != OK) {
-            goto out;
-        }
-        ssize_t got = read(fd, bytes.bytes + bytes.len, bytes.capacity - bytes.len);
-        if (got < 0 && errno != EINTR) {
-            e = ERR_SYSTEM;
-            goto out;
-        }
-        if (got == 0) {
-            break;
-        }
-        bytes.len += got > 0 ? (size_t)got : 0;
-    }
-    slice text = arena_copy(arena, buf_slice(&bytes));
-    e = text.ptr ? OK : ERR_NOMEM;
+    err e = file_read(path, &bytes, why);
     if (e == OK) {
-        *ret_text = text;
+        slice copy = arena_copy(arena, buf_slice(&bytes));
+        e = copy.ptr ? OK : ERR_NOMEM;
+        if (e == OK) {
+            *ret_bytes = copy;
+        }
     }
-out:
     buf_fini(&bytes);
-    close(fd);
     return e;
-}
-
-err parse_read(const char *path, struct arena *arena, slice *ret_bytes)
-{
-    struct stat identity;
-    return read_bytes(path, arena, &identity, ret_bytes);
 }
 
 static bool is_glob(slice path)
@@ -257,7 +219,7 @@ static err include(struct parser *p, slice path, struct place place)
     if (e != OK || found) {
         return e;
     }
-    char beside[4096];
+    char beside[PATH_MAX];
     size_t folder = place.source.len;
     while (folder > 0 && place.source.ptr[folder - 1] != '/') {
         folder--;
@@ -285,14 +247,16 @@ static err take_line(struct parser *p, struct place place)
         return OK;
     }
     if (slice_equal(first, S("}"))) {
-        faults_add(p->faults, place, p->block ? "found text behind }, expected the end of the line"
-                                              : "found }, expected a directive: no block is open");
+        faults_add(p->faults, place,
+                   p->block ? "found text behind }, expected the end of the line"
+                            : "found }, expected a directive: no block is open");
         p->block = NULL;
         return OK;
     }
     bool opens = slice_equal(last, S("{"));
     if (p->block && (opens || slice_equal_nocase(first, S("include")))) {
-        faults_add(p->faults, place, "found \"%.*s\" inside of a block, expected a knob or }: blocks do not nest", SLICE_ARG(first));
+        faults_add(p->faults, place, "found \"%.*s\" inside of a block, expected a knob or }: blocks do not nest",
+                   SLICE_ARG(first));
         return OK;
     }
     if (slice_equal_nocase(first, S("include"))) {
@@ -357,7 +321,8 @@ static err read_lines(struct parser *p, slice text, slice source)
         }
     }
     if (p->block) {
-        faults_add(p->faults, p->block->place, "the block %.*s { is not closed by a line }", SLICE_ARG(p->block->words[0]));
+        faults_add(p->faults, p->block->place, "the block %.*s { is not closed by a line }",
+                   SLICE_ARG(p->block->words[0]));
         p->block = NULL;
     }
     return OK;
@@ -391,17 +356,19 @@ static err read_path(struct parser *p, const char *path, struct place place)
         return OK;
     }
     slice text;
-    err e = read_bytes(path, p->arena, &file.identity, &text);
-    if (e == ERR_SYSTEM) {
-        faults_add(p->faults, place, "cannot read \"%s\": %s", path, strerror(errno));
-        return OK;
+    struct buf why;
+    buf_init(&why, PATH_MAX);
+    err e = parse_read(path, p->arena, &text, &why);
+    if (e == OK && stat(path, &file.identity) != 0) {
+        buf_append(&why, slice_of(strerror(errno)));
+        e = ERR_SYSTEM;
     }
-    if (e == ERR_LIMIT) {
-        faults_add(p->faults, place, "\"%s\" is longer than %d MB", path, PARSE_FILE_BYTES_MAX >> 20);
-        return OK;
+    if (e != OK && e != ERR_NOMEM) {
+        faults_add(p->faults, place, "cannot read \"%s\": %.*s", path, SLICE_ARG(buf_slice(&why)));
     }
+    buf_fini(&why);
     if (e != OK) {
-        return e;
+        return e == ERR_NOMEM ? e : OK;
     }
     if (is_open_already(p->open, &file.identity)) {
         faults_add(p->faults, place, "include: \"%s\" includes itself", path);

@@ -46,15 +46,17 @@ static inline void parse_lines_init(struct parse_lines *lines)
 
 /* Parses text that is already in memory and appends to `lines`; `source` names it in messages. Everything is copied into `arena`.
  * Mistakes go to `faults`; the rest is parsed all the same. ERR_NOMEM only. */
-MUST_USE err parse_text(slice text, slice source, struct arena *arena, struct parse_lines *lines, struct faults *faults);
+MUST_USE err parse_text(slice text, slice source, struct arena *arena, struct parse_lines *lines,
+                        struct faults *faults);
 
 /* The same for a file; one that cannot be read is a mistake like others, told at `place`. */
-MUST_USE err parse_file(slice path, struct place place, struct arena *arena, struct parse_lines *lines, struct faults *faults);
+MUST_USE err parse_file(slice path, struct place place, struct arena *arena, struct parse_lines *lines,
+                        struct faults *faults);
 
 /* Splits one value into words as a line is split, without comments: what CONFIG SET and the environment give. ERR_SYNTAX: unbalanced quotes. */
 MUST_USE err parse_words(slice text, struct arena *arena, slice **ret_words, unsigned *ret_word_count);
 
-/* The bytes of a file of at most PARSE_FILE_BYTES_MAX, in `arena`. ERR_SYSTEM with errno; ERR_LIMIT, ERR_NOMEM. */
-MUST_USE err parse_read(const char *path, struct arena *arena, slice *ret_bytes);
+/* The bytes of a file of at most PARSE_FILE_BYTES_MAX, in `arena`; errors as file_read(). */
+MUST_USE err parse_read(const char *path, struct arena *arena, slice *ret_bytes, struct buf *why);
 
 #endif

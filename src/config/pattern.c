@@ -103,7 +103,7 @@ static const char *parse_pieces(struct pattern *p)
 err pattern_parse(slice text, struct pattern *ret_pattern, const char **ret_reason)
 {
     struct pattern p = {.text = text};
-    const char *reason = text.len == 0                   ? "the pattern is empty"
+    const char *reason = text.len == 0                  ? "the pattern is empty"
                          : text.len > PATTERN_BYTES_MAX ? "the pattern is longer than 512 bytes"
                                                         : parse_pieces(&p);
     if (reason) {
@@ -232,7 +232,8 @@ static bool common_byte(struct step a, struct step b, char *ret_byte)
     struct step exact = a.kind == STEP_EXACT ? a : b;
     struct step other = a.kind == STEP_EXACT ? b : a;
     *ret_byte = exact.byte;
-    return other.kind == STEP_EXACT ? other.byte == exact.byte : exact.byte != ':' || (other.kind == STEP_LOOP && other.colons);
+    return other.kind == STEP_EXACT ? other.byte == exact.byte
+                                    : exact.byte != ':' || (other.kind == STEP_LOOP && other.colons);
 }
 
 /* The walk over pairs of states; pair (i, j) has the number i * width + j. */

@@ -25,7 +25,7 @@ struct statement {
 
 /* Parses `text` against `pattern`; both must outlive the statement, whose pieces live in `arena`. On failure ret_reason tells what is
  * wrong: an unknown part, an open quote, an empty statement (ERR_SYNTAX), or ERR_LIMIT, ERR_NOMEM. */
-MUST_USE err statement_parse(slice text, const struct pattern *pattern, struct arena *arena, struct statement *ret_statement,
-                             struct buf *ret_reason);
+MUST_USE err statement_parse(slice text, const struct pattern *pattern, struct arena *arena,
+                             struct statement *ret_statement, struct buf *ret_reason);
 
 #endif

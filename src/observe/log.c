@@ -27,11 +27,11 @@ enum { MESSAGE_BYTES_MAX = 2048, THREAD_NAME_BYTES = 16, TIME_BYTES = 32, PATH_B
 static const char *const level_names[] = {"debug", "verbose", "notice", "warning", "error", "nothing"};
 static const int journal_priorities[] = {7, 6, 5, 4, 3};
 
-static int level_now = LOG_NOTICE;        /* atomic, like the next three */
+static int level_now = LOG_NOTICE; /* atomic, like the next three */
 static int format_now = LOG_TEXT;
 static int destination_now = LOG_TO_STDERR;
 static int fd_now = STDERR_FILENO;
-static int file_fd = -1;                  /* I1 */
+static int file_fd = -1; /* I1 */
 static char file_path[PATH_BYTES];
 
 /* ---- where lines go ---- */
@@ -392,8 +392,8 @@ static bool limit_pass(struct log_limit *limit, uint64_t *ret_suppressed)
 {
     int64_t now = clock_mono_ms();
     int64_t next = __atomic_load_n(&limit->next_mono_ms, __ATOMIC_RELAXED);
-    if (now < next ||
-        !__atomic_compare_exchange_n(&limit->next_mono_ms, &next, now + 1000, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    if (now < next || !__atomic_compare_exchange_n(&limit->next_mono_ms, &next, now + 1000, false, __ATOMIC_RELAXED,
+                                                   __ATOMIC_RELAXED)) {
         __atomic_fetch_add(&limit->suppressed, 1, __ATOMIC_RELAXED);
         metric_add(METRIC_log_lines_suppressed, 1);
         return false;
@@ -419,8 +419,8 @@ void log_write_limited(struct log_limit *limit, enum log_level level, const char
 
 static bool is_secret_name(slice name)
 {
-    static const slice secrets[] = {{"password", 8}, {"passwd", 6}, {"pass", 4},   {"token", 5},
-                                    {"secret", 6},   {"key", 3},    {"apikey", 6}, {"api_key", 7},
+    static const slice secrets[] = {{"password", 8},      {"passwd", 6},      {"pass", 4},   {"token", 5},
+                                    {"secret", 6},        {"key", 3},         {"apikey", 6}, {"api_key", 7},
                                     {"access_token", 12}, {"sslpassword", 11}};
     for (size_t i = 0; i < countof(secrets); i++) {
         if (slice_equal_nocase(name, secrets[i])) {

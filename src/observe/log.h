@@ -4,7 +4,7 @@
  *     {"time":"2026-01-31T10:20:30.123Z","level":"notice","thread":"worker-3","room":"source","message":"...","source":"shop","after_ms":5000}
  *
  * A line is made in a local buffer and written with one write(2), so lines of different threads never mix and no lock is held while
- * writing; a line over LOG_LINE_BYTES_MAX is cut, and says so. To a journal each line begins with its priority, <6>, and has no time.
+ * writing; a line over LOG_LINE_BYTES_MAX is cut, and says so. To a journal a line of text begins with its priority, <5>, and has no time.
  * Who logs leaves out credentials; log_redact_url() helps. The room that knows why something was asked logs it, once. */
 #ifndef OBSERVE_LOG_H
 #define OBSERVE_LOG_H
@@ -55,8 +55,14 @@ struct log_field {
     slice text;
     int64_t number;
 };
-#define LOG_FIELD_SLICE(field, value) {.name = (field), .kind = LOG_FIELD_TEXT, .text = (value)}
-#define LOG_FIELD_I64(field, value) {.name = (field), .kind = LOG_FIELD_NUMBER, .number = (value)}
+#define LOG_FIELD_SLICE(field, value)                            \
+    {                                                            \
+        .name = (field), .kind = LOG_FIELD_TEXT, .text = (value) \
+    }
+#define LOG_FIELD_I64(field, value)                                  \
+    {                                                                \
+        .name = (field), .kind = LOG_FIELD_NUMBER, .number = (value) \
+    }
 /* The two arguments `fields, field_count`: LOG_FIELDS(LOG_FIELD_SLICE("source", name), LOG_FIELD_I64("after_ms", ms)). */
 #define LOG_FIELDS(...) (const struct log_field[]){__VA_ARGS__}, countof(((const struct log_field[]){__VA_ARGS__}))
 
@@ -70,7 +76,8 @@ struct log_limit {
 };
 /* As log_write(), unless one was written through the same limit less than a second ago. The next that is written tells how many were
  * held back (field suppressed=N). */
-void log_write_limited(struct log_limit *limit, enum log_level level, const char *room, const char *format, ...) PRINTF_LIKE(4, 5);
+void log_write_limited(struct log_limit *limit, enum log_level level, const char *room, const char *format, ...)
+    PRINTF_LIKE(4, 5);
 
 /* The level that `loglevel` names; ERR_INVALID for another word. */
 MUST_USE err log_level_parse(slice name, enum log_level *ret_level);
