@@ -22,10 +22,11 @@ enum { CALL_INLINE_KEYS = 2 };
 
 struct call_key {
     struct key key;
+    unsigned argument;         /* index of the argument that is the key */
     enum key_use use;
     struct entry *entry;       /* as found under the lock: not expired; maybe stale or negative; NULL when absent */
     const struct rule *rule;   /* that governs it; NULL: none */
-    struct outcome *outcome;   /* what its park ended with; NULL when it did not park */
+    struct outcome *outcome;   /* what its park ended with, while it still says what the key is; NULL when it did not park */
 };
 
 struct park; /* dispatch's bookkeeping of a parked call */
@@ -43,8 +44,14 @@ struct call {
     enum event event;         /* what the next change is called; the row's event unless the verb sets another */
     struct call_key *keys;
     unsigned key_count;
+    struct key *locks;        /* the keys whose shards are locked together, when there are several */
     struct call_key inline_keys[CALL_INLINE_KEYS];
+    struct key inline_locks[CALL_INLINE_KEYS];
     slice error_text;         /* detail that replaces the error row's text */
+    err refused;              /* why it will not run: found while it was prepared */
+    unsigned expired_count;   /* touches of its effect that are expired entries met, not changes of its own */
+    bool changed;             /* an entry was changed: with several keys, what was found before is looked up again */
+    bool reap;                /* set by a verb that retired whole databases and owes the caller that they are freed: done after the unlock */
     struct random *random;    /* the worker's */
     struct park *park;
     void (*resumed)(struct call *call); /* set by the door: the park is over, run it again. ON(worker) */
@@ -73,7 +80,8 @@ err call_fail(struct call *call, err e, const char *format, ...) PRINTF_LIKE(3, 
 struct entry *call_entry(struct call *call, unsigned k);
 /* The same, refusing other kinds: ERR_WRONGKIND. *ret_entry is NULL when absent. */
 MUST_USE err call_entry_of_kind(struct call *call, unsigned k, enum kind kind, struct entry **ret_entry);
-/* Gives key k this content, whether or not it is there. A governed key gets its rule's times (default ttl, max-ttl, jitter). ERR_NOMEM. */
+/* Gives key k this content, whether or not it is there. A governed key gets its rule's times (default ttl, max-ttl, jitter), made from fresh_until; any
+ * other the content's, so that a stale value stays stale when it moves (RENAME, COPY). ERR_NOMEM. */
 MUST_USE err call_put(struct call *call, unsigned k, const struct content *c);
 /* The same, keeping the times that the entry has (KEEPTTL, INCR). */
 MUST_USE err call_put_keep_times(struct call *call, unsigned k, const struct content *c);
@@ -85,8 +93,24 @@ MUST_USE err call_set_deadline(struct call *call, unsigned k, int64_t deadline);
 void call_drop(struct call *call, unsigned k, bool lazy);
 /* A further event of key k besides that of the change ("set" then "expire"). */
 void call_event(struct call *call, unsigned k, enum event event);
-/* Key k of this call in another database, as a further key of the call (MOVE, COPY ... DB n): same shard, so it is locked. Returns its index; ERR_NOMEM. */
+/* Key k of this call in another database (not loaded: what is not there counts as absent), as a further key of the call (MOVE, COPY ... DB n): same shard, so it is locked. Returns its index; ERR_NOMEM. */
 MUST_USE err call_key_in_db(struct call *call, unsigned k, unsigned db, enum key_use use, unsigned *ret_k);
+
+/* ---- waiting for work ----------------------------------------------------------------------------------------------------------------- */
+/* Work that a verb has begun and that goes on between turns of its worker's loop (a walk over all keys). Embedded in what the verb keeps of it, on the heap,
+ * since it may outlive the call. */
+struct errand {
+    struct call *call; /* NULL: the call is gone, its client hung up; the work may go on */
+    bool ended;
+    void (*drop)(struct errand *errand); /* frees it: called once, when it has ended and the call is over or gone */
+};
+/* Parks the call until errand_end(): the verb returns what this returns, ERR_AGAIN, and runs again from its start then. Or ERR_NOMEM: then the errand is still
+ * the verb's. */
+MUST_USE err call_await(struct call *call, struct errand *errand);
+/* The errand that this call has waited for; NULL on its first run. Good until the call is over. */
+struct errand *call_errand(const struct call *call);
+/* On the call's worker: the work is done. Runs the call again if it is still there; the errand may be gone on return. */
+void errand_end(struct errand *errand);
 
 /* ---- the record ----------------------------------------------------------------------------------------------------------------------- */
 /* Replaces the call as its own record (absolute times, final values); slices must outlive the call's run. Costs nothing when nobody wants records. */

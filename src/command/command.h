@@ -10,7 +10,9 @@
  *   `use` is how reading through treats them (keyspace/loader.h), "flags" are Redis's key-spec flags ("RW access update"); last may be negative as in Redis.
  * effect: READ (keys are only looked at), WRITE (may alter), NONE (no keys or no keyspace).
  * event: what a change is called unless the verb says otherwise (keyspace/event.def), or NONE.
- * traits: FAST, DENYOOM, ADMIN, NOAUTH (allowed before AUTH), LOADING, STALE, NOSCRIPT, ALL_SHARDS (runs with the gate and every shard locked), NO_MULTI, ...
+ * traits, joined by | (0: none): FAST, DENYOOM, ADMIN, NOAUTH (allowed before AUTH), LOADING, STALE, NOSCRIPT, NO_MULTI, SKIP_MONITOR, ALLOW_BUSY, PUBSUB as Redis's flags;
+ *   ALL_SHARDS (runs with the gate and every shard locked), QUIET (its look at a key is no use of it: OBJECT IDLETIME goes on, as for TTL, EXISTS, TYPE),
+ *   TOUCHES (is a use also when the client said NO-TOUCH). Flags write, readonly and movablekeys follow from effect and keys.
  * acl: Redis's categories, "@write @string @slow". */
 #ifndef COMMAND_COMMAND_H
 #define COMMAND_COMMAND_H
@@ -18,6 +20,9 @@
 #include "command/call.h"
 
 typedef err command_handler(struct call *call);
+/* How the keys of spec number `spec` are used, when that depends on the other arguments: SET k v never loads k, SET k v NX does. Runs before any lock
+ * is taken and sees the arguments alone; KEY_PEEKS for arguments that the verb will refuse. Commands with one stand in use.def. */
+typedef enum key_use command_use(unsigned spec, unsigned argc, const slice *argv);
 
 enum command_effect { EFFECT_NONE, EFFECT_READ, EFFECT_WRITE };
 
@@ -32,10 +37,10 @@ enum command_trait {
     TRAIT_ALL_SHARDS = 1 << 7,
     TRAIT_NO_MULTI = 1 << 8,
     TRAIT_SKIP_MONITOR = 1 << 9,
-    TRAIT_SENTINEL = 1 << 10,
-    TRAIT_ALLOW_BUSY = 1 << 11,
-    TRAIT_MOVABLE_KEYS = 1 << 12,
-    TRAIT_PUBSUB = 1 << 13,
+    TRAIT_ALLOW_BUSY = 1 << 10,
+    TRAIT_PUBSUB = 1 << 11,
+    TRAIT_QUIET = 1 << 12,
+    TRAIT_TOUCHES = 1 << 13,
 };
 
 enum key_range { RANGE_NONE, RANGE_FIXED, RANGE_COUNTED };
@@ -49,7 +54,11 @@ struct key_spec {
     int step;
 };
 
-enum { COMMAND_KEY_SPECS_MAX = 2 };
+enum {
+    COMMAND_KEY_SPECS_MAX = 2,
+    COMMAND_COUNT_MAX = 512, /* rows, subcommands included */
+    COMMAND_FLAGS_MAX = 14,
+};
 
 struct command {
     const char *name;   /* lower case; a subcommand: "client|id" */
@@ -73,8 +82,26 @@ const struct command *command_at(unsigned number);
 const struct command *command_find(slice name);
 /* The command that these arguments mean, subcommand resolved. On failure *ret_command is the container or NULL: ERR_UNKNOWN_COMMAND, ERR_UNKNOWN_SUBCOMMAND, ERR_ARITY. */
 MUST_USE err command_resolve(unsigned argc, const slice *argv, const struct command **ret_command);
-/* Where the keys are among the arguments: writes at most `max` argument indexes and their uses, returns how many there are (may exceed max), or -1 when
- * the arguments make no sense (a count that is no number or too large). */
-int command_keys(const struct command *c, unsigned argc, const slice *argv, unsigned max, unsigned *ret_indexes, enum key_use *ret_uses, const char **ret_flags);
+/* One key among the arguments. */
+struct key_place {
+    unsigned argument;
+    enum key_use use; /* the spec's, unless the other arguments decide (use.h) */
+    const struct key_spec *spec;
+};
+/* Where the keys are among the arguments: writes at most `max` places, returns how many there are (may exceed max), or -1 when the arguments make no
+ * sense (a count that is no number, not positive or too large): dispatch then runs the verb without keys, and the verb's own check words the error. */
+int command_keys(const struct command *c, unsigned argc, const slice *argv, unsigned max, struct key_place *ret_places);
+
+/* ---- as COMMAND shows a row ----------------------------------------------------------------------------------------------------------- */
+/* How many subcommands it has; they follow it in the table, not necessarily at once. */
+unsigned command_subcommand_count(const struct command *c);
+/* Redis's names of its flags; returns how many. */
+unsigned command_flags(const struct command *c, const char *ret_flags[static COMMAND_FLAGS_MAX]);
+/* First key, last key, step, as Redis summed up keys before there were key specs; zeros when they cannot say it. */
+void command_legacy_range(const struct command *c, int *ret_first, int *ret_last, int *ret_step);
+/* Hints from tip.def, parted by ';'; "" when there are none. */
+const char *command_tips(const struct command *c);
+/* Takes the next of the words that `*text` holds between spaces (acl, flags); empty at the end. */
+slice command_next_word(const char **text);
 
 #endif

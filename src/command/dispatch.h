@@ -27,7 +27,7 @@ void call_reset(struct call *call);
 /* session, reply, argc, argv, resumed and owner are set by the door before. */
 void dispatch_prepare(struct call *call);
 enum run dispatch_run(struct call *call) ON(worker);
-/* Of a parked call, on its worker. */
+/* Of a parked call, on its worker; harmless when it is not parked. */
 void call_cancel(struct call *call) ON(worker);
 
 /* Counters of one command, summed over the workers (INFO commandstats, errorstats). */
@@ -35,6 +35,5 @@ struct command_figures {
     uint64_t calls, usec, rejected, failed;
 };
 struct command_figures command_figures(unsigned number);
-void command_figures_reset(void);
 
 #endif

@@ -54,13 +54,16 @@ struct session {
     slice texts[SESSION_TEXT_COUNT]; /* owned; ptr NULL: none */
 };
 
-/* Enters the session into its worker's list and gives it its id. ON(worker). */
+/* Enters the session, zeroed but for peer, local and unix_socket, into its worker's list and gives it its id. It is authenticated at once when no
+ * password is set. ON(worker). */
 void session_open(struct session *s, struct worker *w, const struct session_ops *ops, struct now now);
 /* Takes it out and frees the texts. ON(worker). */
 void session_close(struct session *s);
 /* Puts back what RESET puts back: database 0, RESP2, no name, replies on, not authenticated when a password is set. */
-void session_reset(struct session *s, bool needs_auth);
-/* Copies the text. ERR_NOMEM. ON(worker). */
+void session_reset(struct session *s);
+/* Whether it has to authenticate before it may ask for more than AUTH and HELLO. */
+bool session_needs_auth(const struct session *s);
+/* Copies the text; an empty one is none. ERR_NOMEM. ON(worker). */
 MUST_USE err session_set_text(struct session *s, enum session_text which, slice text);
 
 /* Calls `visit` for every session of every worker, each worker's under its lock: short, must not call back into sessions. Any thread. */

@@ -2,12 +2,13 @@
  *
  * A change that keeps the options and the size class happens in place; anything else builds a new block and leaves the old one to the caller, who
  * has to move index and calendar over. Nothing here knows of shards or accounts. Threads: whoever has the entry's shard locked, or owns it alone. */
-#include "keyspace/entry_priv.h"
+#include "keyspace/entry.h"
 
 #include "base/num.h"
+#include "keyspace/entry_priv.h"
 #include "os/mem.h"
 
-enum { EMBSTR_MAX = 44, SPARE_BYTES_MAX = 1 << 20 };
+enum { EMBSTR_MAX = 44, SPARE_BYTES_MAX = 1 << 20, SMALL_BYTES = 256 };
 
 slice kind_name(enum kind kind)
 {
@@ -87,6 +88,18 @@ int64_t entry_loaded_at(const struct entry *e)
     return e->flags & ENTRY_LOADED ? ((const struct entry_loaded *)entry_option(e, ENTRY_LOADED))->at : 0;
 }
 
+int64_t entry_accessed_at(const struct entry *e, int64_t now_wall_ms)
+{
+    return now_wall_ms - (int64_t)entry_idle_seconds(e, now_wall_ms) * 1000;
+}
+
+/* The counter, less one for each minute since it was written. */
+unsigned entry_frequency(const struct entry *e, int64_t now_wall_ms)
+{
+    uint32_t counter = e->stamp & 0xff, minutes = (entry_lfu_minute(now_wall_ms) - (e->stamp >> 8)) & 0xffff;
+    return minutes > counter ? 0 : counter - minutes;
+}
+
 static size_t size_of(unsigned flags, size_t key_len, size_t inline_bytes)
 {
     return sizeof(struct entry) + entry_options_bytes(flags) + key_len + inline_bytes;
@@ -99,7 +112,7 @@ static size_t size_now(const struct entry *e)
 
 size_t entry_bytes(const struct entry *e)
 {
-    return mem_good_bytes(size_now(e)) + (e->flags & ENTRY_EXTERNAL ? mem_good_bytes(entry_external(e)->capacity) : 0);
+    return mem_good_bytes(size_now(e)) + (e->flags & ENTRY_EXTERNAL ? entry_external(e)->capacity : 0);
 }
 
 /* ---- making -------------------------------------------------------------------------------------------------------------------------- */
@@ -130,7 +143,7 @@ static unsigned content_flags(slice key, const struct content *c)
 /* A block with header, key and its length; the other options and the value are the caller's to fill. */
 static struct entry *block_new(unsigned flags, slice key, size_t inline_bytes)
 {
-    struct entry *e = mem_alloc(size_of(flags, key.len, inline_bytes));
+    struct entry *e = mem_alloc(mem_good_bytes(size_of(flags, key.len, inline_bytes)));
     if (!e) {
         return NULL;
     }
@@ -144,9 +157,12 @@ static struct entry *block_new(unsigned flags, slice key, size_t inline_bytes)
     return e;
 }
 
-static bool external_new(struct entry_external *x, size_t bytes, size_t capacity)
+static bool external_new(struct entry_external *x, size_t bytes, size_t capacity_least)
 {
-    assert(capacity <= UINT32_MAX);
+    size_t capacity = mem_good_bytes(capacity_least);
+    if (capacity > UINT32_MAX) {
+        return false;
+    }
     x->bytes = mem_alloc(capacity);
     x->len = (uint32_t)bytes;
     x->capacity = (uint32_t)capacity;
@@ -213,7 +229,7 @@ bool entry_assign(struct entry *e, const struct content *c)
     }
     if (flags & ENTRY_EXTERNAL) {
         struct entry_external *x = entry_external(e);
-        if (c->string.len > x->capacity || mem_good_bytes(c->string.len) != mem_good_bytes(x->capacity)) {
+        if (c->string.len > x->capacity || mem_good_bytes(c->string.len) != x->capacity) {
             return false;
         }
         x->len = (uint32_t)c->string.len;
@@ -261,16 +277,15 @@ struct entry *entry_retimed(struct entry *e, int64_t deadline, int64_t fresh_unt
 /* What to allocate for a value that has just outgrown its place: half as much again, at most 1 MiB more; it may go on. */
 static size_t grown_capacity(size_t bytes)
 {
-    size_t spare = num_min_u64(bytes / 2, SPARE_BYTES_MAX);
-    return bytes + spare <= UINT32_MAX ? bytes + spare : bytes;
+    return bytes + num_min_u64(bytes / 2, SPARE_BYTES_MAX);
 }
 
 /* Resizes the external block; false when the system refuses memory. */
 static bool external_resize(struct entry_external *x, size_t bytes)
 {
-    if (bytes > x->capacity || bytes < x->capacity / 4) {
-        size_t capacity = bytes > x->capacity ? grown_capacity(bytes) : num_max_u64(bytes, 1);
-        char *block = mem_realloc(x->bytes, capacity);
+    if (bytes > x->capacity || (bytes < x->capacity / 4 && x->capacity > SMALL_BYTES)) {
+        size_t capacity = mem_good_bytes(bytes > x->capacity ? grown_capacity(bytes) : bytes);
+        char *block = capacity <= UINT32_MAX ? mem_realloc(x->bytes, capacity) : NULL;
         if (!block) {
             return false;
         }
@@ -287,7 +302,6 @@ static bool external_resize(struct entry_external *x, size_t bytes)
 struct entry *entry_resized(struct entry *e, size_t bytes)
 {
     assert(!(e->flags & ENTRY_NEGATIVE));
-    assert(bytes <= UINT32_MAX);
     if (e->flags & ENTRY_EXTERNAL) {
         if (!external_resize(entry_external(e), bytes)) {
             return NULL;

@@ -9,12 +9,12 @@
  *      fresh_until   8     it becomes stale before its deadline
  *      loaded       16     a source gave the value: when, and how long that took
  *      key length    8     the key is 65,536 bytes or longer
- *      external     16     the value is longer than ENTRY_INLINE_MAX or has been grown past it: its own block, with spare capacity
+ *      external     16     the value is longer than ENTRY_INLINE_MAX or has been grown past it: its own block, with spare capacity; below 4 GiB
  *
  * 16 bytes of key and 32 of value: 8 + 48 = 56 bytes, 80 with a deadline. Both are sizes that jemalloc has (64 and 80).
  *
  * Invariants: (I1) the block has mem_good_bytes(entry_size(e)) bytes: what shrinks or grows out of its size class gets a new block, so that
- * what an entry costs is computed and not asked. (I2) An external value has mem_good_bytes(capacity) bytes. (I3) An option is there exactly when
+ * what an entry costs is computed and not asked. (I2) The block of an external value is `capacity` bytes, a size that mem_good_bytes() gave. (I3) An option is there exactly when
  * it says something. (I4) A negative entry has no value.
  *
  * The stamp is Redis's 24 bits: under LRU the wall clock in seconds, under LFU 16 bits of minutes and an 8 bit logarithmic counter. */
@@ -109,6 +109,25 @@ static inline size_t entry_key_len(const struct entry *e)
 static inline bool entry_has_key(const struct entry *e, slice key)
 {
     return entry_key_len(e) == key.len && memcmp(entry_key_bytes(e), key.ptr, key.len) == 0;
+}
+
+/* The stamp of an access under LRU: seconds, in a circle of 194 days. */
+static inline uint32_t entry_lru_stamp(int64_t now_wall_ms)
+{
+    return (uint32_t)(now_wall_ms / 1000) & ENTRY_STAMP_MASK;
+}
+
+/* The upper 16 bits of the stamp under LFU. */
+static inline uint32_t entry_lfu_minute(int64_t now_wall_ms)
+{
+    return (uint32_t)(now_wall_ms / 60000) & 0xffff;
+}
+
+/* Seconds since the last access under LRU. A time in the second half of the circle is taken for a clock that was set back. */
+static inline uint32_t entry_idle_seconds(const struct entry *e, int64_t now_wall_ms)
+{
+    uint32_t idle = (entry_lru_stamp(now_wall_ms) - e->stamp) & ENTRY_STAMP_MASK;
+    return idle > ENTRY_STAMP_MASK / 2 ? 0 : idle;
 }
 
 /* A new entry with a copy of key and content, in no calendar. NULL when the system refuses memory. */

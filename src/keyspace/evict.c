@@ -10,7 +10,7 @@
 
 #include "keyspace/shard_priv.h"
 
-enum { SAMPLE_COUNT = 16, SAMPLE_BUCKETS = 64, LFU_START = 5, LFU_FACTOR = 10, MINUTE_MS = 60000 };
+enum { SAMPLE_COUNT = 16, SAMPLE_BUCKETS = 64, LFU_START = 5, LFU_FACTOR = 10 };
 
 static bool counts_uses(enum eviction policy)
 {
@@ -29,34 +29,6 @@ static enum eviction policy_of(const struct shard *s)
 
 /* ---- stamps -------------------------------------------------------------------------------------------------------------------------- */
 
-static uint32_t lru_stamp(int64_t now_wall_ms)
-{
-    return (uint32_t)(now_wall_ms / 1000) & ENTRY_STAMP_MASK;
-}
-
-/* Seconds since the last access. The stamp's clock runs round in 194 days; a time in its second half is taken for a clock that was set back. */
-static uint32_t idle_seconds(const struct entry *e, int64_t now_wall_ms)
-{
-    uint32_t idle = (lru_stamp(now_wall_ms) - e->stamp) & ENTRY_STAMP_MASK;
-    return idle > ENTRY_STAMP_MASK / 2 ? 0 : idle;
-}
-
-int64_t entry_accessed_at(const struct entry *e, int64_t now_wall_ms)
-{
-    return now_wall_ms - (int64_t)idle_seconds(e, now_wall_ms) * 1000;
-}
-
-static uint32_t lfu_minute(int64_t now_wall_ms)
-{
-    return (uint32_t)(now_wall_ms / MINUTE_MS) & 0xffff;
-}
-
-unsigned entry_frequency(const struct entry *e, int64_t now_wall_ms)
-{
-    uint32_t counter = e->stamp & 0xff, minutes = (lfu_minute(now_wall_ms) - (e->stamp >> 8)) & 0xffff;
-    return minutes > counter ? 0 : counter - minutes;
-}
-
 static void set_stamp(struct entry *e, uint32_t stamp)
 {
     if (e->stamp != stamp) {
@@ -71,7 +43,7 @@ static void count_use(struct shard *s, struct entry *e, int64_t now_wall_ms)
     if (counter < 255 && random_below(&s->evict.random, above * LFU_FACTOR + 1) == 0) {
         counter++;
     }
-    set_stamp(e, lfu_minute(now_wall_ms) << 8 | counter);
+    set_stamp(e, entry_lfu_minute(now_wall_ms) << 8 | counter);
 }
 
 /* ---- hooks --------------------------------------------------------------------------------------------------------------------------- */
@@ -85,7 +57,7 @@ void evict_init(struct evict *v, uint64_t seed)
 void evict_inserted(struct shard *s, struct entry *e, int64_t now_wall_ms)
 {
     s->evict.entry_count++;
-    set_stamp(e, counts_uses(policy_of(s)) ? lfu_minute(now_wall_ms) << 8 | LFU_START : lru_stamp(now_wall_ms));
+    set_stamp(e, counts_uses(policy_of(s)) ? entry_lfu_minute(now_wall_ms) << 8 | LFU_START : entry_lru_stamp(now_wall_ms));
 }
 
 void evict_read(struct shard *s, struct entry *e, int64_t now_wall_ms)
@@ -93,7 +65,7 @@ void evict_read(struct shard *s, struct entry *e, int64_t now_wall_ms)
     if (counts_uses(policy_of(s))) {
         count_use(s, e, now_wall_ms);
     } else {
-        set_stamp(e, lru_stamp(now_wall_ms));
+        set_stamp(e, entry_lru_stamp(now_wall_ms));
     }
 }
 
@@ -114,7 +86,7 @@ static int64_t badness(struct shard *s, const struct entry *e, int64_t now_wall_
     switch (policy_of(s)) {
     case EVICTION_ALLKEYS_LRU:
     case EVICTION_VOLATILE_LRU:
-        return idle_seconds(e, now_wall_ms);
+        return entry_idle_seconds(e, now_wall_ms);
     case EVICTION_ALLKEYS_LFU:
     case EVICTION_VOLATILE_LFU:
         return 255 - (int64_t)entry_frequency(e, now_wall_ms);

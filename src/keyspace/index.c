@@ -110,9 +110,14 @@ static struct bucket *next_of(const struct bucket *b)
     return b->chained ? pointer(b, CHAIN_SLOT) : NULL;
 }
 
+static struct bucket *bucket_in(const struct segment *g, uint32_t bucket_count, uint64_t hash)
+{
+    return (struct bucket *)&g->buckets[(uint64_t)place_of(hash) * bucket_count >> PLACE_BITS];
+}
+
 static struct bucket *home(const struct segment *g, uint64_t hash)
 {
-    return (struct bucket *)&g->buckets[(uint64_t)place_of(hash) * g->bucket_count >> PLACE_BITS];
+    return bucket_in(g, g->bucket_count, hash);
 }
 
 /* Entries of a whole chain. */
@@ -229,13 +234,37 @@ static size_t slot_of(const struct index *ix, uint64_t hash)
     return hash >> 1 >> (63 - ix->depth);
 }
 
+/* A slot of the directory: the segment, and in the low bits the logarithm of its bucket count, so that a look-up need not read its header. */
+static struct segment *slot_make(const struct segment *g)
+{
+    assert((uintptr_t)g % 8 == 0);
+    return (struct segment *)((uintptr_t)g | (uintptr_t)__builtin_ctz(g->bucket_count + 1));
+}
+
+static struct segment *slot_segment(const struct segment *slot)
+{
+    return (struct segment *)((uintptr_t)slot & ~(uintptr_t)7);
+}
+
+static struct segment *segment_at(const struct index *ix, uint64_t hash)
+{
+    return slot_segment(ix->directory[slot_of(ix, hash)]);
+}
+
+/* Where a key's entry is, if it is anywhere. */
+static struct bucket *bucket_at(const struct index *ix, uint64_t hash)
+{
+    const struct segment *slot = ix->directory[slot_of(ix, hash)];
+    return bucket_in(slot_segment(slot), (1u << ((uintptr_t)slot & 7)) - 1, hash);
+}
+
 /* Puts a segment into every slot of its prefix. */
 static void directory_set(struct index *ix, uint64_t hash, struct segment *g)
 {
     size_t span = (size_t)1 << (ix->depth - g->depth);
     size_t first = slot_of(ix, hash) & ~(span - 1);
     for (size_t i = 0; i < span; i++) {
-        ix->directory[first + i] = g;
+        ix->directory[first + i] = slot_make(g);
     }
 }
 
@@ -273,7 +302,7 @@ static void directory_halve(struct index *ix)
         ix->depth--;
         for (size_t i = 0; i < (size_t)1 << ix->depth; i++) {
             narrower[i] = ix->directory[2 * i];
-            ix->deepest_count += narrower[i]->depth == ix->depth;
+            ix->deepest_count += slot_segment(narrower[i])->depth == ix->depth;
         }
         mem_free(ix->directory);
         ix->directory = narrower;
@@ -289,7 +318,7 @@ static err first_segment(struct index *ix)
         return ERR_NOMEM;
     }
     ix->bytes += mem_good_bytes(directory_bytes(0));
-    directory[0] = g;
+    directory[0] = slot_make(g);
     ix->directory = directory;
     ix->depth = 0;
     ix->deepest_count = 1;
@@ -355,7 +384,7 @@ static err split_segment(struct index *ix, struct segment *g, uint64_t hash)
 static void merge_segments(struct index *ix, struct segment *g, uint64_t hash)
 {
     uint64_t bit = (uint64_t)1 << (64 - g->depth);
-    struct segment *other = ix->directory[slot_of(ix, hash ^ bit)];
+    struct segment *other = segment_at(ix, hash ^ bit);
     if (other->depth != g->depth || g->count + other->count > segment_limit(BUCKETS_MAX) / 2) {
         return;
     }
@@ -400,7 +429,7 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
         return NULL;
     }
     uint8_t tag = tag_of(hash);
-    for (const struct bucket *b = home(ix->directory[slot_of(ix, hash)], hash); b; b = next_of(b)) {
+    for (const struct bucket *b = bucket_at(ix, hash); b; b = next_of(b)) {
         for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
             struct entry *e = pointer(b, (unsigned)__builtin_ctz(mask));
             if (entry_has_key(e, key)) {
@@ -413,7 +442,7 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
 
 const void *index_bucket(const struct index *ix, uint64_t hash)
 {
-    return ix->directory ? home(ix->directory[slot_of(ix, hash)], hash) : NULL;
+    return ix->directory ? bucket_at(ix, hash) : NULL;
 }
 
 const struct entry *index_probable(const struct index *ix, uint64_t hash)
@@ -431,13 +460,13 @@ err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
             return e;
         }
     }
-    struct segment *g = ix->directory[slot_of(ix, hash)];
+    struct segment *g = segment_at(ix, hash);
     while (g->count >= segment_limit(g->bucket_count)) {
         err e = g->bucket_count < BUCKETS_MAX ? resize_segment(ix, g, hash, 2 * g->bucket_count + 1) : split_segment(ix, g, hash);
         if (e) {
             return e;
         }
-        g = ix->directory[slot_of(ix, hash)];
+        g = segment_at(ix, hash);
     }
     err e = segment_put(ix, g, hash, entry);
     if (e == OK) {
@@ -451,7 +480,7 @@ static struct bucket *locate(const struct index *ix, uint64_t hash, const struct
 {
     assert(ix->directory != NULL);
     uint8_t tag = tag_of(hash);
-    for (struct bucket *b = home(ix->directory[slot_of(ix, hash)], hash); b; b = next_of(b)) {
+    for (struct bucket *b = bucket_at(ix, hash); b; b = next_of(b)) {
         for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
             unsigned slot = (unsigned)__builtin_ctz(mask);
             if (pointer(b, slot) == e) {
@@ -509,7 +538,7 @@ void index_remove(struct index *ix, uint64_t hash, const struct entry *e)
 {
     unsigned slot;
     struct bucket *b = locate(ix, hash, e, &slot);
-    struct segment *g = ix->directory[slot_of(ix, hash)];
+    struct segment *g = segment_at(ix, hash);
     b->tags[slot] = 0;
     close_hole(ix, b, slot);
     trim_chain(ix, home(g, hash));
@@ -533,7 +562,7 @@ size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entrie
     }
     uint32_t depth = 63 - (uint32_t)__builtin_clzll(marked);
     uint64_t hash = marked << (63 - depth) << 1; /* the mark falls out */
-    const struct segment *g = ix->directory[slot_of(ix, hash)];
+    const struct segment *g = segment_at(ix, hash);
     if (g->depth < depth) {
         place = 0; /* merged since: what its neighbour held may not have been seen */
     }
@@ -560,7 +589,7 @@ size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX
 {
     size_t count = 0;
     while (ix->directory && count == 0) {
-        struct segment *g = ix->directory[ix->drained];
+        struct segment *g = slot_segment(ix->directory[ix->drained]);
         count = segment_gather(g, entries);
         ix->count -= count;
         ix->drained += (size_t)1 << (ix->depth - g->depth);
@@ -605,13 +634,13 @@ void index_check(const struct index *ix)
     size_t count = 0, bytes = ix->directory ? mem_good_bytes(directory_bytes(ix->depth)) : 0, deepest = 0;
     size_t slots = ix->directory ? (size_t)1 << ix->depth : 0;
     for (size_t i = 0, span; i < slots; i += span) {
-        const struct segment *g = ix->directory[i];
+        const struct segment *g = slot_segment(ix->directory[i]);
         assert(g->depth <= ix->depth);
         assert(g->depth == 0 || g->bucket_count == BUCKETS_MAX);
         span = (size_t)1 << (ix->depth - g->depth);
         assert(i % span == 0);
         for (size_t k = 0; k < span; k++) {
-            assert(ix->directory[i + k] == g);
+            assert(ix->directory[i + k] == slot_make(g));
         }
         deepest += g->depth == ix->depth;
         count += g->count;

@@ -24,7 +24,7 @@ enum { INDEX_CURSOR_BITS = 41, INDEX_STEP_MAX = 510 };
 
 struct index {
     const struct hash_key *hash_key;
-    struct segment **directory; /* NULL when the index is empty */
+    struct segment **directory; /* NULL when the index is empty; each slot a segment, its size in the low bits */
     uint32_t depth;             /* the directory has 2^depth slots */
     uint32_t deepest_count;     /* segments that need all of that depth */
     size_t count;               /* entries */

@@ -27,7 +27,7 @@ enum {
     SHARD_BITS = 11,
     EXPIRE_WORK_PER_LOCK = 64,
     EXPIRE_WORK_PER_TICK = 1024,
-    EVICT_PER_LOCK = 16,
+    EVICT_PER_LOCK = 4, /* few, so that the shards are emptied evenly */
     EVICT_PER_TICK = 64,
     TICK_MS = 25,
     REAP_TICK_US = 200,
@@ -430,33 +430,33 @@ static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u
     }
 }
 
-/* Evicts up to `most` entries of a shard; returns how many. */
-static unsigned evict_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned most)
-{
-    unsigned count = 0;
-    unasked_begin(u, ks, now);
-    shard_lock(s);
-    while (count < most && shard_evict(s, &u->fx)) {
-        count++;
-    }
-    shard_publish(s);
-    unasked_end(u, ks);
-    shard_unlock(s);
-    return count;
-}
-
 static bool over_limit(const struct keyspace *ks)
 {
     uint64_t limit = GET(ks->limit_bytes);
     return limit > 0 && GET(ks->published_bytes) > limit;
 }
 
-/* Evicts a few entries from some shard that has any; false when the policy finds none in all of them. */
+/* Evicts up to `most` entries of a shard while memory is over the limit; false when there was none that the policy allows. */
+static bool evict_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned most)
+{
+    bool evicted = false;
+    unasked_begin(u, ks, now);
+    shard_lock(s);
+    for (unsigned i = 0; i < most && over_limit(ks) && shard_evict(s, &u->fx); i++) {
+        shard_publish(s);
+        evicted = true;
+    }
+    unasked_end(u, ks);
+    shard_unlock(s);
+    return evicted;
+}
+
+/* Evicts a few entries from some shard that has any, while memory is over the limit; false when the policy finds none in all of them. */
 static bool evict_some(struct keyspace *ks, struct unasked *u, struct now now, unsigned most)
 {
     uint64_t start = __atomic_add_fetch(&ks->victim_shard, 0x9e3779b97f4a7c15, __ATOMIC_RELAXED) >> 32;
     for (unsigned i = 0; i < ks->shard_count; i++) {
-        if (evict_shard(ks, &ks->shards[(start + i) & (ks->shard_count - 1)], u, now, most) > 0) {
+        if (evict_shard(ks, &ks->shards[(start + i) & (ks->shard_count - 1)], u, now, most)) {
             return true;
         }
     }
@@ -552,7 +552,7 @@ err keyspace_make_room(struct keyspace *ks, struct now now)
     for (bool retired = true; e == OK && over_limit(ks);) {
         if (retired) { /* what a flush left behind goes before anything that is alive */
             retired = !keyspace_reap(ks, 1);
-        } else if (!evict_some(ks, &u, now, EVICT_PER_LOCK)) {
+        } else if (!evict_some(ks, &u, now, EVICT_PER_LOCK) && over_limit(ks)) {
             e = ERR_OOM;
         }
     }

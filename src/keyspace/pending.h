@@ -22,6 +22,7 @@ struct outcome {
     enum outcome_kind kind;
     err error;
     bool voided;          /* a change of the key came before the result: not stored, not to be built upon */
+    bool stored;          /* it was stored under the key: who finds the key absent all the same knows that it was removed since */
     slice text;           /* detail of an error, for the caller; owned */
     struct entry *entry;  /* OUTCOME_VALUE: a detached entry; owned */
 };
@@ -48,6 +49,7 @@ struct pending {
     unsigned db; /* good while attached: FLUSHDB and SWAPDB detach */
     bool attached;
     uint32_t waiter_count;
+    uint32_t *waiter_total; /* where its waiters are counted besides, atomic; NULL. Set by the owner before anybody joins */
     void *owner;         /* the load, for whoever opened it */
     slice key;           /* owned copy */
 };

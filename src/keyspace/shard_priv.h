@@ -9,6 +9,7 @@
 #ifndef KEYSPACE_SHARD_PRIV_H
 #define KEYSPACE_SHARD_PRIV_H
 
+#include "base/assert.h"
 #include "base/list.h"
 #include "keyspace/calendar_priv.h"
 #include "keyspace/evict_priv.h"
@@ -57,6 +58,10 @@ struct shard {
     struct evict evict;
     struct list pendings[PENDING_BUCKETS];
 } ALIGNED(CACHE_LINE_BYTES);
+
+#ifndef LARDER_CHECKS
+static_assert(offsetof(struct shard, used_bytes) == CACHE_LINE_BYTES, "a look-up reads one line of the shard");
+#endif
 
 MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count, const struct hash_key *hash_key);
 void shard_fini(struct shard *s);

@@ -1,29 +1,184 @@
-/* larder - the program: so far it knows its name and its version.
+/* larder - the program: what the command line asks for.
  *
- * Usage: larder [FILE] [--directive value ...]
+ *     larder [FILE] [--directive value ...]      starts the server
+ *     larder check FILE [--directive value ...]  reads the configuration and tries its sources
+ *     larder --describe KIND                     prints a table of the program
+ *     larder --version | --help
  *
- * Anything but --version and --help is refused in words with exit code 2, so that nobody mistakes this program for a
- * running server.
- */
+ * What needs no server is a row of `tasks`; everything else on the command line is configuration. */
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
+#include "command/command.h"
+#include "config/config.h"
+#include "config/describe.h"
+#include "main/exit.h"
+#include "main/server.h"
+#include "observe/log.h"
+#include "os/clock.h"
+#include "os/pause.h"
+#include "os/process.h"
+#include "os/signal.h"
+#include "rule/check.h"
+
+extern char **environ;
+
+enum { TEXT_BYTES_MAX = 4 << 20 };
+
 static const char usage[] =
     "usage: larder [FILE] [--directive value ...]\n"
+    "       larder check FILE [--directive value ...]\n"
+    "       larder --describe options | metrics | errors | knobs | commands | exits\n"
     "       larder --version | --help\n"
     "\n"
-    "Starts the cache server with the configuration FILE; directives of the command line win over the file.\n";
+    "Starts the cache server with the configuration FILE; `check` only says whether it could, and tries the sources. A directive of the command line (--port 7000) wins over the\n"
+    "environment (LARDER_PORT=7000), which wins over the file.\n";
+
+/* ---- tables ---------------------------------------------------------------------------------------------------------------- */
+
+static void describe_commands(struct buf *text)
+{
+    buf_append(text, S("name\tarity\tgroup\tsince\tacl\n"));
+    for (unsigned i = 0; i < command_count(); i++) {
+        const struct command *c = command_at(i);
+        buf_printf(text, "%s\t%d\t%s\t%s\t%s\n", c->name, c->arity, c->group, c->since, c->acl);
+    }
+}
+
+static void describe_exits(struct buf *text)
+{
+    buf_append(text, S("code\tmeaning\n"));
+#define EXIT(name, code, meaning) buf_printf(text, "%d\t%s\n", code, meaning);
+#include "main/exit.def"
+#undef EXIT
+}
+
+static err describe(slice kind, struct buf *text)
+{
+    if (slice_equal(kind, S("commands"))) {
+        describe_commands(text);
+        return OK;
+    }
+    if (slice_equal(kind, S("exits"))) {
+        describe_exits(text);
+        return OK;
+    }
+    return describe_table(kind, text);
+}
+
+/* ---- tasks ----------------------------------------------------------------------------------------------------------------- */
+
+static enum exit_code run_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    puts("larder " LARDER_VERSION);
+    return EXIT_DONE;
+}
+
+static enum exit_code run_help(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    fputs(usage, stdout);
+    return EXIT_DONE;
+}
+
+static enum exit_code run_describe(int argc, char **argv)
+{
+    struct buf text;
+    buf_init(&text, TEXT_BYTES_MAX);
+    enum exit_code code = EXIT_DONE;
+    if (argc != 3 || describe(slice_of(argv[2]), &text)) {
+        fputs(usage, stderr);
+        code = EXIT_USAGE;
+    } else {
+        fwrite(text.bytes, 1, text.len, stdout);
+    }
+    buf_fini(&text);
+    return code;
+}
+
+/* Reads a configuration; one with mistakes is told on stderr, and NULL. */
+static struct config *load_config(const struct config_input *input, struct buf *warnings)
+{
+    struct faults faults;
+    struct config *config = NULL;
+    faults_init(&faults);
+    err e = config_load(input, &faults, warnings, &config);
+    if (e) {
+        slice text = e == ERR_CONFIG ? faults_text(&faults) : slice_of(err_row(e)->text);
+        fprintf(stderr, "%.*s%s", SLICE_ARG(text), e == ERR_CONFIG ? "" : "\n");
+    }
+    faults_fini(&faults);
+    return e ? NULL : config;
+}
+
+static enum exit_code run_check(int argc, char **argv)
+{
+    if (argc < 3 || argv[2][0] == '-') {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    struct config_input input = {.file = argv[2], .environment = environ, .arguments = argv + 3, .argument_count = (unsigned)(argc - 3)};
+    struct buf text;
+    buf_init(&text, TEXT_BYTES_MAX);
+    struct config *config = load_config(&input, &text);
+    bool good = config && check_blocks(config->blocks, &text);
+    fwrite(text.bytes, 1, text.len, stdout);
+    if (good) {
+        puts("the configuration is good");
+    }
+    config_free(config);
+    buf_fini(&text);
+    return good ? EXIT_DONE : EXIT_CONFIG;
+}
+
+static const struct {
+    const char *word; /* argv[1] */
+    enum exit_code (*run)(int argc, char **argv);
+} tasks[] = {
+    {"--version", run_version},
+    {"-v", run_version},
+    {"--help", run_help},
+    {"-h", run_help},
+    {"--describe", run_describe},
+    {"check", run_check},
+};
+
+/* ---- the server -------------------------------------------------------------------------------------------------------------- */
+
+static enum exit_code run_server(int argc, char **argv)
+{
+    bool has_file = argc > 1 && argv[1][0] != '-';
+    int first = has_file ? 2 : 1;
+    struct config_input input = {
+        .file = has_file ? argv[1] : NULL,
+        .environment = environ,
+        .arguments = argv + first,
+        .argument_count = (unsigned)(argc - first),
+    };
+    struct buf warnings;
+    buf_init(&warnings, TEXT_BYTES_MAX);
+    struct config *config = load_config(&input, &warnings);
+    enum exit_code code = config ? server_run(argv[0], &input, config, buf_slice(&warnings)) : EXIT_CONFIG;
+    buf_fini(&warnings);
+    return code;
+}
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        puts("larder " LARDER_VERSION);
-        return 0;
+    for (size_t i = 0; argc > 1 && i < countof(tasks); i++) {
+        if (strcmp(argv[1], tasks[i].word) == 0) {
+            return tasks[i].run(argc, argv);
+        }
     }
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        return 0;
-    }
-    fputs("larder: this build has no server in it; it answers --version and --help only\n", stderr);
-    return 2;
+    process_start_note();
+    process_system_name();
+    clock_init();
+    pause_init();
+    signal_block();
+    signal_report_crashes(NULL);
+    return run_server(argc, argv);
 }

@@ -15,7 +15,7 @@
 
 #include "base/num.h"
 
-enum { HOST_BYTES_MAX = 255, PORT_MAX = 65535 };
+enum { HOST_BYTES_MAX = 255, PORT_MAX = 65535, DISMISS_READS_MAX = 16 };
 
 union address {
     struct sockaddr any;
@@ -225,6 +225,23 @@ err sock_accept(int listener, int *ret_fd)
         default: return ERR_SYSTEM;
         }
     }
+}
+
+/* Closing with bytes unread would be a reset, which can overtake the last words; so what has come already is read away. */
+void sock_dismiss(int fd, slice last_words)
+{
+    char scrap[1024];
+    if (last_words.len > 0) {
+        (void)!send(fd, last_words.ptr, last_words.len, MSG_NOSIGNAL);
+        shutdown(fd, SHUT_WR);
+    }
+    for (int i = 0; i < DISMISS_READS_MAX && recv(fd, scrap, sizeof scrap, 0) > 0; i++) {}
+    close(fd);
+}
+
+void sock_close(int fd)
+{
+    close(fd);
 }
 
 /* ---- options ------------------------------------------------------------------------------------------------------- */

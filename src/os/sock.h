@@ -26,6 +26,10 @@ MUST_USE err sock_listen_unix(const char *path, unsigned permissions, int backlo
 /* The next connection. ERR_AGAIN: none waits. ERR_LIMIT: no fd or memory is left and the connection still waits; ERR_SYSTEM. */
 MUST_USE err sock_accept(int listener, int *ret_fd);
 
+/* Turns a peer away: sends it these last words as far as the socket takes them at once, and closes. */
+void sock_dismiss(int fd, slice last_words);
+void sock_close(int fd);
+
 /* Small answers leave at once. Harmless on a unix socket. */
 void sock_set_nodelay(int fd);
 /* Asks an idle peer for a sign of life after `idle_s` and then three times within another `idle_s`; 0: never. Harmless on a unix socket. */

@@ -87,8 +87,5 @@ err row_value_finish(struct row_value *v)
         v->found = true;
         buf_append(&v->out, v->row_count == 0 ? S("[]") : S("]"));
     }
-    if (!buf_failed(&v->out)) {
-        return OK;
-    }
-    return v->out.len >= v->out.bytes_max / 2 ? ERR_LIMIT : ERR_NOMEM;
+    return buf_failed(&v->out) ? ERR_LIMIT : OK;
 }

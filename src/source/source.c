@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/pause.h"
 #include "observe/log.h"
 #include "observe/metric.h"
 #include "os/clock.h"
@@ -100,6 +101,7 @@ static void take_back(struct source *s, struct source_query *q) HOLDS(s->lock)
 
 bool source_begin_try(struct source *s, struct source_query *q)
 {
+    PAUSE_POINT(load_before_query);
     lock_acquire(&s->lock);
     bool go = q->probe || s->breaker.state == BREAKER_CLOSED; /* it was accepted a while ago */
     bool again = q->tries > 0;

@@ -1,0 +1,390 @@
+/* How a call runs. The one place that takes shard locks for verbs, consults the loader, publishes effects and counts.
+ *
+ *     prepare   resolve the command, check arity, find the keys (no lock, no session state: a batch is prepared before its first call runs,
+ *               and that one may be SELECT or AUTH)
+ *     run       refused? authenticated? room? -> lock -> find, expire -> consult -> verb -> publish -> unlock -> count
+ *               one key: one lock, no set; several: keyspace_lock_keys(); ALL_SHARDS rows: keyspace_lock_all()
+ *
+ * Parking (park.c): when the loader wants a key waited for, all keys that need it join their pendings in this one run, and the call goes to
+ * sleep on the count of them. The next run hands each key's outcome to the loader, which then says use or fail, never wait, except when
+ * the outcome was voided and the row is a WRITE: nothing is built upon a value that was overtaken, so that key waits again, within the
+ * time that its first wait was given.
+ *
+ * Invariants: (I1) a call that is parked has changed nothing; (I2) what a failed verb rendered is cut off; (I3) an effect is published
+ * while all its shards are locked; (I4) each call is counted once, when it is over. Threads: the session's worker. */
+#include "command/dispatch.h"
+
+#include "base/assert.h"
+#include "base/num.h"
+#include "command/call_priv.h"
+#include "command/park_priv.h"
+#include "observe/metric.h"
+
+/* ---- the counters of the commands ----------------------------------------------------------------------------------- */
+/* Each worker writes to a row of its own; who reads sums. */
+struct cell {
+    uint64_t calls, ns, rejected, failed; /* atomic */
+};
+static struct cell cells[WORKER_COUNT_MAX][COMMAND_COUNT_MAX] ALIGNED(CACHE_LINE_BYTES);
+
+static void bump(uint64_t *counter, uint64_t amount)
+{
+    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
+}
+
+static struct cell *cell_of(const struct call *call)
+{
+    return &cells[call->session->worker->index][call->command->number];
+}
+
+struct command_figures command_figures(unsigned number)
+{
+    struct command_figures f = {0};
+    uint64_t ns = 0;
+    for (unsigned i = 0; i < WORKER_COUNT_MAX; i++) {
+        const struct cell *c = &cells[i][number];
+        f.calls += __atomic_load_n(&c->calls, __ATOMIC_RELAXED);
+        f.rejected += __atomic_load_n(&c->rejected, __ATOMIC_RELAXED);
+        f.failed += __atomic_load_n(&c->failed, __ATOMIC_RELAXED);
+        ns += __atomic_load_n(&c->ns, __ATOMIC_RELAXED);
+    }
+    f.usec = ns / 1000;
+    return f;
+}
+
+/* ---- the call object ------------------------------------------------------------------------------------------------ */
+void call_init(struct call *call, struct engine *engine, struct random *random)
+{
+    *call = (struct call){.engine = engine, .random = random};
+    arena_init(&call->arena);
+}
+
+void call_fini(struct call *call)
+{
+    assert(!call->park);
+    arena_fini(&call->arena);
+}
+
+void call_reset(struct call *call)
+{
+    assert(!call->park);
+    arena_reset(&call->arena);
+    call->session = NULL;
+    call->command = NULL;
+    call->reply = NULL;
+    call->argc = 0;
+    call->argv = NULL;
+    call->keys = NULL;
+    call->key_count = 0;
+    call->resumed = NULL;
+    call->owner = NULL;
+}
+
+/* ---- prepare -------------------------------------------------------------------------------------------------------- */
+static err prepare_keys(struct call *call)
+{
+    const struct command *c = call->command;
+    struct key_place inline_places[CALL_INLINE_KEYS], *places = inline_places;
+    int count = command_keys(c, call->argc, call->argv, CALL_INLINE_KEYS, places);
+    if (count <= 0) {
+        return OK; /* also when they make no sense: the verb finds that, too, and knows the words */
+    }
+    call->keys = call->inline_keys;
+    call->locks = call->inline_locks;
+    if (count > CALL_INLINE_KEYS) {
+        places = call_alloc(call, (size_t)count * sizeof *places);
+        call->keys = call_alloc(call, (size_t)count * sizeof *call->keys);
+        call->locks = call_alloc(call, (size_t)count * sizeof *call->locks);
+        if (!places || !call->keys || !call->locks) {
+            return ERR_NOMEM;
+        }
+        command_keys(c, call->argc, call->argv, (unsigned)count, places);
+    }
+    for (int i = 0; i < count; i++) {
+        call->keys[i] = (struct call_key){
+            .key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[places[i].argument]),
+            .argument = places[i].argument,
+            .use = places[i].use,
+        };
+        call->locks[i] = call->keys[i].key;
+        shard_prefetch_bucket(&call->keys[i].key);
+    }
+    call->key_count = (unsigned)count;
+    return OK;
+}
+
+void dispatch_prepare(struct call *call)
+{
+    call->error_text = (slice){0};
+    call->key_count = 0;
+    call->refused = command_resolve(call->argc, call->argv, &call->command);
+    if (call->refused == OK) {
+        call->refused = prepare_keys(call);
+    }
+}
+
+/* ---- errors --------------------------------------------------------------------------------------------------------- */
+/* Words that clients know by heart; an argument counts up to its first NUL, as Redis prints it. */
+static slice printable(slice argument, size_t bytes_max)
+{
+    size_t nul = slice_find_byte(argument, '\0');
+    return slice_sub(argument, 0, num_min_u64(nul == SIZE_MAX ? argument.len : nul, bytes_max));
+}
+
+static void word_unknown_command(struct call *call)
+{
+    enum { BYTES_MAX = 128 };
+    char arguments[BYTES_MAX + 8];
+    size_t len = 0;
+    for (unsigned i = 1; i < call->argc && len < BYTES_MAX; i++) {
+        slice a = printable(call->argv[i], BYTES_MAX - len);
+        arguments[len++] = '\'';
+        memcpy(arguments + len, a.ptr ? a.ptr : "", a.len);
+        len += a.len;
+        arguments[len++] = '\'';
+        arguments[len++] = ' ';
+    }
+    (void)call_fail(call, ERR_UNKNOWN_COMMAND, "unknown command '%.*s', with args beginning with: %.*s",
+                    SLICE_ARG(printable(call->argv[0], BYTES_MAX)), (int)len, arguments);
+}
+
+static void word_unknown_subcommand(struct call *call)
+{
+    char name[32];
+    slice container = slice_sub(slice_of(call->command->name), 0, sizeof name);
+    for (size_t i = 0; i < container.len; i++) {
+        char c = container.ptr[i];
+        name[i] = c >= 'a' && c <= 'z' ? (char)(c - ('a' - 'A')) : c;
+    }
+    (void)call_fail(call, ERR_UNKNOWN_SUBCOMMAND, "unknown subcommand '%.*s'. Try %.*s HELP.",
+                    SLICE_ARG(printable(call->argv[1], 128)), (int)container.len, name);
+}
+
+static void render_error(struct call *call, err e)
+{
+    if (call->error_text.len == 0) {
+        if (e == ERR_UNKNOWN_COMMAND) {
+            word_unknown_command(call);
+        } else if (e == ERR_UNKNOWN_SUBCOMMAND) {
+            word_unknown_subcommand(call);
+        } else if (e == ERR_ARITY) {
+            (void)call_fail(call, e, "wrong number of arguments for '%s' command", call->command->name);
+        }
+    }
+    reply_error(call->reply, e, call->error_text);
+    metric_add_error(e);
+}
+
+/* ---- locks ---------------------------------------------------------------------------------------------------------- */
+/* The keys that dispatch_prepare() found; a verb may add more of the same shards. */
+static void lock_shards(struct call *call, unsigned key_count) UNCHECKED_LOCKS
+{
+    if (call->command->traits & TRAIT_ALL_SHARDS) {
+        keyspace_lock_all(call->engine->keyspace);
+    } else if (LIKELY(key_count == 1)) {
+        shard_lock(call->keys[0].key.shard);
+    } else if (key_count > 1) {
+        keyspace_lock_keys(call->engine->keyspace, call->locks, key_count);
+    }
+}
+
+static void unlock_shards(struct call *call, unsigned key_count) UNCHECKED_LOCKS
+{
+    if (call->command->traits & TRAIT_ALL_SHARDS) {
+        keyspace_unlock_all(call->engine->keyspace);
+    } else if (LIKELY(key_count == 1)) {
+        shard_unlock(call->keys[0].key.shard);
+    } else if (key_count > 1) {
+        keyspace_unlock_keys(call->engine->keyspace, call->locks, key_count);
+    }
+}
+
+/* ---- keys ----------------------------------------------------------------------------------------------------------- */
+/* A look at a key counts as a hit or a miss of a READ row, and as a use of the entry. */
+static void note_look(struct call *call, const struct call_key *ck)
+{
+    if (ck->use != KEY_READS && ck->use != KEY_NEEDS) {
+        return;
+    }
+    bool there = ck->entry && !entry_negative(ck->entry);
+    unsigned traits = call->command->traits;
+    if (call->command->effect == EFFECT_READ) {
+        metric_add(there ? METRIC_keyspace_hits : METRIC_keyspace_misses, 1);
+    }
+    if (there && !(traits & TRAIT_QUIET) && (!call->session->no_touch || traits & TRAIT_TOUCHES)) {
+        shard_note_read(ck->key.shard, ck->entry, call->now.wall_ms);
+    }
+}
+
+static void find_keys(struct call *call)
+{
+    for (unsigned i = 0; i < call->key_count; i++) {
+        call_find(call, i);
+        if (!call->park) {
+            note_look(call, &call->keys[i]);
+        }
+    }
+}
+
+/* What stands behind a key: OK (the verb may look), ERR_AGAIN (it waits, and is joined), or the error to answer with. */
+static err consult_key(struct call *call, struct loader *loader, unsigned i)
+{
+    struct call_key *ck = &call->keys[i];
+    struct outcome *o = park_outcome(call, i);
+    ck->outcome = o;
+    if (!ck->rule || (ck->use != KEY_READS && ck->use != KEY_NEEDS)) {
+        return OK;
+    }
+    if (o && o->voided && call->command->effect == EFFECT_WRITE) {
+        ck->outcome = o = NULL;
+    }
+    struct load_answer a = loader->consult(loader, ck->rule, &ck->key, ck->entry, ck->use, o, call->now);
+    if (a.verdict == VERDICT_PARK) {
+        return park_join(call, i, a.pending, a.wait_until_mono_ms);
+    }
+    if (a.verdict == VERDICT_FAIL) {
+        call->error_text = a.error_text.len > 0 ? arena_copy(&call->arena, a.error_text) : a.error_text;
+        return a.error;
+    }
+    return OK;
+}
+
+/* All keys, so that all loads that are needed begin now. ERR_AGAIN when the call has to wait. */
+static err consult(struct call *call, struct loader *loader)
+{
+    err result = OK;
+    for (unsigned i = 0; i < call->key_count; i++) {
+        err e = consult_key(call, loader, i);
+        if (e != OK && (result == OK || result == ERR_AGAIN)) {
+            result = e;
+        }
+    }
+    return result;
+}
+
+/* ---- run ------------------------------------------------------------------------------------------------------------ */
+/* Why the call may not run; OK when it may. */
+static err admit(struct call *call)
+{
+    if (UNLIKELY(call->refused != OK)) {
+        return call->refused;
+    }
+    if (UNLIKELY(session_needs_auth(call->session)) && !(call->command->traits & TRAIT_NOAUTH)) {
+        return ERR_NOAUTH;
+    }
+    if (call->command->traits & TRAIT_DENYOOM) {
+        return keyspace_make_room(call->engine->keyspace, call->now);
+    }
+    return OK;
+}
+
+static void begin(struct call *call)
+{
+    call->now = (struct now){.wall_ms = clock_wall_ms(), .mono_ms = loop_now(call->session->worker->loop).mono_ms};
+    call->error_text = (slice){0};
+    call->changed = call->reap = false;
+    call->expired_count = 0;
+    __atomic_store_n(&call->session->last_mono_ms, call->now.mono_ms, __ATOMIC_RELAXED);
+    if (!call->command) {
+        return;
+    }
+    call->event = call->command->event;
+    __atomic_store_n(&call->session->last_command, call->command, __ATOMIC_RELAXED);
+    effect_init(&call->effect, &call->arena, call->now, keyspace_wants_records(call->engine->keyspace));
+}
+
+/* Whose rules and which database: as of now, since a call before this one in the batch may have changed the database. */
+static void govern_keys(struct call *call, struct loader *loader)
+{
+    for (unsigned i = 0; i < call->key_count; i++) {
+        struct call_key *ck = &call->keys[i];
+        ck->key.db = call->session->db;
+        ck->rule = loader ? loader->govern(loader, ck->key.db, ck->key.bytes) : NULL;
+    }
+}
+
+static void publish(struct call *call)
+{
+    struct effect *fx = &call->effect;
+    if (LIKELY(!fx->touches && !fx->records)) {
+        return;
+    }
+    if (fx->touch_count > call->expired_count && !fx->records_replaced && call->command->effect == EFFECT_WRITE) {
+        effect_record_before(fx, call->session->db, call->argc, call->argv);
+    }
+    keyspace_publish(call->engine->keyspace, fx);
+}
+
+/* Under the locks: ERR_AGAIN when the call parks (with whatever expired published), else how it ended. */
+static err run_locked(struct call *call, struct loader *loader)
+{
+    find_keys(call);
+    err e = loader ? consult(call, loader) : OK;
+    if (e == OK) {
+        e = call->command->handler(call);
+        assert(e != ERR_AGAIN || call_errand(call)); /* a verb waits for work, or not at all */
+    } else if (e != ERR_AGAIN) {
+        park_leave_locked(call);
+    }
+    publish(call);
+    return e;
+}
+
+/* The call is over. */
+static void end(struct call *call, err e, size_t reply_mark, int64_t began_ns)
+{
+    struct cell *cell = cell_of(call);
+    bump(&cell->calls, 1);
+    bump(&cell->ns, (uint64_t)(clock_mono_ns() - began_ns));
+    metric_add(METRIC_commands_processed, 1);
+    bump(&call->session->command_count, 1);
+    if (UNLIKELY(e != OK)) {
+        if (!buf_failed(call->reply->out)) {
+            buf_truncate(call->reply->out, reply_mark);
+        }
+        render_error(call, e);
+        bump(&cell->failed, 1);
+        metric_add(METRIC_commands_failed, 1);
+    }
+    park_end(call);
+}
+
+static enum run refuse(struct call *call, err e)
+{
+    if (call->command) {
+        bump(&cell_of(call)->rejected, 1);
+    }
+    metric_add(METRIC_commands_rejected, 1);
+    render_error(call, e);
+    park_end(call);
+    return RUN_DONE;
+}
+
+enum run dispatch_run(struct call *call)
+{
+    int64_t began_ns = clock_mono_ns();
+    begin(call);
+    err e = admit(call);
+    if (UNLIKELY(e != OK)) {
+        return refuse(call, e);
+    }
+    struct keyspace *ks = call->engine->keyspace;
+    struct loader *loader = keyspace_loader(ks);
+    unsigned key_count = call->key_count;
+    size_t reply_mark = call->reply->out->len;
+    govern_keys(call, loader);
+    lock_shards(call, key_count);
+    e = run_locked(call, loader);
+    unlock_shards(call, key_count);
+    if (UNLIKELY(e == ERR_AGAIN)) {
+        e = park_sleep(call);
+        if (e == OK) {
+            return RUN_PARKED;
+        }
+    }
+    if (UNLIKELY(call->reap)) {
+        keyspace_reap(ks, 0);
+    }
+    end(call, e, reply_mark, began_ns);
+    return RUN_DONE;
+}

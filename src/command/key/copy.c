@@ -1,0 +1,100 @@
+/* COPY and MOVE: a second key with the same value, the same key in another database.
+ *
+ * The key of another database joins the call when its number is known, which is in the verb; so the row's second key, which stands for the same name in
+ * the session's database, is only looked at when COPY names a database. */
+#include "command/command.h"
+#include "command/key/transfer.h"
+#include "command/use.h"
+#include "command/verb.h"
+
+struct words {
+    bool replace;
+    unsigned db_index; /* of the argument with the last DB; 0: none */
+};
+
+/* As far as the arguments alone tell. */
+static bool parse_words(unsigned argc, const slice *argv, struct words *ret_words)
+{
+    struct words w = {0};
+    for (unsigned i = 3; i < argc; i++) {
+        if (slice_equal_nocase(argv[i], S("REPLACE"))) {
+            w.replace = true;
+        } else if (slice_equal_nocase(argv[i], S("DB")) && i + 1 < argc) {
+            w.db_index = ++i;
+        } else {
+            return false;
+        }
+    }
+    *ret_words = w;
+    return true;
+}
+
+enum key_use use_copy(unsigned spec, unsigned argc, const slice *argv)
+{
+    struct words w;
+    if (!parse_words(argc, argv, &w)) {
+        return KEY_PEEKS;
+    }
+    if (spec == 0) {
+        return KEY_READS;
+    }
+    if (w.db_index) {
+        return KEY_PEEKS;
+    }
+    return w.replace ? KEY_REPLACES : KEY_NEEDS;
+}
+
+err cmd_copy(struct call *call)
+{
+    struct words w;
+    if (!parse_words(call->argc, call->argv, &w)) {
+        return ERR_SYNTAX;
+    }
+    unsigned to = 1, db = call->session->db;
+    err e = OK;
+    if (w.db_index && (e = transfer_db(call, w.db_index, &db)) != OK) {
+        return e;
+    }
+    if (db == call->session->db && slice_equal(call_arg(call, 1), call_arg(call, 2))) {
+        return ERR_SAME_OBJECT;
+    }
+    if (!call_entry(call, 0)) {
+        reply_integer(call->reply, 0);
+        return OK;
+    }
+    if (w.db_index && (e = call_key_in_db(call, 1, db, w.replace ? KEY_REPLACES : KEY_NEEDS, &to)) != OK) {
+        return e;
+    }
+    bool taken = !w.replace && call_entry(call, to);
+    if (!taken && (e = transfer_copy(call, 0, to, EVENT_copy_to)) != OK) {
+        return e;
+    }
+    reply_integer(call->reply, !taken);
+    return OK;
+}
+
+err cmd_move(struct call *call)
+{
+    unsigned db, to;
+    err e = transfer_db(call, 2, &db);
+    if (e != OK) {
+        return e;
+    }
+    if (db == call->session->db) {
+        return ERR_SAME_OBJECT;
+    }
+    if (!call_entry(call, 0)) {
+        reply_integer(call->reply, 0);
+        return OK;
+    }
+    e = call_key_in_db(call, 0, db, KEY_NEEDS, &to);
+    if (e != OK) {
+        return e;
+    }
+    bool taken = call_entry(call, to) != NULL;
+    if (!taken && (e = transfer_move(call, 0, to, EVENT_move_from, EVENT_move_to)) != OK) {
+        return e;
+    }
+    reply_integer(call->reply, !taken);
+    return OK;
+}

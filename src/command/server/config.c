@@ -1,0 +1,94 @@
+/* CONFIG GET and SET. What options there are and what they accept is config/'s; what a change does besides being stored is the engine's
+ * apply_config(), wired by main/. One CONFIG SET at a time, all of its values or none. */
+#include "command/engine.h"
+#include "command/help.h"
+#include "command/verb.h"
+#include "config/config.h"
+
+static void count_pair(void *argument, slice name, slice value)
+{
+    (void)name;
+    (void)value;
+    ++*(size_t *)argument;
+}
+
+static void reply_pair(void *argument, slice name, slice value)
+{
+    struct reply *r = argument;
+    reply_bytes(r, name);
+    reply_bytes(r, value);
+}
+
+err cmd_config_get(struct call *call)
+{
+    const struct config *c = config_now();
+    const slice *globs = call->argv + 2;
+    size_t glob_count = call->argc - 2, count = 0;
+    err e = config_get(c, globs, glob_count, count_pair, &count);
+    if (e == OK) {
+        reply_map(call->reply, count);
+        e = config_get(c, globs, glob_count, reply_pair, call->reply);
+    }
+    return e;
+}
+
+/* With config_lock held. The words of a refusal go to `words`. */
+static err set(struct call *call, const struct config_change *changes, size_t count, struct buf *words)
+{
+    struct engine *engine = call->engine;
+    struct config *next;
+    err e = config_set(config_now(), changes, count, words, &next);
+    if (e != OK) {
+        return e;
+    }
+    enum option option;
+    const char *reason;
+    e = engine->apply_config(engine, next, &option, &reason);
+    if (e == ERR_CONFIG) {
+        config_set_words(config_name(option), reason, words);
+    }
+    if (e != OK) {
+        config_free(next);
+    }
+    return e;
+}
+
+err cmd_config_set(struct call *call)
+{
+    if (call->argc % 2 != 0) {
+        return ERR_SYNTAX;
+    }
+    size_t count = (call->argc - 2) / 2;
+    struct config_change *changes = call_alloc(call, count * sizeof *changes);
+    if (!changes) {
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        changes[i] = (struct config_change){.name = call_arg(call, (unsigned)(2 + 2 * i)), .value = call_arg(call, (unsigned)(3 + 2 * i))};
+    }
+    struct buf words;
+    buf_init(&words, 64 * 1024);
+    lock_acquire(&call->engine->config_lock);
+    err e = set(call, changes, count, &words);
+    lock_release(&call->engine->config_lock);
+    if (e == OK) {
+        reply_ok(call->reply);
+    } else if (words.len > 0) {
+        (void)call_fail(call, e, "%.*s", SLICE_ARG(buf_slice(&words)));
+    }
+    buf_fini(&words);
+    return e;
+}
+
+err cmd_config_help(struct call *call)
+{
+    static const char *const lines[] = {
+        "GET pattern [pattern ...]",
+        "    The options that match, with their values.",
+        "SET option value [option value ...]",
+        "    Gives options values, all or none.",
+        NULL,
+    };
+    reply_help(call, lines);
+    return OK;
+}

@@ -1,0 +1,159 @@
+/* Setting one string: SET with all its words, SETNX, SETEX, PSETEX, GETSET.
+ *
+ * Whether the old value matters depends on SET's words, and with it whether a missing key is loaded first: use_set() answers that from the arguments
+ * alone. A plain SET never waits for a source.
+ *
+ * The record is always a SET with the final time: it makes the same change wherever it is read, whatever the conditions were. */
+#include "command/string/store.h"
+
+#include "command/string/condition.h"
+#include "command/use.h"
+#include "command/verb.h"
+
+err store_string(struct call *call, unsigned k, slice value, int64_t deadline, bool keep_times)
+{
+    struct content content = content_string(value);
+    content.deadline = content.fresh_until = deadline;
+    err e = keep_times ? call_put_keep_times(call, k, &content) : call_put(call, k, &content);
+    if (e == OK && deadline != NO_DEADLINE) {
+        call_event(call, k, EVENT_expire);
+    }
+    return e;
+}
+
+void store_record(struct call *call, slice value, bool keep_times)
+{
+    if (!effect_wants_records(&call->effect)) {
+        return;
+    }
+    slice argv[5] = {S("SET"), call->keys[0].key.bytes, value};
+    unsigned argc = 3;
+    int64_t fresh_until = entry_fresh_until(call_entry(call, 0));
+    if (keep_times) {
+        argv[argc++] = S("KEEPTTL");
+    } else if (fresh_until != NO_DEADLINE) {
+        argv[argc++] = S("PXAT");
+        argv[argc++] = call_text_i64(call, fresh_until);
+    }
+    call_record(call, argc, argv);
+}
+
+enum key_use use_set(unsigned spec, unsigned argc, const slice *argv)
+{
+    (void)spec;
+    struct modifiers m;
+    if (modifiers_parse(argc, argv, 3, MODIFIERS_OF_SET, &m) != OK) {
+        return KEY_PEEKS;
+    }
+    return m.seen & ~(unsigned)MODIFIERS_TIME ? KEY_NEEDS : KEY_REPLACES;
+}
+
+/* Whether SET may go on, given what is there. */
+static err is_permitted(struct call *call, const struct modifiers *m, const struct entry *old, bool *ret_permitted)
+{
+    if ((m->seen & MODIFIERS_COMPARE) && old) {
+        return condition_holds(call, m->seen & MODIFIERS_COMPARE, call_arg(call, m->compare), entry_string(old),
+                               ret_permitted);
+    }
+    if (old) {
+        *ret_permitted = !(m->seen & MODIFIER_NX);
+    } else {
+        *ret_permitted = !(m->seen & (MODIFIER_XX | MODIFIER_IFEQ | MODIFIER_IFDEQ));
+    }
+    return OK;
+}
+
+err cmd_set(struct call *call)
+{
+    struct modifiers m;
+    err e = modifiers_parse(call->argc, call->argv, 3, MODIFIERS_OF_SET, &m);
+    if (e != OK) {
+        return e;
+    }
+    int64_t deadline;
+    e = modifiers_deadline(call, &m, &deadline);
+    if (e != OK) {
+        return e;
+    }
+    struct entry *old = call_entry(call, 0);
+    if (old && entry_kind(old) != KIND_STRING && (m.seen & (MODIFIER_GET | MODIFIERS_COMPARE))) {
+        return ERR_WRONGKIND;
+    }
+    bool permitted;
+    e = is_permitted(call, &m, old, &permitted);
+    if (e != OK) {
+        return e;
+    }
+    bool answers_old = m.seen & MODIFIER_GET;
+    if (answers_old && old) {
+        reply_bytes(call->reply, entry_string(old));
+    } else if (answers_old || !permitted) {
+        reply_null(call->reply);
+    } else {
+        reply_ok(call->reply);
+    }
+    if (!permitted) {
+        return OK;
+    }
+    bool keep_times = m.seen & MODIFIER_KEEPTTL;
+    e = store_string(call, 0, call_arg(call, 2), deadline, keep_times);
+    if (e == OK) {
+        store_record(call, call_arg(call, 2), keep_times);
+    }
+    return e;
+}
+
+err cmd_setnx(struct call *call)
+{
+    if (call_entry(call, 0)) {
+        reply_integer(call->reply, 0);
+        return OK;
+    }
+    err e = store_string(call, 0, call_arg(call, 2), NO_DEADLINE, false);
+    if (e != OK) {
+        return e;
+    }
+    store_record(call, call_arg(call, 2), false);
+    reply_integer(call->reply, 1);
+    return OK;
+}
+
+static err set_for_a_time(struct call *call, bool in_seconds)
+{
+    int64_t deadline;
+    err e = expiry_deadline(call, 2, (struct expiry_form){.in_seconds = in_seconds}, false, &deadline);
+    if (e != OK) {
+        return e;
+    }
+    e = store_string(call, 0, call_arg(call, 3), deadline, false);
+    if (e != OK) {
+        return e;
+    }
+    store_record(call, call_arg(call, 3), false);
+    reply_ok(call->reply);
+    return OK;
+}
+
+err cmd_setex(struct call *call)
+{
+    return set_for_a_time(call, true);
+}
+
+err cmd_psetex(struct call *call)
+{
+    return set_for_a_time(call, false);
+}
+
+/* The old value is answered before the new one takes its place. */
+err cmd_getset(struct call *call)
+{
+    err e = cmd_get(call);
+    if (e != OK) {
+        return e;
+    }
+    e = store_string(call, 0, call_arg(call, 2), NO_DEADLINE, false);
+    if (e == OK) {
+        store_record(call, call_arg(call, 2), false);
+    }
+    return e;
+}

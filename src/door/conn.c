@@ -1,0 +1,349 @@
+/* A connection: bytes come in, are served, replies leave.
+ *
+ * Ordinary requests are parsed where they were received and never copied; only what cannot be served at once (the first part of a request,
+ * requests behind a parked call or beyond the share of a turn) is kept in `in`. An idle connection has no buffers.
+ *
+ *     received --> [in] --> resp_serve() --> stream's output --> sent at the end of the turn
+ *                   ^            |
+ *                   '-- unserved '
+ *
+ * Memory is bounded without deciding who is slow. A client that does not take its replies gets nothing more done (CONN_FULL); its requests are
+ * still read for a while, so that one that sends everything before it reads anything is served, too. Then its socket is left alone.
+ *
+ * A client may send requests and hang up at once. What had come in full still runs: the connection stays, gone, until that is done. A call
+ * that is parked then is given up, and so is what came behind it.
+ *
+ * Invariants:
+ * (I1) CONN_PARKED exactly if `parked` is set.
+ * (I2) In `turn` only when CONN_READY.
+ * (I3) CONN_FULL: the stream is blocked, so that drained() will come.
+ * (I4) in_at <= in.len; `parser` belongs to the request at in_at.
+ *
+ * Worker threads only. Not here: syntax (resp.c), who may come in (door.c). */
+#include "door/conn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "config/config.h"
+#include "door/desk.h"
+#include "door/door.h"
+#include "door/resp.h"
+#include "observe/log.h"
+#include "observe/metric.h"
+#include "os/sock.h"
+
+static const struct config_output_limit *output_limit(void)
+{
+    return &config_now()->client_output_buffer_limit.of[CLIENT_CLASS_NORMAL];
+}
+
+static size_t unserved_bytes(const struct conn *c)
+{
+    return c->in.len - c->in_at;
+}
+
+/* ---- what others see of it ------------------------------------------------------------------------------------------- */
+
+static void publish_figures(struct conn *c)
+{
+    const struct buf *out = stream_out(&c->stream);
+    __atomic_store_n(&c->figures.query_bytes, unserved_bytes(c), __ATOMIC_RELAXED);
+    __atomic_store_n(&c->figures.query_free_bytes, c->in.capacity - c->in.len, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->figures.out_fixed_bytes, out->capacity, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->figures.out_list_bytes, stream_pending_bytes(&c->stream), __ATOMIC_RELAXED);
+    __atomic_store_n(&c->session.bytes_in, c->stream.bytes_in, __ATOMIC_RELAXED);
+}
+
+static void session_figures(const struct session *s, struct session_figures *ret_figures)
+{
+    const struct conn *c = container_of(s, struct conn, session);
+    uint64_t out = __atomic_load_n(&c->figures.out_fixed_bytes, __ATOMIC_RELAXED);
+    uint64_t query = __atomic_load_n(&c->figures.query_bytes, __ATOMIC_RELAXED);
+    uint64_t query_free = __atomic_load_n(&c->figures.query_free_bytes, __ATOMIC_RELAXED);
+    *ret_figures = (struct session_figures){
+        .query_bytes = query,
+        .query_free_bytes = query_free,
+        .out_fixed_bytes = out,
+        .out_fixed_peak_bytes = out,
+        .out_list_bytes = __atomic_load_n(&c->figures.out_list_bytes, __ATOMIC_RELAXED),
+        .total_bytes = sizeof *c + query + query_free + out,
+        .fd = c->figures.fd,
+    };
+}
+
+static void set_protocol(struct session *s, int protocol)
+{
+    struct conn *c = container_of(s, struct conn, session);
+    c->reply.ops = resp_reply_ops(protocol);
+}
+
+static const struct session_ops session_ops = {.figures = session_figures, .set_protocol = set_protocol};
+
+/* ---- the end ----------------------------------------------------------------------------------------------------------- */
+
+static void give_up_parked(struct conn *c) ON(worker)
+{
+    if (c->parked) {
+        call_cancel(c->parked);
+        desk_free_call(c->parked);
+        c->parked = NULL;
+    }
+}
+
+static void conn_free(struct conn *c)
+{
+    struct desk *d = c->desk;
+    assert(!c->parked);
+    resp_forget(c);
+    list_remove(&c->place);
+    list_remove(&c->turn);
+    session_close(&c->session);
+    buf_fini(&c->in);
+    buf_fini(stream_out(&c->stream));
+    free(c);
+    metric_subtract(METRIC_connections_open, 1);
+    desk_forget(d);
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->gone) {
+        conn_free(c);
+        return;
+    }
+    c->state = c->parked ? CONN_PARKED : CONN_ENDS;
+    stream_close(&c->stream);
+}
+
+void conn_drain(struct conn *c)
+{
+    if (!c->parked && !c->gone) {
+        c->state = CONN_ENDS;
+        stream_close_after_flush(&c->stream);
+    }
+}
+
+static void closed(struct stream *s, err reason)
+{
+    role_assume_worker();
+    struct conn *c = container_of(s, struct conn, stream);
+    if (reason == ERR_LIMIT) {
+        metric_add(METRIC_output_limit_reached, 1);
+        log_write(LOG_WARNING, "door", "client %s closed: its replies outgrew client-output-buffer-limit", c->session.peer);
+    }
+    c->gone = true;
+    bool goes_on = (reason == OK || reason == ERR_SYSTEM) && (c->state == CONN_READY || c->state == CONN_FULL);
+    give_up_parked(c);
+    if (goes_on) {
+        c->state = CONN_READY;
+        desk_defer(c->desk, c);
+    } else {
+        conn_free(c);
+    }
+}
+
+/* ---- serving ----------------------------------------------------------------------------------------------------------- */
+
+/* How much may wait in `in` before the socket is left alone. */
+static size_t allowance(const struct conn *c)
+{
+    switch (c->state) {
+    case CONN_WAITS:
+        return SIZE_MAX;
+    case CONN_READY:
+        return CONN_READ_AHEAD_BYTES;
+    case CONN_FULL:
+        return CONN_UNSERVED_BYTES_MAX;
+    case CONN_PARKED:
+    case CONN_ENDS:
+        break;
+    }
+    return 0;
+}
+
+static void update_reading(struct conn *c)
+{
+    bool pause = c->state != CONN_WAITS && unserved_bytes(c) >= allowance(c);
+    if (pause != c->paused) {
+        c->paused = pause;
+        (pause ? stream_pause : stream_resume)(&c->stream);
+    }
+}
+
+/* The output may grow to the hard limit from here on. */
+static void bound_output(struct conn *c)
+{
+    const struct config_output_limit *limit = output_limit();
+    struct buf *out = stream_out(&c->stream);
+    size_t sent = out->len - stream_pending_bytes(&c->stream);
+    out->bytes_max = sent + (limit->hard_bytes ? limit->hard_bytes : CONN_OUTPUT_BYTES_MAX);
+}
+
+static bool is_full(struct conn *c)
+{
+    if (stream_pending_bytes(&c->stream) > CONN_UNSENT_BYTES_MAX) {
+        stream_flush(&c->stream);
+    }
+    return stream_pending_bytes(&c->stream) > CONN_UNSENT_BYTES_MAX;
+}
+
+/* Serves from `input`, which is `in` or, when nothing waits there, lent. */
+static void serve(struct conn *c, slice input, bool lent) ON(worker)
+{
+    bound_output(c);
+    size_t used;
+    c->state = resp_serve(c, input, &used);
+    if (!lent) {
+        c->in_at += used;
+    } else if (used < input.len && c->state != CONN_ENDS) {
+        buf_append(&c->in, slice_sub(input, used, SIZE_MAX));
+    }
+    if (c->in_at == c->in.len) {
+        buf_fini(&c->in);
+        c->in_at = 0;
+    }
+}
+
+/* After anything that may have changed its state. */
+static void settle(struct conn *c) ON(worker)
+{
+    if (c->gone) {
+        buf_fini(stream_out(&c->stream));
+        give_up_parked(c);
+        if (c->state == CONN_READY) {
+            desk_defer(c->desk, c);
+        } else {
+            conn_free(c);
+        }
+        return;
+    }
+    if (buf_failed(&c->in)) {
+        metric_add(METRIC_query_limit_reached, 1);
+        log_write(LOG_WARNING, "door", "client %s closed: its request outgrew client-query-buffer-limit", c->session.peer);
+        conn_close(c);
+    } else if (c->state == CONN_ENDS) {
+        stream_close_after_flush(&c->stream);
+    } else {
+        if (c->state == CONN_READY && is_full(c)) {
+            c->state = CONN_FULL;
+        } else if (c->state == CONN_READY) {
+            desk_defer(c->desk, c);
+        }
+        update_reading(c);
+        if (c->desk->draining) {
+            conn_drain(c);
+        }
+    }
+    stream_touch(&c->stream);
+    publish_figures(c);
+}
+
+static void keep(struct conn *c, slice bytes)
+{
+    if (c->in_at > 0 && c->in_at >= c->in.len / 2) {
+        buf_consume(&c->in, c->in_at);
+        c->in_at = 0;
+    }
+    buf_append(&c->in, bytes);
+}
+
+static void received(struct stream *s, slice bytes)
+{
+    role_assume_worker();
+    struct conn *c = container_of(s, struct conn, stream);
+    metric_add(METRIC_net_input_bytes, bytes.len);
+    desk_note_active(c->desk, c);
+    if (c->in.len == 0) {
+        buf_init(&c->in, config_now()->client_query_buffer_limit);
+    }
+    if (c->state == CONN_WAITS && c->in.len == 0) {
+        serve(c, bytes, true);
+    } else {
+        keep(c, bytes);
+        if (c->state == CONN_WAITS && !buf_failed(&c->in)) {
+            serve(c, slice_sub(buf_slice(&c->in), c->in_at, SIZE_MAX), false);
+        }
+    }
+    settle(c);
+}
+
+void conn_go_on(struct conn *c)
+{
+    if (c->state == CONN_ENDS) {
+        return;
+    }
+    serve(c, slice_sub(buf_slice(&c->in), c->in_at, SIZE_MAX), false);
+    settle(c);
+}
+
+static void drained(struct stream *s)
+{
+    role_assume_worker();
+    struct conn *c = container_of(s, struct conn, stream);
+    c->over_soft_since_mono_ms = 0;
+    if (c->state == CONN_FULL) {
+        c->state = CONN_READY;
+        desk_defer(c->desk, c);
+        update_reading(c);
+    }
+}
+
+/* ---- over time --------------------------------------------------------------------------------------------------------- */
+
+void conn_rest(struct conn *c)
+{
+    buf_shrink(&c->in, c->in.len);
+    if (stream_pending_bytes(&c->stream) == 0) {
+        buf_shrink(stream_out(&c->stream), 0);
+    }
+    publish_figures(c);
+}
+
+void conn_check_output(struct conn *c, struct now now)
+{
+    const struct config_output_limit *limit = output_limit();
+    if (c->gone || stream_pending_bytes(&c->stream) <= limit->soft_bytes) {
+        c->over_soft_since_mono_ms = 0;
+    } else if (c->over_soft_since_mono_ms == 0) {
+        c->over_soft_since_mono_ms = now.mono_ms;
+    } else if (now.mono_ms - c->over_soft_since_mono_ms > limit->soft_seconds * 1000) {
+        metric_add(METRIC_output_limit_reached, 1);
+        log_write(LOG_WARNING, "door", "client %s closed: its replies were over the soft client-output-buffer-limit for too long", c->session.peer);
+        conn_close(c);
+    }
+}
+
+/* ---- the beginning ----------------------------------------------------------------------------------------------------- */
+
+static const struct stream_ops stream_ops = {.received = received, .drained = drained, .closed = closed};
+
+void conn_open(struct desk *d, int fd)
+{
+    const struct config *config = config_now();
+    struct conn *c = calloc(1, sizeof *c);
+    if (!c || stream_open(&c->stream, d->worker->loop, fd, &stream_ops, CONN_OUTPUT_BYTES_MAX)) {
+        sock_dismiss(fd, S(""));
+        free(c);
+        desk_forget(d);
+        return;
+    }
+    sock_set_nodelay(fd);
+    sock_set_keepalive(fd, (unsigned)config->tcp_keepalive);
+    c->desk = d;
+    c->figures.fd = fd;
+    c->reply = (struct reply){.ops = resp_reply_ops(2), .out = stream_out(&c->stream)};
+    buf_init(&c->in, config->client_query_buffer_limit);
+    list_init(&c->place);
+    list_init(&c->turn);
+    char name[SOCK_NAME_CHARS];
+    sock_peer_name(fd, name);
+    snprintf(c->session.peer, sizeof c->session.peer, "%.*s", (int)sizeof c->session.peer - 1, name);
+    sock_local_name(fd, name);
+    snprintf(c->session.local, sizeof c->session.local, "%.*s", (int)sizeof c->session.local - 1, name);
+    c->session.unix_socket = name[0] == '/';
+    session_open(&c->session, d->worker, &session_ops, loop_now(d->worker->loop));
+    desk_note_active(d, c);
+    metric_add(METRIC_connections_open, 1);
+}

@@ -1,0 +1,270 @@
+/* A worker's desk.
+ *
+ * Fairness: a connection that has used up its share of a turn goes to `ready`; a timer that is due at once brings it up again in the next
+ * turn, after the events of others were looked at. The list is taken as a whole, so who is put back waits for the turn after.
+ *
+ * Idle connections: two lists, each ordered by the time of the last request. Who has not asked for a second gives back its buffers and moves
+ * from `active` to `idle`; `timeout` looks at the front of both. So the second costs what there is to do, not one step a connection.
+ *
+ * Calls parsed ahead live in the batch and are used again and again with the memory of their arenas. One that parks leaves the batch and
+ * belongs to its connection; its place gets a new one.
+ *
+ * Worker threads only, except desk_init() and desk_fini(). */
+#include "door/desk.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "config/config.h"
+#include "door/conn.h"
+#include "door/door.h"
+#include "observe/log.h"
+#include "observe/metric.h"
+#include "os/entropy.h"
+#include "wire/resp.h"
+
+enum { SECOND_MS = 1000, PARSER_KEEP_SPANS = 1024 };
+
+/* ---- calls and parsers --------------------------------------------------------------------------------------------------- */
+
+struct call *desk_call(struct desk *d, unsigned i)
+{
+    assert(i < DESK_BATCH_CALLS);
+    if (!d->batch[i]) {
+        struct call *call = malloc(sizeof *call);
+        if (!call) {
+            return NULL;
+        }
+        call_init(call, d->engine, &d->random);
+        d->batch[i] = call;
+    }
+    return d->batch[i];
+}
+
+struct call *desk_take_call(struct desk *d, unsigned i)
+{
+    struct call *call = d->batch[i];
+    d->batch[i] = NULL;
+    return call;
+}
+
+void desk_free_call(struct call *call)
+{
+    if (call) {
+        call_fini(call);
+        free(call);
+    }
+}
+
+struct resp_parser *desk_take_parser(struct desk *d)
+{
+    struct resp_parser *p = d->parser;
+    d->parser = NULL;
+    if (!p && (p = malloc(sizeof *p))) {
+        resp_parser_init(p);
+    }
+    return p;
+}
+
+void desk_give_parser(struct desk *d, struct resp_parser *p)
+{
+    if (!p) {
+        return;
+    }
+    if (p->span_capacity > PARSER_KEEP_SPANS) {
+        resp_parser_fini(p);
+    }
+    resp_parser_reset(p);
+    if (!d->parser) {
+        d->parser = p;
+    } else {
+        resp_parser_fini(p);
+        free(p);
+    }
+}
+
+/* ---- turns --------------------------------------------------------------------------------------------------------------- */
+
+void desk_defer(struct desk *d, struct conn *c)
+{
+    if (list_linked(&c->turn)) {
+        return;
+    }
+    list_push_back(&d->ready, &c->turn);
+    /* When the timer cannot be armed, the next second finds them. */
+    (void)!loop_timer_set(d->worker->loop, &d->next_turn, loop_now(d->worker->loop).mono_ms);
+}
+
+static void run_ready(struct desk *d) ON(worker)
+{
+    struct list now, *turn;
+    list_init(&now);
+    list_splice(&now, &d->ready);
+    while ((turn = list_pop_front(&now))) {
+        conn_go_on(container_of(turn, struct conn, turn));
+    }
+}
+
+static void fire_next_turn(struct timer *t, struct now now)
+{
+    (void)now;
+    role_assume_worker();
+    run_ready(container_of(t, struct desk, next_turn));
+}
+
+/* ---- the second ---------------------------------------------------------------------------------------------------------- */
+
+void desk_note_active(struct desk *d, struct conn *c)
+{
+    __atomic_store_n(&c->session.last_mono_ms, loop_now(d->worker->loop).mono_ms, __ATOMIC_RELAXED);
+    list_remove(&c->place);
+    list_push_back(&d->active, &c->place);
+}
+
+static void close_idle(struct desk *d, struct list *conns, int64_t before_mono_ms) ON(worker)
+{
+    LIST_EACH(place, conns) {
+        struct conn *c = container_of(place, struct conn, place);
+        if (c->session.last_mono_ms > before_mono_ms) {
+            return;
+        }
+        if (c->parked) {
+            desk_note_active(d, c); /* it waits for us, not we for it */
+        } else if (!c->gone && c->state != CONN_ENDS) {
+            metric_add(METRIC_connections_timed_out, 1);
+            log_write(LOG_VERBOSE, "door", "client %s closed: idle for longer than timeout", c->session.peer);
+            conn_close(c);
+        }
+    }
+}
+
+static void rest_idle(struct desk *d, int64_t before_mono_ms) ON(worker)
+{
+    LIST_EACH(place, &d->active) {
+        struct conn *c = container_of(place, struct conn, place);
+        if (c->session.last_mono_ms > before_mono_ms) {
+            return;
+        }
+        conn_rest(c);
+        list_remove(place);
+        list_push_back(&d->idle, place);
+    }
+}
+
+static void check_outputs(struct list *conns, struct now now) ON(worker)
+{
+    LIST_EACH(place, conns) {
+        conn_check_output(container_of(place, struct conn, place), now);
+    }
+}
+
+static void fire_second(struct timer *t, struct now now)
+{
+    role_assume_worker();
+    struct desk *d = container_of(t, struct desk, second);
+    const struct config *config = config_now();
+    if (config->timeout > 0) {
+        close_idle(d, &d->idle, now.mono_ms - config->timeout * SECOND_MS);
+        close_idle(d, &d->active, now.mono_ms - config->timeout * SECOND_MS);
+    }
+    rest_idle(d, now.mono_ms - SECOND_MS);
+    if (config->client_output_buffer_limit.of[CLIENT_CLASS_NORMAL].soft_bytes > 0) {
+        check_outputs(&d->active, now);
+        check_outputs(&d->idle, now);
+    }
+    run_ready(d);
+    err e = loop_timer_set(d->worker->loop, t, now.mono_ms + SECOND_MS);
+    assert(e == OK); /* its place in the heap has just become free */
+}
+
+/* ---- the end of the server ----------------------------------------------------------------------------------------------- */
+
+static void deliver_emptied(struct message *m, struct worker *w)
+{
+    (void)w;
+    door_note_emptied(container_of(m, struct desk, emptied)->door);
+}
+
+static void report_if_empty(struct desk *d)
+{
+    if (d->draining && list_empty(&d->active) && list_empty(&d->idle) && !d->emptied.deliver) {
+        d->emptied.deliver = deliver_emptied;
+        worker_post(door_front(d->door), &d->emptied);
+    }
+}
+
+void desk_forget(struct desk *d)
+{
+    __atomic_fetch_sub(&d->conn_count, 1, __ATOMIC_RELAXED);
+    door_note_closed(d->door);
+    report_if_empty(d);
+}
+
+static void drain_each(struct list *conns) ON(worker)
+{
+    LIST_EACH(place, conns) {
+        conn_drain(container_of(place, struct conn, place));
+    }
+}
+
+static void close_each(struct list *conns) ON(worker)
+{
+    LIST_EACH(place, conns) {
+        conn_close(container_of(place, struct conn, place));
+    }
+}
+
+static void deliver_drain(struct message *m, struct worker *w)
+{
+    (void)w;
+    role_assume_worker();
+    struct desk *d = container_of(m, struct desk, drain);
+    d->draining = true;
+    drain_each(&d->active);
+    drain_each(&d->idle);
+    report_if_empty(d);
+}
+
+static void deliver_close_all(struct message *m, struct worker *w)
+{
+    (void)w;
+    role_assume_worker();
+    struct desk *d = container_of(m, struct desk, close_all);
+    close_each(&d->active);
+    close_each(&d->idle);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+
+err desk_init(struct desk *d, struct door *door, struct engine *engine, struct worker *w)
+{
+    *d = (struct desk){.door = door, .engine = engine, .worker = w};
+    random_init(&d->random, entropy_u64(), entropy_u64());
+    list_init(&d->active);
+    list_init(&d->idle);
+    list_init(&d->ready);
+    timer_init(&d->next_turn, fire_next_turn);
+    timer_init(&d->second, fire_second);
+    d->drain.deliver = deliver_drain;
+    d->close_all.deliver = deliver_close_all;
+    return loop_timer_set(w->loop, &d->second, loop_now(w->loop).mono_ms + SECOND_MS);
+}
+
+void desk_fini(struct desk *d)
+{
+    if (!d->worker) {
+        return;
+    }
+    assert(list_empty(&d->active));
+    assert(list_empty(&d->idle));
+    loop_timer_clear(d->worker->loop, &d->next_turn);
+    loop_timer_clear(d->worker->loop, &d->second);
+    for (unsigned i = 0; i < DESK_BATCH_CALLS; i++) {
+        desk_free_call(d->batch[i]);
+    }
+    if (d->parser) {
+        resp_parser_fini(d->parser);
+        free(d->parser);
+    }
+    *d = (struct desk){0};
+}

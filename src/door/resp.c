@@ -1,0 +1,339 @@
+/* The RESP door: requests to calls, replies to bytes.
+ *
+ * Requests are parsed ahead, up to a batch; all of it is prepared (which fetches from memory what the keys will need) before the first call
+ * runs, then they run in order. Whoever has not authenticated gets batches of one, since AUTH changes what the next request may be.
+ *
+ * A fault of the protocol ends the connection, after the replies to what came before it. So do the first words of an HTTP request: a web page
+ * can make a browser send one to a port on its user's machine, with commands of the page's choice behind it.
+ *
+ * A call that parks leaves the batch; the rest of the batch is forgotten and parsed again from the input when the call is done.
+ *
+ * Worker threads only. Not here: the bytes themselves (wire/resp.c), buffers and what becomes of a connection (conn.c). */
+#include "door/resp.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/num.h"
+#include "config/config.h"
+#include "door/desk.h"
+#include "observe/log.h"
+#include "observe/metric.h"
+#include "wire/resp.h"
+
+/* ---- replies ----------------------------------------------------------------------------------------------------------- */
+
+static void put_bytes(struct reply *r, slice bytes)
+{
+    resp_render_bulk(r->out, bytes);
+}
+
+static void put_status(struct reply *r, slice word)
+{
+    resp_render_status(r->out, word);
+}
+
+static void put_integer(struct reply *r, int64_t value)
+{
+    resp_render_integer(r->out, value);
+}
+
+static void put_array(struct reply *r, size_t count)
+{
+    resp_render_count(r->out, '*', count);
+}
+
+static void put_error(struct reply *r, err e, slice text)
+{
+    const struct err_row *row = err_row(e);
+    resp_render_error(r->out, slice_of(row->resp), text.len > 0 ? text : slice_of(row->text));
+}
+
+static void put_null_2(struct reply *r)
+{
+    resp_render_null_bulk(r->out);
+}
+
+static void put_null_array_2(struct reply *r)
+{
+    resp_render_null_array(r->out);
+}
+
+static void put_map_2(struct reply *r, size_t pair_count)
+{
+    resp_render_count(r->out, '*', pair_count * 2);
+}
+
+static void put_real_2(struct reply *r, double value)
+{
+    resp_render_real_bulk(r->out, value);
+}
+
+static void put_boolean_2(struct reply *r, bool value)
+{
+    resp_render_integer(r->out, value);
+}
+
+static void put_null_3(struct reply *r)
+{
+    resp_render_null(r->out);
+}
+
+static void put_map_3(struct reply *r, size_t pair_count)
+{
+    resp_render_count(r->out, '%', pair_count);
+}
+
+static void put_set_3(struct reply *r, size_t count)
+{
+    resp_render_count(r->out, '~', count);
+}
+
+static void put_push_3(struct reply *r, size_t count)
+{
+    resp_render_count(r->out, '>', count);
+}
+
+static void put_real_3(struct reply *r, double value)
+{
+    resp_render_real(r->out, value);
+}
+
+static void put_boolean_3(struct reply *r, bool value)
+{
+    resp_render_boolean(r->out, value);
+}
+
+static void put_verbatim_3(struct reply *r, slice text)
+{
+    resp_render_verbatim(r->out, text);
+}
+
+static const struct reply_ops reply_ops_2 = {
+    .bytes = put_bytes,
+    .status = put_status,
+    .integer = put_integer,
+    .null = put_null_2,
+    .null_array = put_null_array_2,
+    .array = put_array,
+    .map = put_map_2,
+    .set = put_array,
+    .push = put_array,
+    .real = put_real_2,
+    .boolean = put_boolean_2,
+    .verbatim = put_bytes,
+    .error = put_error,
+};
+
+static const struct reply_ops reply_ops_3 = {
+    .bytes = put_bytes,
+    .status = put_status,
+    .integer = put_integer,
+    .null = put_null_3,
+    .null_array = put_null_3,
+    .array = put_array,
+    .map = put_map_3,
+    .set = put_set_3,
+    .push = put_push_3,
+    .real = put_real_3,
+    .boolean = put_boolean_3,
+    .verbatim = put_verbatim_3,
+    .error = put_error,
+};
+
+const struct reply_ops *resp_reply_ops(int protocol)
+{
+    return protocol == 3 ? &reply_ops_3 : &reply_ops_2;
+}
+
+/* ---- parsing ahead ------------------------------------------------------------------------------------------------------ */
+
+/* Why a batch ends. */
+enum stop { STOP_FULL, STOP_MORE, STOP_FAULT, STOP_ATTACK, STOP_NOMEM };
+
+static void resumed(struct call *call);
+
+static bool is_attack(const struct resp_request *request)
+{
+    return slice_equal_nocase(request->argv[0], S("POST")) || slice_equal_nocase(request->argv[0], S("Host:"));
+}
+
+/* Fills the batch from input[*at ..) and moves *at behind the last request that was looked at. */
+static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *ret_count)
+{
+    struct desk *d = c->desk;
+    struct resp_limits limits = {.bulk_bytes_max = config_now()->proto_max_bulk_len, .unknown = session_needs_auth(&c->session)};
+    unsigned limit = limits.unknown ? 1 : DESK_BATCH_CALLS;
+    for (*ret_count = 0; *ret_count < limit;) {
+        struct call *call = desk_call(d, *ret_count);
+        if (!call) {
+            return STOP_NOMEM;
+        }
+        struct resp_request request;
+        enum resp_step step = resp_parse(c->parser, slice_sub(input, *at, SIZE_MAX), &limits, &call->arena, &request);
+        if (step != RESP_REQUEST) {
+            return step == RESP_MORE ? STOP_MORE : STOP_FAULT;
+        }
+        *at += request.bytes;
+        if (request.argc == 0) {
+            continue;
+        }
+        if (is_attack(&request)) {
+            return STOP_ATTACK;
+        }
+        call->session = &c->session;
+        call->reply = &c->reply;
+        call->argc = request.argc;
+        call->argv = request.argv;
+        call->resumed = resumed;
+        call->owner = c;
+        dispatch_prepare(call);
+        d->batch_ends[(*ret_count)++] = *at;
+    }
+    return STOP_FULL;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------------ */
+
+/* After CLIENT REPLY some replies are not wanted: what is behind `before` is one. */
+static void drop_unwanted(struct conn *c, bool skipped, size_t before)
+{
+    struct session *s = &c->session;
+    bool skips_next = s->skip_next;
+    s->skip_next = false;
+    if (s->reply_mode == SESSION_REPLY_OFF) {
+        buf_truncate(c->reply.out, before);
+        return;
+    }
+    if ((skipped && s->reply_mode == SESSION_REPLY_SKIP) || skips_next) {
+        buf_truncate(c->reply.out, before);
+    }
+    s->reply_mode = skips_next ? SESSION_REPLY_SKIP : SESSION_REPLY_ON;
+}
+
+static enum run run_call(struct conn *c, struct call *call) ON(worker)
+{
+    bool skipped = c->session.reply_mode == SESSION_REPLY_SKIP;
+    size_t before = c->reply.out->len;
+    if (dispatch_run(call) == RUN_PARKED) {
+        return RUN_PARKED;
+    }
+    if (c->session.reply_mode != SESSION_REPLY_ON || skipped || c->session.skip_next) {
+        drop_unwanted(c, skipped, before);
+    }
+    return RUN_DONE;
+}
+
+/* A call in front of the connection's input is over, or parked. */
+static void resumed(struct call *call)
+{
+    role_assume_worker();
+    struct conn *c = call->owner;
+    assert(c->parked == call);
+    size_t before = c->reply.out->len;
+    if (run_call(c, call) == RUN_PARKED) {
+        return;
+    }
+    metric_add(METRIC_net_output_bytes, c->reply.out->len - before);
+    desk_note_active(c->desk, c);
+    c->parked = NULL;
+    desk_free_call(call);
+    c->state = c->session.close_after_reply ? CONN_ENDS : CONN_READY;
+    conn_go_on(c);
+}
+
+/* Runs the batch. Returns how many calls left it: all, or up to one that parked or ends the connection. */
+static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_state) ON(worker)
+{
+    struct desk *d = c->desk;
+    for (unsigned i = 0; i < count; i++) {
+        if (run_call(c, d->batch[i]) == RUN_PARKED) {
+            c->parked = desk_take_call(d, i);
+            *ret_state = CONN_PARKED;
+            return i + 1;
+        }
+        if (c->session.close_after_reply) {
+            *ret_state = CONN_ENDS;
+            return i + 1;
+        }
+    }
+    return count;
+}
+
+static void reset_batch(struct desk *d, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (d->batch[i]) {
+            call_reset(d->batch[i]);
+        }
+    }
+}
+
+/* What a batch that did not end for want of space or bytes means: the connection ends. */
+static void say_why(struct conn *c, enum stop stop)
+{
+    static struct log_limit attacks;
+    switch (stop) {
+    case STOP_FAULT:
+        metric_add_error(ERR_PROTOCOL);
+        put_error(&c->reply, ERR_PROTOCOL, slice_of(c->parser->fault));
+        log_write(LOG_VERBOSE, "door", "client %s closed: %s", c->session.peer, c->parser->fault);
+        break;
+    case STOP_ATTACK:
+        log_write_limited(&attacks, LOG_WARNING, "door",
+                          "Possible SECURITY ATTACK detected: client %s sends an HTTP request, as a page in a browser does that wants to have commands run here; its connection is closed",
+                          c->session.peer);
+        break;
+    case STOP_NOMEM:
+        metric_add_error(ERR_NOMEM);
+        put_error(&c->reply, ERR_NOMEM, S(""));
+        break;
+    case STOP_FULL:
+    case STOP_MORE:
+        unreachable();
+    }
+}
+
+void resp_forget(struct conn *c)
+{
+    desk_give_parser(c->desk, c->parser);
+    c->parser = NULL;
+}
+
+enum conn_state resp_serve(struct conn *c, slice input, size_t *ret_used)
+{
+    struct desk *d = c->desk;
+    size_t used = 0, out_before = c->reply.out->len;
+    unsigned served = 0;
+    enum conn_state state = CONN_READY;
+    if (!c->parser && !(c->parser = desk_take_parser(d))) {
+        *ret_used = 0;
+        return CONN_ENDS;
+    }
+    while (state == CONN_READY && served < CONN_TURN_CALLS && c->reply.out->len - out_before < CONN_TURN_REPLY_BYTES) {
+        size_t at = used;
+        unsigned count;
+        enum stop stop = parse_ahead(c, input, &at, &count);
+        unsigned run = run_batch(c, count, &state);
+        served += run;
+        if (state != CONN_READY) {
+            used = d->batch_ends[run - 1];
+            resp_parser_reset(c->parser);
+        } else {
+            used = at;
+            if (stop == STOP_MORE) {
+                state = CONN_WAITS;
+            } else if (stop != STOP_FULL) {
+                say_why(c, stop);
+                state = CONN_ENDS;
+            }
+        }
+        reset_batch(d, num_min_u64(count + 1, DESK_BATCH_CALLS));
+    }
+    if (state != CONN_WAITS || used == input.len) {
+        resp_forget(c);
+    }
+    metric_add(METRIC_net_output_bytes, c->reply.out->len - out_before);
+    *ret_used = used;
+    return state;
+}

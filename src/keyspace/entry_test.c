@@ -1,0 +1,165 @@
+/* Entries: what they cost, that every combination of options keeps key, value and times, and how they change their shape. */
+#include "keyspace/testing_priv.h"
+
+#include "keyspace/entry_priv.h"
+#include "os/mem.h"
+
+static char bytes[100000];
+
+static void test_names_and_encodings(void **state)
+{
+    (void)state;
+    assert_true(slice_equal(kind_name(KIND_STRING), S("string")));
+    assert_true(slice_equal(encoding_name(ENCODING_INT), S("int")));
+    assert_true(slice_equal(encoding_name(ENCODING_EMBSTR), S("embstr")));
+    assert_true(slice_equal(encoding_name(ENCODING_RAW), S("raw")));
+    assert_int_equal(encoding_of_string(S("-9223372036854775808")), ENCODING_INT);
+    assert_int_equal(encoding_of_string(S("9223372036854775808")), ENCODING_EMBSTR);
+    assert_int_equal(encoding_of_string(S("007")), ENCODING_EMBSTR);
+    assert_int_equal(encoding_of_string(slice_make(bytes, 44)), ENCODING_EMBSTR);
+    assert_int_equal(encoding_of_string(slice_make(bytes, 45)), ENCODING_RAW);
+}
+
+static void test_what_an_entry_costs(void **state)
+{
+    (void)state;
+    struct content c = content_string(slice_make(bytes, 32));
+    struct entry *plain = entry_new(slice_make(bytes, 16), &c);
+    c.deadline = c.fresh_until = NOW;
+    struct entry *timed = entry_new(slice_make(bytes, 16), &c);
+    assert_true(entry_bytes(plain) <= 64);
+    assert_true(entry_bytes(timed) <= 88);
+    entry_free(plain);
+    entry_free(timed);
+}
+
+static void expect(const struct entry *e, slice key, const struct content *c)
+{
+    assert_true(slice_equal(entry_key(e), key));
+    assert_true(entry_has_key(e, key));
+    assert_true(slice_equal(entry_string(e), c->string));
+    assert_true(entry_deadline(e) == c->deadline);
+    assert_true(entry_fresh_until(e) == c->fresh_until);
+    assert_int_equal(entry_negative(e), c->negative);
+    assert_int_equal(entry_load_ms(e), c->load_ms);
+    assert_true(entry_loaded_at(e) == c->loaded_at);
+    assert_int_equal(entry_kind(e), c->kind);
+    assert_int_equal(entry_encoding(e), c->encoding);
+}
+
+/* Every combination of options, key length and value length, retimed to every combination of times. */
+static void test_every_shape(void **state)
+{
+    (void)state;
+    static const size_t key_lens[] = {0, 1, 16, 65535, 65536, 90000}, value_lens[] = {0, 5, 192, 193, 70000};
+    static const int64_t times[][2] = {{NO_DEADLINE, NO_DEADLINE}, {NO_DEADLINE, 5}, {7, 7}, {9, 8}};
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (char)(i * 31 + i / 256);
+    }
+    for (unsigned k = 0; k < countof(key_lens); k++) {
+        for (unsigned v = 0; v < countof(value_lens); v++) {
+            for (unsigned t = 0; t < countof(times) * countof(times) * 2; t++) {
+                const int64_t *before = times[t % 4], *after = times[t / 4 % 4];
+                struct content c = content_string(slice_make(bytes + 1, value_lens[v]));
+                slice key = slice_make(bytes, key_lens[k]);
+                c.deadline = before[0];
+                c.fresh_until = before[1];
+                c.loaded_at = t < 16 ? 0 : NOW;
+                c.load_ms = t < 16 ? 0 : 12;
+                struct entry *e = entry_new(key, &c);
+                expect(e, key, &c);
+                struct entry *other = entry_retimed(e, after[0], after[1]);
+                assert_int_equal(other == e, (after[0] == NO_DEADLINE) == (before[0] == NO_DEADLINE) &&
+                                                 (after[0] == after[1]) == (before[0] == before[1]));
+                c.deadline = after[0];
+                c.fresh_until = after[1];
+                expect(other, key, &c);
+                if (other != e) {
+                    entry_free_block(e);
+                }
+                entry_free(other);
+            }
+        }
+    }
+}
+
+static void test_resizing_keeps_and_zeroes(void **state)
+{
+    (void)state;
+    static const size_t lens[] = {0, 3, 10, 191, 192, 193, 1000, 70000, 200, 20, 0, 40};
+    struct content c = content_string(slice_make(bytes + 1, 7));
+    c.deadline = c.fresh_until = NOW;
+    slice key = slice_make(bytes, 16);
+    struct entry *e = entry_new(key, &c);
+    char *model = calloc(1, sizeof bytes);
+    size_t len = 7;
+    memcpy(model, bytes + 1, 7);
+    for (unsigned i = 0; i < countof(lens); i++) {
+        struct entry *to = entry_resized(e, lens[i]);
+        assert_non_null(to);
+        if (to != e) {
+            entry_free_block(e);
+        }
+        e = to;
+        if (lens[i] < len) {
+            memset(model + lens[i], 0, len - lens[i]);
+        }
+        len = lens[i];
+        c.string = slice_make(model, len);
+        c.encoding = ENCODING_RAW;
+        expect(e, key, &c);
+        memset(entry_value(e), 'x', len);
+        memset(model, 'x', len);
+    }
+    entry_free(e);
+    free(model);
+}
+
+static void test_appending_seldom_allocates(void **state)
+{
+    (void)state;
+    struct content c = content_string(S(""));
+    struct entry *e = entry_new(S("k"), &c);
+    unsigned moves = 0;
+    const char *at = NULL;
+    for (size_t len = 1; len <= 1000000; len += 10) {
+        struct entry *to = entry_resized(e, len);
+        if (to != e) {
+            entry_free_block(e);
+        }
+        e = to;
+        moves += entry_value(e) != at;
+        at = entry_value(e);
+    }
+    assert_true(moves < 60);
+    assert_true(entry_bytes(e) < 2000000);
+    entry_free(e);
+}
+
+static void test_assigning_in_place(void **state)
+{
+    (void)state;
+    struct content c = content_string(S("123"));
+    struct entry *e = entry_new(S("key"), &c);
+    c = content_string(S("4567"));
+    assert_true(entry_assign(e, &c));
+    expect(e, S("key"), &c);
+    c.string = slice_make(bytes, 180); /* another size class */
+    assert_false(entry_assign(e, &c));
+    c.string = S("1");
+    c.deadline = c.fresh_until = NOW; /* another option */
+    assert_false(entry_assign(e, &c));
+    c = content_string(S("4567"));
+    expect(e, S("key"), &c);
+    entry_free(e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names_and_encodings),       cmocka_unit_test(test_what_an_entry_costs),
+        cmocka_unit_test(test_every_shape),               cmocka_unit_test(test_resizing_keeps_and_zeroes),
+        cmocka_unit_test(test_appending_seldom_allocates), cmocka_unit_test(test_assigning_in_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

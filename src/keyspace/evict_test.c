@@ -1,0 +1,204 @@
+/* Eviction: each policy prefers what it should, volatile ones leave keys without a deadline alone, the limit is kept. */
+#include "keyspace/testing_priv.h"
+
+enum { KEYS = 6000, LATER_MS = 100000 };
+
+/* Even numbers are what the policy should keep. */
+static bool is_kept(unsigned number)
+{
+    return number % 2 == 0;
+}
+
+static unsigned count_left(struct bench *b, bool kept)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < KEYS; i++) {
+        count += is_kept(i) == kept && bench_has(b, 0, i);
+    }
+    return count;
+}
+
+/* Keys of which those to keep are read often and late; deadlines: far for those to keep, near for the others (none for those to keep when
+ * `only_some`). Then the memory for a fifth of the keys is taken away. */
+static void fill_and_squeeze(struct bench *b, enum eviction policy, bool only_some)
+{
+    bench_init(b, 1, 0, policy);
+    for (unsigned i = 0; i < KEYS; i++) {
+        bench_set(b, 0, i, S("0123456789012345678901234567890123456789"),
+                  is_kept(i) ? (only_some ? NO_DEADLINE : NOW + 10000000 + i) : NOW + 5000000 + i);
+    }
+    for (unsigned round = 0; round < 50; round++) {
+        for (unsigned i = 0; i < KEYS; i += 2) {
+            struct key k = bench_key(b, 0, i);
+            shard_lock(k.shard);
+            shard_note_read(k.shard, shard_find(k.shard, &k), NOW + LATER_MS);
+            shard_unlock(k.shard);
+        }
+    }
+    uint64_t used = keyspace_used_bytes(b->ks);
+    uint64_t limit = used - KEYS / 5 * 100;
+    keyspace_set_limit(b->ks, limit, policy);
+    assert_int_equal(keyspace_make_room(b->ks, (struct now){.wall_ms = NOW + LATER_MS, .mono_ms = 1}), OK);
+    assert_true(keyspace_used_bytes(b->ks) <= limit * 102 / 100);
+    assert_true(keyspace_used_bytes(b->ks) > limit * 98 / 100);
+    keyspace_check(b->ks);
+}
+
+static void test_policies_prefer_what_they_should(void **state)
+{
+    (void)state;
+    static const enum eviction choosy[] = {EVICTION_ALLKEYS_LRU, EVICTION_ALLKEYS_LFU, EVICTION_VOLATILE_LRU, EVICTION_VOLATILE_LFU, EVICTION_VOLATILE_TTL};
+    static const enum eviction blind[] = {EVICTION_ALLKEYS_RANDOM, EVICTION_VOLATILE_RANDOM};
+    struct bench b;
+    for (unsigned i = 0; i < countof(choosy); i++) {
+        fill_and_squeeze(&b, choosy[i], false);
+        assert_true(count_left(&b, true) >= KEYS / 2 - KEYS / 100);
+        assert_true(count_left(&b, false) < KEYS / 2 - KEYS / 6);
+        bench_fini(&b);
+    }
+    for (unsigned i = 0; i < countof(blind); i++) {
+        fill_and_squeeze(&b, blind[i], false);
+        unsigned kept = count_left(&b, true), others = count_left(&b, false);
+        assert_true(kept > others * 9 / 10 && others > kept * 9 / 10);
+        bench_fini(&b);
+    }
+}
+
+static void test_volatile_policies_leave_keys_without_deadline_alone(void **state)
+{
+    (void)state;
+    struct now now = {.wall_ms = NOW + LATER_MS, .mono_ms = 1};
+    for (enum eviction policy = EVICTION_VOLATILE_LRU; policy < EVICTION_COUNT; policy++) {
+        struct bench b;
+        fill_and_squeeze(&b, policy, true);
+        assert_int_equal(count_left(&b, true), KEYS / 2);
+        assert_true(count_left(&b, false) < KEYS / 2 - KEYS / 6);
+        keyspace_set_limit(b.ks, 1, policy);
+        assert_int_equal(keyspace_make_room(b.ks, now), ERR_OOM);
+        assert_int_equal(count_left(&b, true), KEYS / 2);
+        assert_int_equal(count_left(&b, false), 0);
+        keyspace_set_limit(b.ks, 0, policy);
+        assert_int_equal(keyspace_make_room(b.ks, now), OK);
+        keyspace_check(b.ks);
+        bench_fini(&b);
+    }
+}
+
+static void test_noeviction_refuses(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct now now = {.wall_ms = NOW, .mono_ms = 1};
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    assert_int_equal(keyspace_make_room(b.ks, now), OK);
+    bench_set(&b, 0, 1, S("value"), NO_DEADLINE);
+    keyspace_set_limit(b.ks, 1, EVICTION_NONE);
+    assert_int_equal(keyspace_make_room(b.ks, now), ERR_OOM);
+    assert_true(bench_has(&b, 0, 1));
+    /* What has been flushed is given back before anything is refused. */
+    keyspace_lock_all(b.ks);
+    keyspace_flush_db(b.ks, 0);
+    keyspace_unlock_all(b.ks);
+    assert_int_equal(keyspace_make_room(b.ks, now), OK);
+    bench_fini(&b);
+}
+
+struct counter {
+    struct tap tap;
+    unsigned evicted, expired, records;
+};
+
+static void count_events(struct tap *t, const struct effect *fx)
+{
+    struct counter *c = container_of(t, struct counter, tap);
+    for (const struct touch *touch = fx->touches; touch; touch = touch->next) {
+        c->evicted += touch->event == EVENT_evicted && touch->change == CHANGE_EVICTED;
+        c->expired += touch->event == EVENT_expired && touch->change == CHANGE_EXPIRED;
+    }
+    for (const struct record *r = fx->records; r; r = r->next) {
+        c->records++;
+    }
+}
+
+static void test_evicted_keys_are_told_and_expired_ones_go_first(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct counter c = {.tap = {.wants_records = true, .effect = count_events}};
+    bench_init(&b, 1, 0, EVICTION_ALLKEYS_LRU);
+    keyspace_add_tap(b.ks, &c.tap);
+    for (unsigned i = 0; i < KEYS; i++) {
+        bench_set(&b, 0, i, S("0123456789"), i % 2 ? NO_DEADLINE : NOW + 5);
+    }
+    keyspace_set_limit(b.ks, keyspace_used_bytes(b.ks) * 9 / 10, EVICTION_ALLKEYS_LRU);
+    assert_int_equal(keyspace_make_room(b.ks, (struct now){.wall_ms = NOW + 10, .mono_ms = 1}), OK);
+    assert_true(c.expired > KEYS / 20);
+    assert_true(c.evicted < c.expired / 10);
+    assert_int_equal(c.records, c.expired + c.evicted);
+    keyspace_set_limit(b.ks, 1, EVICTION_ALLKEYS_LRU);
+    assert_int_equal(keyspace_make_room(b.ks, (struct now){.wall_ms = NOW + 10, .mono_ms = 1}), ERR_OOM);
+    assert_int_equal(c.expired + c.evicted, KEYS);
+    assert_int_equal(keyspace_key_count(b.ks, 0), 0);
+    bench_fini(&b);
+}
+
+/* Writes go on for long under a limit: what is used stays within 2 % of it. */
+static void test_the_limit_is_kept(void **state)
+{
+    (void)state;
+    static const uint64_t limits[] = {1 << 20, 4 << 20, 16 << 20};
+    static char value[20000];
+    for (unsigned i = 0; i < countof(limits); i++) {
+        struct bench b;
+        struct random r;
+        random_init(&r, i, 1);
+        bench_init(&b, 2, limits[i], EVICTION_ALLKEYS_LRU);
+        for (unsigned step = 0; step < 60000; step++) {
+            assert_int_equal(keyspace_make_room(b.ks, b.fx.now), OK);
+            assert_true(keyspace_used_bytes(b.ks) <= limits[i] + limits[i] / 50);
+            size_t len = random_below(&r, 20) ? random_below(&r, 300) : random_below(&r, sizeof value);
+            bench_set(&b, step % 2, (unsigned)random_below(&r, 1000000), slice_make(value, len), random_below(&r, 2) ? NO_DEADLINE : NOW + 1000000);
+        }
+        assert_true(keyspace_used_bytes(b.ks) > limits[i] * 96 / 100);
+        keyspace_check(b.ks);
+        bench_fini(&b);
+    }
+}
+
+static void test_stamps(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_ALLKEYS_LFU);
+    bench_set(&b, 0, 1, S("value"), NO_DEADLINE);
+    struct key k = bench_key(&b, 0, 1);
+    shard_lock(k.shard);
+    struct entry *e = shard_find(k.shard, &k);
+    assert_int_equal(entry_frequency(e, NOW), 5);
+    for (unsigned i = 0; i < 10000; i++) {
+        shard_note_read(k.shard, e, NOW);
+    }
+    unsigned frequency = entry_frequency(e, NOW);
+    assert_true(frequency > 20 && frequency < 120);
+    assert_int_equal(entry_frequency(e, NOW + 10 * 60000), frequency - 10);
+    assert_int_equal(entry_frequency(e, NOW + 1000 * 60000), 0);
+    keyspace_set_limit(b.ks, 0, EVICTION_ALLKEYS_LRU);
+    shard_note_read(k.shard, e, NOW + 3000);
+    assert_true(entry_accessed_at(e, NOW + 8000) == NOW + 3000);
+    assert_true(entry_accessed_at(e, NOW + 1000) == NOW + 1000);
+    shard_unlock(k.shard);
+    bench_fini(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_policies_prefer_what_they_should),
+        cmocka_unit_test(test_volatile_policies_leave_keys_without_deadline_alone),
+        cmocka_unit_test(test_noeviction_refuses),
+        cmocka_unit_test(test_evicted_keys_are_told_and_expired_ones_go_first),
+        cmocka_unit_test(test_the_limit_is_kept),
+        cmocka_unit_test(test_stamps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

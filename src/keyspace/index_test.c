@@ -1,0 +1,234 @@
+/* The index by itself: a model under random growing and shrinking, what a walk promises, cursors that were never given out. */
+#include "keyspace/testing_priv.h"
+
+#include "keyspace/entry_priv.h"
+#include "keyspace/index_priv.h"
+
+enum { KEYS = 30000, STEPS = 200000, LASTING = 500 };
+
+struct world {
+    struct index index;
+    struct hash_key hash_key;
+    struct random random;
+    struct entry *entries[KEYS]; /* NULL: not in */
+    unsigned visits[KEYS];
+    size_t count;
+};
+
+static slice key_of(const unsigned *number)
+{
+    return slice_make(number, sizeof *number);
+}
+
+static uint64_t hash_of(struct world *w, const unsigned *number)
+{
+    return hash_keyed(&w->hash_key, key_of(number));
+}
+
+static void put(struct world *w, unsigned number)
+{
+    if (!w->entries[number]) {
+        struct content c = content_string(S("value"));
+        w->entries[number] = entry_new(key_of(&number), &c);
+        assert_int_equal(index_insert(&w->index, hash_of(w, &number), w->entries[number]), OK);
+        w->count++;
+    }
+}
+
+static void take(struct world *w, unsigned number)
+{
+    if (w->entries[number]) {
+        index_remove(&w->index, hash_of(w, &number), w->entries[number]);
+        entry_free(w->entries[number]);
+        w->entries[number] = NULL;
+        w->count--;
+    }
+}
+
+/* Inserts and removes at random, in waves that swell and shrink. Keys below `from` are let alone. */
+static void churn(struct world *w, unsigned from, unsigned step)
+{
+    unsigned number = from + (unsigned)random_below(&w->random, KEYS - from);
+    bool swelling = step / (STEPS / 6) % 2 == 0;
+    if (random_below(&w->random, 10) < (swelling ? 7 : 1)) {
+        put(w, number);
+    } else {
+        take(w, number);
+        number = from + (unsigned)random_below(&w->random, KEYS - from);
+        take(w, number);
+    }
+}
+
+static struct world *world_new(void)
+{
+    struct world *w = calloc(1, sizeof *w);
+    hash_key_init(&w->hash_key, (unsigned char[16]){5});
+    index_init(&w->index, &w->hash_key);
+    random_init(&w->random, 3, 4);
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    for (unsigned i = 0; i < KEYS; i++) {
+        take(w, i);
+    }
+    assert_int_equal(w->index.bytes, 0);
+    assert_null(w->index.directory);
+    free(w);
+}
+
+static void test_agrees_with_a_model(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    uint32_t deepest = 0, shallowest_after = UINT32_MAX;
+    for (unsigned step = 0; step < STEPS; step++) {
+        churn(w, 0, step);
+        unsigned number = (unsigned)random_below(&w->random, KEYS);
+        assert_ptr_equal(index_find(&w->index, hash_of(w, &number), key_of(&number)), w->entries[number]);
+        assert_int_equal(w->index.count, w->count);
+        if (w->index.depth > deepest) {
+            deepest = w->index.depth;
+            shallowest_after = UINT32_MAX;
+        }
+        shallowest_after = w->index.depth < shallowest_after ? w->index.depth : shallowest_after;
+        if (step % (STEPS / 30) == 0) {
+            index_check(&w->index);
+        }
+    }
+    assert_true(deepest >= 5);
+    assert_true(shallowest_after < deepest);
+    world_free(w);
+}
+
+static void test_bytes_per_key(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    double sum = 0;
+    unsigned samples = 0;
+    for (unsigned i = 0; i < KEYS; i++) {
+        put(w, i);
+        if (i >= KEYS / 4) {
+            sum += (double)w->index.bytes / (double)w->index.count;
+            samples++;
+        }
+    }
+    assert_true(sum / samples < 14);
+    world_free(w);
+}
+
+static void visit_all(struct world *w, struct entry **met, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        unsigned number;
+        memcpy(&number, entry_key(met[i]).ptr, sizeof number);
+        assert_ptr_equal(w->entries[number], met[i]);
+        w->visits[number]++;
+    }
+}
+
+static void test_a_walk_meets_what_was_there_throughout(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct entry *met[INDEX_STEP_MAX];
+    unsigned step = 0, walks = 0;
+    for (unsigned i = 0; i < LASTING; i++) {
+        put(w, i);
+    }
+    while (step < STEPS) {
+        uint64_t cursor = 0;
+        memset(w->visits, 0, sizeof w->visits);
+        do {
+            visit_all(w, met, index_step(&w->index, &cursor, met));
+            assert_true(cursor >> INDEX_CURSOR_BITS == 0);
+            for (unsigned pace = 1 + walks % 40; pace > 0; pace--) {
+                churn(w, LASTING, step++);
+            }
+        } while (cursor != 0);
+        for (unsigned i = 0; i < LASTING; i++) {
+            assert_true(w->visits[i] > 0);
+        }
+        walks++;
+    }
+    assert_true(walks > 10);
+    world_free(w);
+}
+
+static void test_a_quiet_walk_meets_everything_once(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct entry *met[INDEX_STEP_MAX];
+    for (unsigned count = 0; count < 5000; count += 1 + count / 3) {
+        uint64_t cursor = 0;
+        for (unsigned i = 0; i < count; i++) {
+            put(w, i);
+        }
+        memset(w->visits, 0, sizeof w->visits);
+        do {
+            visit_all(w, met, index_step(&w->index, &cursor, met));
+        } while (cursor != 0);
+        for (unsigned i = 0; i < count; i++) {
+            assert_int_equal(w->visits[i], 1);
+        }
+    }
+    world_free(w);
+}
+
+static void test_any_cursor_is_safe(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct entry *met[INDEX_STEP_MAX];
+    for (unsigned filled = 0; filled < 3; filled++) {
+        for (unsigned i = 0; i < 50000; i++) {
+            uint64_t cursor = random_u64(&w->random) >> random_below(&w->random, 64);
+            visit_all(w, met, index_step(&w->index, &cursor, met));
+            assert_true(cursor >> INDEX_CURSOR_BITS == 0);
+        }
+        for (unsigned i = 0; i < (filled ? KEYS : 10); i++) {
+            put(w, i);
+        }
+    }
+    world_free(w);
+}
+
+static void test_draining(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct entry *met[INDEX_STEP_MAX];
+    size_t all = 0;
+    for (unsigned i = 0; i < KEYS; i++) {
+        put(w, i);
+    }
+    for (size_t count; (count = index_drain(&w->index, met)) > 0; all += count) {
+        visit_all(w, met, count);
+    }
+    assert_int_equal(all, KEYS);
+    assert_int_equal(w->index.bytes, 0);
+    for (unsigned i = 0; i < KEYS; i++) {
+        assert_int_equal(w->visits[i], 1);
+        entry_free(w->entries[i]);
+        w->entries[i] = NULL;
+    }
+    put(w, 1);
+    index_check(&w->index);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_agrees_with_a_model),
+        cmocka_unit_test(test_bytes_per_key),
+        cmocka_unit_test(test_a_walk_meets_what_was_there_throughout),
+        cmocka_unit_test(test_a_quiet_walk_meets_everything_once),
+        cmocka_unit_test(test_any_cursor_is_safe),
+        cmocka_unit_test(test_draining),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

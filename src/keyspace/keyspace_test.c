@@ -1,0 +1,533 @@
+/* The keyspace as a whole: expiry in order, what each change notes, flush and swap, scans, random keys, counts. */
+#include "keyspace/testing_priv.h"
+
+#include "os/mem.h"
+
+/* ---- a tap that remembers ------------------------------------------------------------------------------------------------------------ */
+
+struct watcher {
+    struct tap tap;
+    struct keyspace *ks;
+    unsigned count[EVENT_COUNT];
+    unsigned del_record_count;
+    int64_t *deadlines; /* by number of the key: when it should go */
+    int64_t last[SHARD_COUNT_MAX];
+    unsigned disorder_count;
+};
+
+static void watch(struct tap *t, const struct effect *fx)
+{
+    struct watcher *w = container_of(t, struct watcher, tap);
+    for (const struct touch *touch = fx->touches; touch; touch = touch->next) {
+        w->count[touch->event]++;
+        if (touch->event == EVENT_expired && w->deadlines) {
+            assert_int_equal(touch->change, CHANGE_EXPIRED);
+            struct key k = keyspace_key(w->ks, touch->db, touch->key);
+            int64_t deadline = w->deadlines[atoi(touch->key.ptr + 4)];
+            assert_true(deadline <= fx->now.wall_ms);
+            w->disorder_count += deadline < w->last[shard_number(k.shard)];
+            w->last[shard_number(k.shard)] = deadline;
+        }
+    }
+    for (const struct record *r = fx->records; r; r = r->next) {
+        assert_true(fx->records_replaced);
+        assert_int_equal(r->argc, 2);
+        w->del_record_count += slice_equal(r->argv[0], S("DEL"));
+    }
+}
+
+static void watcher_init(struct watcher *w, struct bench *b)
+{
+    *w = (struct watcher){.tap = {.wants_records = true, .effect = watch}, .ks = b->ks};
+    assert_false(keyspace_wants_records(b->ks));
+    keyspace_add_tap(b->ks, &w->tap);
+    assert_true(keyspace_wants_records(b->ks));
+}
+
+/* ---- expiry -------------------------------------------------------------------------------------------------------------------------- */
+
+static void test_expired_events_come_in_the_order_of_deadlines(void **state)
+{
+    (void)state;
+    enum { COUNT = 100000 };
+    struct bench b;
+    struct watcher w;
+    struct random r;
+    bench_init(&b, 2, 0, EVICTION_NONE);
+    watcher_init(&w, &b);
+    random_init(&r, 7, 8);
+    w.deadlines = calloc(COUNT, sizeof *w.deadlines);
+    for (unsigned i = 0; i < COUNT; i++) {
+        w.deadlines[i] = NOW + 1 + (int64_t)random_below(&r, 3600000);
+        bench_set(&b, i % 3, i, S("value"), w.deadlines[i]);
+    }
+    assert_int_equal(keyspace_expiring_count(b.ks, 0), (COUNT + 2) / 3);
+    int64_t mean = keyspace_mean_ttl_ms(b.ks, 0, NOW);
+    assert_true(mean > 1700000 && mean < 1900000);
+
+    /* A little later a few are due, then all at once. */
+    struct now now = {.wall_ms = NOW + 10000, .mono_ms = 11000};
+    unsigned due = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        due += w.deadlines[i] <= now.wall_ms;
+    }
+    for (unsigned worker = 0; worker < 2; worker++) {
+        while (keyspace_tick(b.ks, worker, now) == now.mono_ms) {
+        }
+    }
+    assert_int_equal(w.count[EVENT_expired], due);
+    now = (struct now){.wall_ms = NOW + 3600001, .mono_ms = 12000};
+    unsigned before = w.count[EVENT_expired], ticks = 0, most = 0;
+    while (w.count[EVENT_expired] < COUNT) {
+        keyspace_tick(b.ks, ticks++ % 2, now);
+        most = w.count[EVENT_expired] - before > most ? w.count[EVENT_expired] - before : most;
+        before = w.count[EVENT_expired];
+        assert_true(ticks < COUNT);
+    }
+    assert_true(most <= 2048);
+    assert_int_equal(w.disorder_count, 0);
+    assert_int_equal(w.del_record_count, COUNT);
+    assert_int_equal(keyspace_key_count(b.ks, 0) + keyspace_key_count(b.ks, 1) + keyspace_key_count(b.ks, 2), 0);
+    keyspace_check(b.ks);
+    assert_int_equal(keyspace_tick(b.ks, 0, now), now.mono_ms + 25);
+    assert_int_equal(keyspace_tick(b.ks, 1, now), now.mono_ms + 25);
+    assert_int_equal(keyspace_used_bytes(b.ks), 0);
+    free(w.deadlines);
+    bench_fini(&b);
+}
+
+static void test_active_expiry_can_be_switched_off(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct now now = {.wall_ms = NOW + 10, .mono_ms = 1};
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    bench_set(&b, 0, 1, S("value"), NOW + 1);
+    assert_true(keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW - 4, .mono_ms = 1}) <= 6);
+    keyspace_set_active_expiry(b.ks, false);
+    keyspace_tick(b.ks, 0, now);
+    assert_true(bench_has(&b, 0, 1));
+    keyspace_set_active_expiry(b.ks, true);
+    keyspace_tick(b.ks, 0, now);
+    assert_false(bench_has(&b, 0, 1));
+    bench_fini(&b);
+}
+
+/* ---- what a change notes ------------------------------------------------------------------------------------------------------------- */
+
+static void expect_touch(struct bench *b, const struct key *k, enum change change, enum event event)
+{
+    assert_int_equal(b->fx.touch_count, 1);
+    assert_int_equal(b->fx.touches->change, change);
+    assert_int_equal(b->fx.touches->event, event);
+    assert_int_equal(b->fx.touches->db, k->db);
+    assert_true(slice_equal(b->fx.touches->key, k->bytes));
+    assert_false(b->fx.records_replaced);
+    bench_reset(b);
+}
+
+/* Every function that alters notes its change, and voids a pending load unless it is a fill, an expiry or an eviction. */
+static void test_what_each_change_notes_and_voids(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    struct key k = bench_key(&b, 3, 1);
+    struct shard *s = k.shard;
+    struct content c = content_string(S("value"));
+    struct entry *e;
+    char *value;
+    struct pending *p;
+    c.deadline = NOW + 1000;
+    c.fresh_until = NOW + 500;
+    shard_lock(s);
+
+#define STEP(call, change, event, voids)                                                                                                             \
+    do {                                                                                                                                             \
+        p = pending_open(s, &k, NULL);                                                                                                               \
+        call;                                                                                                                                        \
+        expect_touch(&b, &k, change, event);                                                                                                         \
+        assert_int_equal(!p->attached, voids);                                                                                                       \
+        assert_int_equal(pending_find(s, &k) == p, !(voids));                                                                                        \
+        pending_close(p);                                                                                                                            \
+        shard_check(s);                                                                                                                              \
+    } while (0)
+
+    STEP(assert_int_equal(shard_insert(s, &k, &c, &b.fx, EVENT_fill, &e), OK), CHANGE_FILLED, EVENT_fill, false);
+    STEP(assert_int_equal(shard_replace(s, &k, e, &c, &b.fx, EVENT_fill, &e), OK), CHANGE_FILLED, EVENT_fill, false);
+    STEP(assert_int_equal(shard_soften(s, &k, e, &b.fx, &e), OK), CHANGE_CHANGED, EVENT_NONE, true);
+    assert_true(entry_stale(e, NOW));
+    assert_true(entry_deadline(e) == NOW + 1000);
+    STEP(assert_int_equal(shard_replace(s, &k, e, &c, &b.fx, EVENT_set, &e), OK), CHANGE_CHANGED, EVENT_set, true);
+    assert_false(entry_stale(e, NOW));
+    STEP(assert_int_equal(shard_set_times(s, &k, e, NO_DEADLINE, NO_DEADLINE, &b.fx, EVENT_persist, &e), OK), CHANGE_CHANGED, EVENT_persist, true);
+    STEP(assert_int_equal(shard_set_times(s, &k, e, NOW + 5, NOW + 5, &b.fx, EVENT_expire, &e), OK), CHANGE_CHANGED, EVENT_expire, true);
+    STEP(assert_int_equal(shard_edit_string(s, &k, e, 300, &b.fx, EVENT_setrange, &e, &value), OK), CHANGE_CHANGED, EVENT_setrange, true);
+    assert_int_equal(entry_encoding(e), ENCODING_RAW);
+    STEP(shard_remove(s, &k, e, &b.fx, CHANGE_DELETED, EVENT_del, false), CHANGE_DELETED, EVENT_del, true);
+    STEP(assert_int_equal(shard_insert(s, &k, &c, &b.fx, EVENT_set, &e), OK), CHANGE_CREATED, EVENT_set, true);
+    STEP(shard_remove(s, &k, e, &b.fx, CHANGE_EXPIRED, EVENT_expired, true), CHANGE_EXPIRED, EVENT_expired, false);
+    STEP(assert_int_equal(shard_insert(s, &k, &c, &b.fx, EVENT_set, &e), OK), CHANGE_CREATED, EVENT_set, true);
+    STEP(shard_remove(s, &k, e, &b.fx, CHANGE_EVICTED, EVENT_evicted, true), CHANGE_EVICTED, EVENT_evicted, false);
+#undef STEP
+
+    shard_unlock(s);
+    assert_true(slice_equal(event_text(EVENT_rename_from), S("rename_from")));
+    assert_int_equal(event_class(EVENT_expired), 'x');
+    bench_fini(&b);
+}
+
+static void test_records(void **state)
+{
+    (void)state;
+    struct bench b;
+    slice argv[] = {S("SET"), S("k"), S("v")};
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    effect_record_before(&b.fx, 1, 3, argv);
+    effect_record_before(&b.fx, 2, 2, argv);
+    assert_false(b.fx.records_replaced);
+    effect_record_instead(&b.fx, 3, 1, argv);
+    assert_true(b.fx.records_replaced);
+    unsigned db = 1;
+    for (const struct record *r = b.fx.records; r; r = r->next) {
+        assert_int_equal(r->db, db);
+        assert_int_equal(r->argc, 4 - db++);
+    }
+    assert_int_equal(db, 4);
+    effect_init(&b.fx, &b.arena, b.fx.now, false);
+    effect_record_instead(&b.fx, 3, 1, argv);
+    assert_null(b.fx.records);
+    bench_fini(&b);
+}
+
+/* ---- negative entries ---------------------------------------------------------------------------------------------------------------- */
+
+static void test_negative_entries_are_not_counted(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    struct key k = bench_key(&b, 0, 1);
+    struct content c = {.negative = true, .deadline = NOW + 10, .fresh_until = NOW + 10};
+    struct entry *e;
+    shard_lock(k.shard);
+    assert_int_equal(shard_insert(k.shard, &k, &c, &b.fx, EVENT_fill, &e), OK);
+    assert_true(entry_negative(e));
+    assert_int_equal(keyspace_key_count(b.ks, 0), 0);
+    assert_int_equal(keyspace_expiring_count(b.ks, 0), 0);
+    assert_null(shard_random(k.shard, 0, 1, NOW));
+    c = content_string(S("value"));
+    assert_int_equal(shard_replace(k.shard, &k, e, &c, &b.fx, EVENT_fill, &e), OK);
+    assert_int_equal(keyspace_key_count(b.ks, 0), 1);
+    assert_ptr_equal(shard_random(k.shard, 0, 1, NOW), e);
+    shard_check(k.shard);
+    shard_unlock(k.shard);
+    bench_fini(&b);
+}
+
+static void test_negative_entries_go_without_an_event(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct watcher w;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    watcher_init(&w, &b);
+    struct key k = bench_key(&b, 0, 1);
+    struct content c = {.negative = true, .deadline = NOW + 10, .fresh_until = NOW + 10};
+    struct entry *e;
+    shard_lock(k.shard);
+    assert_int_equal(shard_insert(k.shard, &k, &c, &b.fx, EVENT_fill, &e), OK);
+    shard_unlock(k.shard);
+    keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + 10, .mono_ms = 1});
+    assert_int_equal(w.count[EVENT_expired], 0);
+    assert_int_equal(w.count[EVENT_NONE], 1);
+    assert_false(bench_has(&b, 0, 1));
+    bench_fini(&b);
+}
+
+/* ---- flush and swap ------------------------------------------------------------------------------------------------------------------ */
+
+static void test_flush(void **state)
+{
+    (void)state;
+    enum { COUNT = 20000 };
+    struct bench b;
+    struct watcher w;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    watcher_init(&w, &b);
+    for (unsigned i = 0; i < COUNT; i++) {
+        bench_set(&b, i % 2, i, S("value"), i % 4 < 2 ? NO_DEADLINE : NOW + 5);
+    }
+    uint64_t full = keyspace_used_bytes(b.ks);
+    struct key k = bench_key(&b, 0, COUNT);
+    shard_lock(k.shard);
+    struct pending *p = pending_open(k.shard, &k, NULL);
+    shard_unlock(k.shard);
+
+    keyspace_lock_all(b.ks);
+    assert_int_equal(keyspace_flush_db(b.ks, 0), COUNT / 2);
+    assert_int_equal(keyspace_flush_db(b.ks, 0), 0);
+    assert_false(p->attached);
+    pending_close(p);
+    keyspace_unlock_all(b.ks);
+    assert_int_equal(keyspace_key_count(b.ks, 0), 0);
+    assert_int_equal(keyspace_expiring_count(b.ks, 0), 0);
+    assert_int_equal(keyspace_key_count(b.ks, 1), COUNT / 2);
+    keyspace_check(b.ks);
+
+    /* The new space fills while the old one is being freed, whose deadlines come to nothing. */
+    for (unsigned i = 0; i < 100; i++) {
+        bench_set(&b, 0, i, S("new"), NO_DEADLINE);
+    }
+    struct now now = {.wall_ms = NOW + 10, .mono_ms = 0};
+    for (unsigned i = 0; i < 1000; i++) {
+        now.mono_ms++;
+        keyspace_tick(b.ks, 0, now);
+    }
+    assert_int_equal(w.count[EVENT_expired], COUNT / 4);
+    assert_true(keyspace_reap(b.ks, 0));
+    keyspace_check(b.ks);
+    assert_int_equal(keyspace_key_count(b.ks, 0), 100);
+    assert_int_equal(keyspace_key_count(b.ks, 1), COUNT / 4);
+    assert_true(keyspace_used_bytes(b.ks) < full / 2);
+
+    keyspace_lock_all(b.ks);
+    keyspace_flush_db(b.ks, 0);
+    keyspace_flush_db(b.ks, 1);
+    keyspace_unlock_all(b.ks);
+    assert_true(keyspace_used_bytes(b.ks) > 0);
+    while (!keyspace_reap(b.ks, 1)) {
+    }
+    assert_int_equal(keyspace_used_bytes(b.ks), 0);
+    keyspace_check(b.ks);
+    bench_fini(&b);
+}
+
+static void test_swap(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    for (unsigned i = 0; i < 1000; i++) {
+        bench_set(&b, 1, i, S("value"), NOW + 5);
+    }
+    bench_set(&b, 2, 7, S("other"), NO_DEADLINE);
+    keyspace_lock_all(b.ks);
+    keyspace_swap_dbs(b.ks, 1, 2);
+    keyspace_swap_dbs(b.ks, 2, 3);
+    keyspace_swap_dbs(b.ks, 5, 5);
+    keyspace_unlock_all(b.ks);
+    assert_int_equal(keyspace_key_count(b.ks, 1), 1);
+    assert_int_equal(keyspace_key_count(b.ks, 2), 0);
+    assert_int_equal(keyspace_key_count(b.ks, 3), 1000);
+    assert_int_equal(keyspace_expiring_count(b.ks, 3), 1000);
+    assert_true(bench_has(&b, 3, 999));
+    bench_set(&b, 3, 1, S("again"), NO_DEADLINE);
+    keyspace_check(b.ks);
+    for (unsigned i = 0; i < 100; i++) {
+        keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + 10, .mono_ms = i});
+    }
+    assert_int_equal(keyspace_key_count(b.ks, 3), 1);
+    bench_fini(&b);
+}
+
+static void test_large_values_are_freed_later(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    char *large = calloc(1, 1 << 20);
+    bench_set(&b, 0, 1, slice_make(large, 1 << 20), NO_DEADLINE);
+    struct key k = bench_key(&b, 0, 1);
+    shard_lock(k.shard);
+    shard_remove(k.shard, &k, shard_find(k.shard, &k), &b.fx, CHANGE_DELETED, EVENT_del, true);
+    shard_check(k.shard);
+    shard_unlock(k.shard);
+    assert_true(keyspace_used_bytes(b.ks) >= 1 << 20);
+    assert_true(keyspace_reap(b.ks, 0));
+    assert_int_equal(keyspace_used_bytes(b.ks), 0);
+    free(large);
+    bench_fini(&b);
+}
+
+/* ---- scans and random keys ----------------------------------------------------------------------------------------------------------- */
+
+enum { SCANNED = 5000 };
+
+static void mark(void *argument, struct entry *e)
+{
+    unsigned *seen = argument;
+    seen[atoi(entry_key(e).ptr + 4)]++;
+}
+
+static void test_scan(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct random r;
+    unsigned seen[SCANNED] = {0};
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    random_init(&r, 9, 10);
+    for (unsigned i = 0; i < SCANNED; i++) {
+        bench_set(&b, 0, i, S("value"), NO_DEADLINE);
+    }
+    uint64_t cursor = 0;
+    unsigned calls = 0;
+    do {
+        cursor = keyspace_scan(b.ks, 0, cursor, 10, mark, seen);
+        assert_true(cursor < (uint64_t)1 << 53);
+        calls++;
+    } while (cursor != 0);
+    for (unsigned i = 0; i < SCANNED; i++) {
+        assert_int_equal(seen[i], 1);
+    }
+    assert_true(calls > SCANNED / 30 && calls <= SCANNED / 10);
+    assert_int_equal(keyspace_scan(b.ks, 4, 0, 10, mark, seen), 0);
+    for (unsigned i = 0; i < 10000; i++) {
+        cursor = random_u64(&r) >> random_below(&r, 64);
+        for (unsigned pace = 0; pace < 3; pace++) {
+            cursor = keyspace_scan(b.ks, 0, cursor, 10, mark, seen);
+        }
+    }
+    memset(seen, 0, sizeof seen);
+    keyspace_lock_all(b.ks);
+    keyspace_each(b.ks, 0, mark, seen);
+    keyspace_unlock_all(b.ks);
+    for (unsigned i = 0; i < SCANNED; i++) {
+        assert_int_equal(seen[i], 1);
+    }
+    bench_fini(&b);
+}
+
+struct sweeper {
+    struct bench *bench;
+    struct shard *shard;
+    unsigned count;
+};
+
+static void remove_met(void *argument, struct entry *e)
+{
+    struct sweeper *w = argument;
+    struct key k = keyspace_key(w->bench->ks, 0, entry_key(e));
+    if (++w->count % 10 != 0) {
+        shard_remove(w->shard, &k, e, &w->bench->fx, CHANGE_DELETED, EVENT_del, false);
+    }
+}
+
+/* A walk whose visits remove meets everything all the same, though the index shrinks under it. */
+static void test_removing_while_walking(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1, 4 << 20, EVICTION_NONE);
+    for (unsigned i = 0; i < SCANNED; i++) {
+        bench_set(&b, 0, i, S("value"), i % 2 ? NO_DEADLINE : NOW + 5);
+    }
+    unsigned round = 0;
+    for (; keyspace_key_count(b.ks, 0) > 0; round++) {
+        for (unsigned i = 0; i < keyspace_shard_count(b.ks); i++) {
+            struct sweeper w = {.bench = &b, .shard = keyspace_shard(b.ks, i), .count = round};
+            uint64_t before = shard_key_count(w.shard, 0);
+            shard_lock(w.shard);
+            assert_int_equal(shard_walk(w.shard, 0, 0, SIZE_MAX, remove_met, &w), 0);
+            shard_check(w.shard);
+            shard_unlock(w.shard);
+            assert_true(w.count - round >= before);
+        }
+    }
+    assert_true(round < 20);
+    bench_fini(&b);
+}
+
+static void test_random_keys(void **state)
+{
+    (void)state;
+    enum { COUNT = 500, DRAWS = 50000 };
+    struct bench b;
+    unsigned seen[COUNT] = {0};
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    assert_null(keyspace_random_key(b.ks, 0, &b.arena, 1, NOW).ptr);
+    for (unsigned i = 0; i < COUNT; i++) {
+        bench_set(&b, 0, i, S("value"), NO_DEADLINE);
+    }
+    for (unsigned i = 0; i < DRAWS; i++) {
+        slice key = keyspace_random_key(b.ks, 0, &b.arena, i, NOW);
+        seen[atoi(key.ptr + 4)]++;
+        bench_reset(&b);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_true(seen[i] > DRAWS / COUNT / 3 && seen[i] < DRAWS / COUNT * 3);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        bench_set(&b, 0, i, S("value"), i == 77 ? NO_DEADLINE : NOW + 5);
+    }
+    slice last = keyspace_random_key(b.ks, 0, &b.arena, 5, NOW + 10);
+    assert_non_null(last.ptr);
+    assert_int_equal(atoi(last.ptr + 4), 77);
+    bench_fini(&b);
+}
+
+/* ---- locks --------------------------------------------------------------------------------------------------------------------------- */
+
+static void test_locking_many_keys(void **state)
+{
+    (void)state;
+    enum { COUNT = 300 };
+    static const unsigned workers[] = {1, 64};
+    for (unsigned i = 0; i < countof(workers); i++) {
+        struct bench b;
+        struct key keys[COUNT];
+        bench_init(&b, workers[i], 0, EVICTION_NONE);
+        for (unsigned count = 0; count < COUNT; count += 1 + count / 2) {
+            for (unsigned k = 0; k < count; k++) {
+                keys[k] = bench_key(&b, 0, k % 200);
+            }
+            keyspace_lock_keys(b.ks, keys, count);
+            for (unsigned k = 0; k < count; k++) {
+                shard_assert_locked(keys[k].shard);
+            }
+            keyspace_unlock_keys(b.ks, keys, count);
+        }
+        keyspace_lock_all(b.ks);
+        keyspace_unlock_all(b.ks);
+        keyspace_check(b.ks);
+        bench_fini(&b);
+    }
+}
+
+static void test_shard_count(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned workers;
+        uint64_t limit;
+        unsigned shards;
+    } rows[] = {{1, 0, 64}, {2, 0, 64}, {3, 0, 128}, {100, 0, 2048}, {4, 64 << 20, 64}, {4, 4 << 20, 4}, {4, 1 << 20, 4}};
+    for (unsigned i = 0; i < countof(rows); i++) {
+        struct bench b;
+        bench_init(&b, rows[i].workers, rows[i].limit, EVICTION_NONE);
+        assert_int_equal(keyspace_shard_count(b.ks), rows[i].shards);
+        bench_fini(&b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_expired_events_come_in_the_order_of_deadlines),
+        cmocka_unit_test(test_active_expiry_can_be_switched_off),
+        cmocka_unit_test(test_what_each_change_notes_and_voids),
+        cmocka_unit_test(test_records),
+        cmocka_unit_test(test_negative_entries_are_not_counted),
+        cmocka_unit_test(test_negative_entries_go_without_an_event),
+        cmocka_unit_test(test_flush),
+        cmocka_unit_test(test_swap),
+        cmocka_unit_test(test_large_values_are_freed_later),
+        cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_removing_while_walking),
+        cmocka_unit_test(test_random_keys),
+        cmocka_unit_test(test_locking_many_keys),
+        cmocka_unit_test(test_shard_count),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,117 @@
+/* The system refuses memory now and then: whatever fails has changed nothing. Without LARDER_TEST_HOOKS nothing is refused. */
+#include "keyspace/testing_priv.h"
+
+#include "keyspace/pending.h"
+
+enum { KEYS = 3000, STEPS = 60000 };
+
+/* What a change may not touch when it fails. */
+struct state_before {
+    struct entry *entry;
+    char value[1000];
+    size_t len;
+    int64_t deadline;
+};
+
+static void remember(struct entry *e, struct state_before *before)
+{
+    before->entry = e;
+    if (e) {
+        slice value = entry_string(e);
+        memcpy(before->value, value.ptr, value.len);
+        before->len = value.len;
+        before->deadline = entry_deadline(e);
+    }
+}
+
+static void expect_unchanged(struct shard *s, const struct key *k, struct bench *b, const struct state_before *before)
+{
+    struct entry *e = shard_find(s, k);
+    assert_ptr_equal(e, before->entry);
+    assert_int_equal(b->fx.touch_count, 0);
+    if (e) {
+        assert_true(slice_equal(entry_string(e), slice_make(before->value, before->len)));
+        assert_true(entry_deadline(e) == before->deadline);
+    }
+}
+
+static err change(struct bench *b, struct random *r, struct shard *s, const struct key *k, struct entry *e)
+{
+    static char bytes[1000];
+    struct content c = content_string(slice_make(bytes, random_below(r, 2) ? random_below(r, 50) : random_below(r, sizeof bytes)));
+    char *value;
+    c.deadline = random_below(r, 2) ? NO_DEADLINE : NOW + (int64_t)random_below(r, 1000);
+    c.fresh_until = c.deadline;
+    if (!e) {
+        return shard_insert(s, k, &c, &b->fx, EVENT_set, &e);
+    }
+    switch (random_below(r, 5)) {
+    case 0:
+        return shard_replace(s, k, e, &c, &b->fx, EVENT_set, &e);
+    case 1:
+        return shard_set_times(s, k, e, c.deadline, c.deadline, &b->fx, EVENT_expire, &e);
+    case 2:
+        return shard_edit_string(s, k, e, c.string.len, &b->fx, EVENT_append, &e, &value);
+    case 3:
+        return shard_soften(s, k, e, &b->fx, &e);
+    default:
+        shard_remove(s, k, e, &b->fx, CHANGE_DELETED, EVENT_del, true);
+        return OK;
+    }
+}
+
+static void test_a_refused_change_changes_nothing(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct random r;
+    struct state_before before;
+    struct keyspace_options o = {.worker_count = 1, .db_count = 16, .maxmemory_bytes = 4 << 20};
+    unsigned refused = 0;
+    while (keyspace_new(&o, &b.ks) != OK) {
+        refused++;
+    }
+    arena_init(&b.arena);
+    effect_init(&b.fx, &b.arena, (struct now){.wall_ms = NOW}, false);
+    random_init(&r, 1, 9);
+    for (unsigned step = 0; step < STEPS; step++) {
+        struct key k = bench_key(&b, 0, (unsigned)random_below(&r, KEYS));
+        shard_lock(k.shard);
+        struct pending *p = pending_open(k.shard, &k, NULL);
+        struct entry *e = shard_find(k.shard, &k);
+        remember(e, &before);
+        if (change(&b, &r, k.shard, &k, e) != OK) {
+            refused++;
+            expect_unchanged(k.shard, &k, &b, &before);
+            assert_true(!p || p->attached);
+        }
+        if (p) {
+            pending_close(p);
+        }
+        shard_unlock(k.shard);
+        bench_reset(&b);
+        if (step % 5000 == 4999) {
+            keyspace_check(b.ks);
+            keyspace_lock_all(b.ks);
+            keyspace_flush_db(b.ks, 0);
+            keyspace_unlock_all(b.ks);
+            keyspace_check(b.ks);
+            keyspace_reap(b.ks, 0);
+        }
+        keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + step / 100, .mono_ms = step});
+    }
+#ifdef LARDER_TEST_HOOKS
+    assert_true(refused > STEPS / 50);
+#endif
+    keyspace_check(b.ks);
+    bench_fini(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_refused_change_changes_nothing),
+    };
+    setenv("LARDER_FAIL_ALLOC_EVERY", "7", 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

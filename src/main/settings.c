@@ -1,0 +1,220 @@
+/* The configuration of a running server.
+ *
+ * A change is a new snapshot. It is applied, where somebody must be told (everything else is looked up when it is needed), and published. The
+ * engine's config_lock lets one change go after the other; readers take no lock.
+ *
+ * Whoever reads a snapshot lets go of it within the loop turn. So a snapshot that was replaced is freed when each worker has begun a turn that
+ * was not yet running then; each makes at least one a second.
+ *
+ * New addresses are the front's business: a worker that changes `bind` or `port` tells the front, and the front says in the log how it went. An
+ * address that cannot be had leaves the former ones in force.
+ *
+ * Any worker and the front. */
+#include "main/settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/num.h"
+#include "observe/log.h"
+#include "rule/rules.h"
+
+enum { WORDS_BYTES_MAX = 64 * 1024 };
+
+struct retired {
+    struct retired *next;
+    struct config *config;
+    uint64_t turns[WORKER_COUNT_MAX]; /* of each worker when it was replaced */
+};
+
+static struct settings *settings_of_process; /* the engine's hook has no other way to it */
+
+/* ---- what the configuration means to others ------------------------------------------------------------------------------ */
+
+enum eviction settings_eviction(const struct config *config)
+{
+    switch ((enum config_policy)config->maxmemory_policy) {
+    case POLICY_VOLATILE_LRU:
+        return EVICTION_VOLATILE_LRU;
+    case POLICY_VOLATILE_LFU:
+        return EVICTION_VOLATILE_LFU;
+    case POLICY_VOLATILE_RANDOM:
+        return EVICTION_VOLATILE_RANDOM;
+    case POLICY_VOLATILE_TTL:
+        return EVICTION_VOLATILE_TTL;
+    case POLICY_ALLKEYS_LRU:
+        return EVICTION_ALLKEYS_LRU;
+    case POLICY_ALLKEYS_LFU:
+        return EVICTION_ALLKEYS_LFU;
+    case POLICY_ALLKEYS_RANDOM:
+        return EVICTION_ALLKEYS_RANDOM;
+    case POLICY_NOEVICTION:
+        break;
+    }
+    return EVICTION_NONE;
+}
+
+struct log_options settings_log_options(const struct config *config)
+{
+    return (struct log_options){
+        .level = (enum log_level)config->loglevel,
+        .format = (enum log_format)config->log_format,
+        .destination = (enum log_destination)config->log_destination,
+        .file = config->logfile.ptr,
+    };
+}
+
+/* ---- publishing ---------------------------------------------------------------------------------------------------------- */
+
+static void retire(struct settings *s, struct config *config) HOLDS(s->engine->config_lock)
+{
+    struct retired *r = malloc(sizeof *r);
+    if (!r) {
+        return; /* never freed: the safe side, and a few KB */
+    }
+    *r = (struct retired){.next = s->retired, .config = config};
+    for (unsigned i = 0; i < s->engine->worker_count; i++) {
+        r->turns[i] = loop_turn_count(s->engine->workers[i].loop);
+    }
+    s->retired = r;
+}
+
+/* The turn that was running then ends as the first one, so the second is the first that began afterwards. */
+static bool is_unseen(const struct settings *s, const struct retired *r)
+{
+    for (unsigned i = 0; i < s->engine->worker_count; i++) {
+        if (loop_turn_count(s->engine->workers[i].loop) < r->turns[i] + 2) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void settings_tick(struct settings *s)
+{
+    lock_acquire(&s->engine->config_lock);
+    for (struct retired **at = &s->retired; *at;) {
+        struct retired *r = *at;
+        if (is_unseen(s, r)) {
+            *at = r->next;
+            config_free(r->config);
+            free(r);
+        } else {
+            at = &r->next;
+        }
+    }
+    lock_release(&s->engine->config_lock);
+}
+
+/* ---- applying ------------------------------------------------------------------------------------------------------------ */
+
+static bool same_words(const struct config_words *a, const struct config_words *b)
+{
+    bool same = a->count == b->count;
+    for (unsigned i = 0; same && i < a->count; i++) {
+        same = slice_equal(a->items[i], b->items[i]);
+    }
+    return same;
+}
+
+static void deliver_relisten(struct message *m, struct worker *w)
+{
+    (void)w;
+    struct settings *s = container_of(m, struct settings, relisten);
+    lock_acquire(&s->engine->config_lock);
+    s->relistening = false;
+    lock_release(&s->engine->config_lock);
+    struct buf why;
+    buf_init(&why, WORDS_BYTES_MAX);
+    if (door_listener_count(s->door) > 0 && door_listen(s->door, config_now(), &why)) {
+        log_write(LOG_ERROR, "main", "cannot listen as bind and port say: %.*s", SLICE_ARG(buf_slice(&why)));
+    }
+    buf_fini(&why);
+}
+
+static void relisten(struct settings *s) HOLDS(s->engine->config_lock)
+{
+    if (!s->relistening) {
+        s->relistening = true;
+        worker_post(door_front(s->door), &s->relisten);
+    }
+}
+
+static err apply_log(const struct config *old, const struct config *next)
+{
+    if (slice_equal(old->logfile, next->logfile) && old->loglevel == next->loglevel && old->log_format == next->log_format) {
+        return OK;
+    }
+    struct log_options options = settings_log_options(next);
+    return log_open(&options);
+}
+
+err settings_apply(struct engine *engine, struct config *next, enum option *ret_option, const char **ret_reason)
+{
+    struct settings *s = settings_of_process;
+    const struct config *old = config_now();
+    assert(s->engine == engine);
+    lock_assert_held(&s->engine->config_lock);
+    if (apply_log(old, next)) { /* what can fail comes first */
+        *ret_option = OPTION_logfile;
+        *ret_reason = strerror(errno);
+        return ERR_CONFIG;
+    }
+    if (old->maxmemory != next->maxmemory || old->maxmemory_policy != next->maxmemory_policy) {
+        keyspace_set_limit(engine->keyspace, next->maxmemory, settings_eviction(next));
+    }
+    if (old->port != next->port || !same_words(&old->bind, &next->bind)) {
+        relisten(s);
+    }
+    retire(s, config_publish(next));
+    return OK;
+}
+
+/* ---- reload -------------------------------------------------------------------------------------------------------------- */
+
+void settings_reload(struct settings *s)
+{
+    struct faults faults;
+    faults_init(&faults);
+    struct config *next;
+    lock_acquire(&s->engine->config_lock);
+    err e = config_reload(config_now(), s->input, &faults, &next);
+    if (e == OK) {
+        e = rules_reload(s->engine->rules, next->blocks);
+        if (e == OK) {
+            retire(s, config_publish(next));
+        } else {
+            config_free(next);
+        }
+    }
+    lock_release(&s->engine->config_lock);
+    if (e == OK) {
+        log_write(LOG_NOTICE, "main", "the rules were read again");
+    } else if (e == ERR_CONFIG) {
+        log_write(LOG_ERROR, "main", "the rules were not changed, since the configuration is wrong: %.*s", SLICE_ARG(faults_text(&faults)));
+    } else {
+        log_write(LOG_ERROR, "main", "the rules were not changed: %s", err_row(e)->text);
+    }
+    faults_fini(&faults);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+
+void settings_init(struct settings *s, struct engine *engine, struct config *config, const struct config_input *input)
+{
+    *s = (struct settings){.engine = engine, .input = input, .relisten.deliver = deliver_relisten};
+    settings_of_process = s;
+    config_free(config_publish(config));
+}
+
+void settings_fini(struct settings *s)
+{
+    while (s->retired) {
+        struct retired *r = s->retired;
+        s->retired = r->next;
+        config_free(r->config);
+        free(r);
+    }
+}
