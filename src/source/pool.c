@@ -42,7 +42,7 @@ struct attempt {
 enum place_state { PLACE_FREE, PLACE_CONNECTING, PLACE_READY };
 enum cancel { CANCEL_NONE, CANCEL_WANTED, CANCEL_SENT };
 
-struct place {
+struct pool_place {
     struct driver_listener listener;
     struct carrier *pool;
     enum place_state state;
@@ -65,9 +65,9 @@ struct carrier {
     bool woken;           /* atomic: the wake-up is on its way */
     unsigned failures;    /* attempts to connect that failed, since the last that did not */
     struct timer backoff; /* no attempts while it is set */
-    struct place control;
+    struct pool_place control;
     unsigned place_count;
-    struct place places[];
+    struct pool_place places[];
 };
 
 static void pump(struct carrier *c);
@@ -85,7 +85,7 @@ static bool is_set(const struct timer *t)
 }
 
 /* ---- places ------------------------------------------------------------------------------------------------------------------------------ */
-static void watch_first(struct place *p)
+static void watch_first(struct pool_place *p)
 {
     if (!list_empty(&p->tries)) {
         set_timer(p->pool, &p->timer, p->pool->source->config->timeout_ms);
@@ -95,7 +95,7 @@ static void watch_first(struct place *p)
 }
 
 /* Takes the pipe away; tries that it had go to `ret_tries`. */
-static void close_pipe(struct place *p, struct list *ret_tries)
+static void close_pipe(struct pool_place *p, struct list *ret_tries)
 {
     struct carrier *c = p->pool;
     if (p->state == PLACE_FREE) {
@@ -113,7 +113,7 @@ static void close_pipe(struct place *p, struct list *ret_tries)
     p->draining = false;
 }
 
-static void open_pipe(struct place *p, struct source_failure *ret_failure, bool *ret_opened)
+static void open_pipe(struct pool_place *p, struct source_failure *ret_failure, bool *ret_opened)
 {
     struct carrier *c = p->pool;
     *ret_opened = c->pipes->open(c->source->config, c->loop, &p->listener, &p->pipe, ret_failure) == OK;
@@ -149,10 +149,10 @@ static void drop_control(struct carrier *c)
 
 static void send_cancels(struct carrier *c)
 {
-    struct place *control = &c->control;
+    struct pool_place *control = &c->control;
     bool pending = false;
     for (unsigned i = 0; i < c->place_count; i++) {
-        struct place *p = &c->places[i];
+        struct pool_place *p = &c->places[i];
         if (p->cancel == CANCEL_WANTED && control->state == PLACE_READY && control->depth < c->pipes->depth_max) {
             p->cancel = CANCEL_SENT;
             c->pipes->make_cancel(p->pipe, &p->cancel_try);
@@ -176,7 +176,7 @@ static void send_cancels(struct carrier *c)
 
 static void control_ready(struct driver_listener *l)
 {
-    struct place *control = container_of(l, struct place, listener);
+    struct pool_place *control = container_of(l, struct pool_place, listener);
     control->state = PLACE_READY;
     loop_timer_clear(control->pool->loop, &control->timer);
     send_cancels(control->pool);
@@ -184,17 +184,17 @@ static void control_ready(struct driver_listener *l)
 
 static void control_ended(struct driver_listener *l, struct driver_try *t, const struct source_failure *f)
 {
-    struct place *control = container_of(l, struct place, listener);
+    struct pool_place *control = container_of(l, struct pool_place, listener);
     (void)f; /* whatever came of it: the pipe that it was about drains, or is closed in time */
     control->depth--;
-    container_of(t, struct place, cancel_try)->cancel = CANCEL_NONE;
+    container_of(t, struct pool_place, cancel_try)->cancel = CANCEL_NONE;
     send_cancels(control->pool);
     pump(control->pool);
 }
 
 static void control_lost(struct driver_listener *l, const struct source_failure *f)
 {
-    struct carrier *c = container_of(l, struct place, listener)->pool;
+    struct carrier *c = container_of(l, struct pool_place, listener)->pool;
     (void)f;
     drop_control(c);
     pump(c);
@@ -202,14 +202,14 @@ static void control_lost(struct driver_listener *l, const struct source_failure 
 
 static void control_late(struct timer *t, struct now now)
 {
-    struct carrier *c = container_of(t, struct place, timer)->pool;
+    struct carrier *c = container_of(t, struct pool_place, timer)->pool;
     (void)now;
     drop_control(c);
     pump(c);
 }
 
 /* The pipe is of no use any more; so are the tries that it had. */
-static void lose_pipe(struct place *p, const struct source_failure *f)
+static void lose_pipe(struct pool_place *p, const struct source_failure *f)
 {
     struct carrier *c = p->pool;
     struct list tries;
@@ -227,7 +227,7 @@ static void lose_pipe(struct place *p, const struct source_failure *f)
 }
 
 /* The first try has had its time. */
-static void expire(struct place *p)
+static void expire(struct pool_place *p)
 {
     struct carrier *c = p->pool;
     struct source_failure f;
@@ -318,7 +318,7 @@ static bool receive_row(void *argument, const struct source_row *row)
     return q->row(q, row);
 }
 
-static void send_query(struct place *p, struct source_query *q)
+static void send_query(struct pool_place *p, struct source_query *q)
 {
     struct attempt *a = p->attempts;
     while (a->query) {
@@ -335,11 +335,11 @@ static void send_query(struct place *p, struct source_query *q)
 }
 
 /* An idle place, else the one with the fewest tries; NULL when all have enough. */
-static struct place *find_place(struct carrier *c)
+static struct pool_place *find_place(struct carrier *c)
 {
-    struct place *best = NULL;
+    struct pool_place *best = NULL;
     for (unsigned i = 0; i < c->place_count; i++) {
-        struct place *p = &c->places[i];
+        struct pool_place *p = &c->places[i];
         bool takes = p->state == PLACE_READY && !p->draining && p->cancel == CANCEL_NONE && p->depth < c->pipes->depth_max;
         if (takes && (!best || p->depth < best->depth)) {
             best = p;
@@ -353,7 +353,7 @@ static void pump(struct carrier *c)
 {
     unsigned waiting;
     while ((waiting = source_waiting(c->source)) > 0) {
-        struct place *p = find_place(c);
+        struct pool_place *p = find_place(c);
         if (!p || p->depth > 0) {
             connect_more(c, waiting);
         }
@@ -370,7 +370,7 @@ static void pump(struct carrier *c)
 /* ---- what pipes report ------------------------------------------------------------------------------------------------------------------- */
 static void place_ready(struct driver_listener *l)
 {
-    struct place *p = container_of(l, struct place, listener);
+    struct pool_place *p = container_of(l, struct pool_place, listener);
     struct carrier *c = p->pool;
     p->state = PLACE_READY;
     loop_timer_clear(c->loop, &p->timer);
@@ -385,7 +385,7 @@ static void place_ready(struct driver_listener *l)
 
 static void place_ended(struct driver_listener *l, struct driver_try *t, const struct source_failure *f)
 {
-    struct place *p = container_of(l, struct place, listener);
+    struct pool_place *p = container_of(l, struct pool_place, listener);
     struct carrier *c = p->pool;
     p->depth--;
     if (t) {
@@ -406,7 +406,7 @@ static void place_ended(struct driver_listener *l, struct driver_try *t, const s
 }
 
 /* Of a place that was connecting, or was connected. */
-static void lose_place(struct place *p, const struct source_failure *f)
+static void lose_place(struct pool_place *p, const struct source_failure *f)
 {
     bool connecting = p->state == PLACE_CONNECTING;
     lose_pipe(p, f);
@@ -418,12 +418,12 @@ static void lose_place(struct place *p, const struct source_failure *f)
 
 static void place_lost(struct driver_listener *l, const struct source_failure *f)
 {
-    lose_place(container_of(l, struct place, listener), f);
+    lose_place(container_of(l, struct pool_place, listener), f);
 }
 
 static void place_late(struct timer *t, struct now now)
 {
-    struct place *p = container_of(t, struct place, timer);
+    struct pool_place *p = container_of(t, struct pool_place, timer);
     struct source_failure f;
     (void)now;
     if (p->state == PLACE_CONNECTING) {
@@ -486,9 +486,9 @@ static void pool_run(void *argument)
     loop_run(c->loop);
 }
 
-static void place_init(struct place *p, struct carrier *c)
+static void place_init(struct pool_place *p, struct carrier *c)
 {
-    *p = (struct place){.pool = c, .listener = {.ready = place_ready, .ended = place_ended, .lost = place_lost}};
+    *p = (struct pool_place){.pool = c, .listener = {.ready = place_ready, .ended = place_ended, .lost = place_lost}};
     list_init(&p->tries);
     timer_init(&p->timer, place_late);
 }

@@ -105,15 +105,17 @@ bool waiting_usable(struct driver_connection *c)
 /* Once more when it came to nothing by nobody's fault. */
 static err run_try(struct driver_connection *c, struct driver_try *t, const struct source_limits *limits, struct source_failure *f)
 {
-    do {
+    bool again = c->pipe != NULL;
+    while (again) {
         c->running = t;
         c->pipes->send(c->pipe, t);
         while (c->running) {
             turn(c, limits);
         }
-    } while (c->failure.error == ERR_AGAIN && c->pipe);
-    *f = c->failure;
-    return c->failure.error;
+        again = c->pipe && c->failure.error == ERR_AGAIN;
+    }
+    *f = c->failure; /* of the connection, if it is lost */
+    return f->error;
 }
 
 err waiting_check(struct driver_connection *c, const struct source_statement *s, const struct source_limits *limits, unsigned *ret_column_count,
