@@ -98,8 +98,8 @@ static err fake_check(struct driver_connection *c, const struct source_statement
     return OK;
 }
 
-/* With the lock held: OK when the gate was opened. */
-static err pass_gate(const struct source_limits *limits)
+/* OK when the gate was opened. */
+static err pass_gate(const struct source_limits *limits) HOLDS(fake_source.lock)
 {
     err e = OK;
     fake_source.waiting++;
