@@ -1,5 +1,5 @@
-/* resp_fuzz - the parser of requests, called as the door calls it: once with the whole input, once with the same bytes in pieces, each piece at
- * another address. Both must find the same requests, the same fault, and leave the same rest.
+/* resp_fuzz - the parser of requests, called as the door calls it: once with the whole input, once with the same bytes
+ * in pieces, each piece at another address. Both must find the same requests, the same fault, and leave the same rest.
  *
  * Input: the first byte chooses the limits, the second seeds where it is cut, the rest is what a client sends. */
 #include <stdint.h>

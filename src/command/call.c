@@ -39,6 +39,9 @@ err call_fail(struct call *call, err e, const char *format, ...)
     char *text = call_alloc(call, (size_t)len + 1);
     if (text) {
         vsnprintf(text, (size_t)len + 1, format, again);
+        while (len > 0 && (text[len - 1] == '\r' || text[len - 1] == '\n')) {
+            len--; /* as Redis does */
+        }
         for (int i = 0; i < len; i++) {
             if (text[i] == '\r' || text[i] == '\n') {
                 text[i] = ' '; /* an error is one line in every protocol */
@@ -146,7 +149,8 @@ static err store(struct call *call, struct call_key *ck, const struct content *c
 }
 
 /* The times of a governed key that a client gives this deadline. */
-static void govern_times(struct call *call, const struct call_key *ck, int64_t asked, int64_t *deadline, int64_t *fresh_until)
+static void govern_times(struct call *call, const struct call_key *ck, int64_t asked, int64_t *deadline,
+                         int64_t *fresh_until)
 {
     *deadline = *fresh_until = asked;
     if (ck->rule) {

@@ -22,11 +22,12 @@ enum { CALL_INLINE_KEYS = 2 };
 
 struct call_key {
     struct key key;
-    unsigned argument;         /* index of the argument that is the key */
+    unsigned argument; /* index of the argument that is the key */
     enum key_use use;
-    struct entry *entry;       /* as found under the lock: not expired; maybe stale or negative; NULL when absent */
-    const struct rule *rule;   /* that governs it; NULL: none */
-    struct outcome *outcome;   /* what its park ended with, while it still says what the key is; NULL when it did not park */
+    struct entry *entry;     /* as found under the lock: not expired; maybe stale or negative; NULL when absent */
+    const struct rule *rule; /* that governs it; NULL: none */
+    struct outcome
+        *outcome; /* what its park ended with, while it still says what the key is; NULL when it did not park */
 };
 
 struct park; /* dispatch's bookkeeping of a parked call */
@@ -37,25 +38,27 @@ struct call {
     const struct command *command;
     struct reply *reply;
     unsigned argc;
-    slice *argv;              /* argv[0] is the command's name as sent; lent by the door until the call is done (copied when it parks) */
-    struct now now;           /* one time for the whole call */
-    struct arena arena;       /* reset by the door after the call */
+    slice *
+        argv; /* argv[0] is the command's name as sent; lent by the door until the call is done (copied when it parks) */
+    struct now now;     /* one time for the whole call */
+    struct arena arena; /* reset by the door after the call */
     struct effect effect;
-    enum event event;         /* what the next change is called; the row's event unless the verb sets another */
+    enum event event; /* what the next change is called; the row's event unless the verb sets another */
     struct call_key *keys;
     unsigned key_count;
-    struct key *locks;        /* the keys whose shards are locked together, when there are several */
+    struct key *locks; /* the keys whose shards are locked together, when there are several */
     struct call_key inline_keys[CALL_INLINE_KEYS];
     struct key inline_locks[CALL_INLINE_KEYS];
-    slice error_text;         /* detail that replaces the error row's text */
-    err refused;              /* why it will not run: found while it was prepared */
-    unsigned expired_count;   /* touches of its effect that are expired entries met, not changes of its own */
-    bool changed;             /* an entry was changed: with several keys, what was found before is looked up again */
-    bool reap;                /* set by a verb that retired whole databases and owes the caller that they are freed: done after the unlock */
-    struct random *random;    /* the worker's */
+    slice error_text;       /* detail that replaces the error row's text */
+    err refused;            /* why it will not run: found while it was prepared */
+    unsigned expired_count; /* touches of its effect that are expired entries met, not changes of its own */
+    bool changed;           /* an entry was changed: with several keys, what was found before is looked up again */
+    bool
+        reap; /* set by a verb that retired whole databases and owes the caller that they are freed: done after the unlock */
+    struct random *random; /* the worker's */
     struct park *park;
     void (*resumed)(struct call *call); /* set by the door: the park is over, run it again. ON(worker) */
-    void *owner;              /* the door's connection */
+    void *owner;                        /* the door's connection */
 };
 
 /* ---- arguments ------------------------------------------------------------------------------------------------------------------------ */

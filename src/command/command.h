@@ -49,8 +49,8 @@ struct key_spec {
     enum key_range range;
     enum key_use use;
     const char *flags;
-    int first;       /* RANGE_FIXED: index of the first key; RANGE_COUNTED: index of the argument that holds the count */
-    int last;        /* RANGE_FIXED: index of the last key, negative from the end (-1: the last argument) */
+    int first; /* RANGE_FIXED: index of the first key; RANGE_COUNTED: index of the argument that holds the count */
+    int last;  /* RANGE_FIXED: index of the last key, negative from the end (-1: the last argument) */
     int step;
 };
 
@@ -61,7 +61,7 @@ enum {
 };
 
 struct command {
-    const char *name;   /* lower case; a subcommand: "client|id" */
+    const char *name; /* lower case; a subcommand: "client|id" */
     int arity;
     struct key_spec specs[COMMAND_KEY_SPECS_MAX];
     enum command_effect effect;
@@ -69,10 +69,10 @@ struct command {
     unsigned traits;
     const char *since;
     const char *acl;
-    const char *group;  /* "string", "generic" ... the family */
-    command_handler *handler; /* NULL for a container */
+    const char *group;               /* "string", "generic" ... the family */
+    command_handler *handler;        /* NULL for a container */
     const struct command *container; /* of a subcommand; else NULL */
-    unsigned number;    /* place in the table: index of its counters */
+    unsigned number;                 /* place in the table: index of its counters */
 };
 
 /* All rows in table order, subcommands included. */

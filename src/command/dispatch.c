@@ -351,7 +351,7 @@ static void end(struct call *call, err e, size_t reply_mark, int64_t began_ns)
 
 static enum run refuse(struct call *call, err e)
 {
-    if (call->command) {
+    if (call->command && e != ERR_UNKNOWN_SUBCOMMAND) {
         bump(&cell_of(call)->rejected, 1);
     }
     metric_add(METRIC_commands_rejected, 1);

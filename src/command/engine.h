@@ -18,7 +18,8 @@ struct engine {
     struct now started;
     const char *executable;  /* absolute path */
     const char *config_file; /* absolute path, or "" */
-    struct lock config_lock; /* LOCK_CONFIG: held by CONFIG SET while it makes and applies a snapshot; a reload takes it, too */
+    struct lock
+        config_lock; /* LOCK_CONFIG: held by CONFIG SET while it makes and applies a snapshot; a reload takes it, too */
     /* Makes `next` the configuration in force: applies what differs from config_now() (memory limits, listeners, log ...), then publishes it and sees to
      * it that the one before is freed when nobody can read it any more. Called with config_lock held, on a worker. When something could not be applied:
      * ERR_CONFIG, the option and the reason in words; then all is as before, and `next` is still the caller's. */

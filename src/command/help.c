@@ -19,7 +19,7 @@ void reply_help(struct call *call, const char *const *lines)
     reply_array(call->reply, count + 3);
     struct buf title;
     buf_init(&title, 256);
-    buf_printf(&title, "%.*s <subcommand> [<argument> ...]. Subcommands are:", (int)len, name);
+    buf_printf(&title, "%.*s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", (int)len, name);
     reply_status(call->reply, buf_slice(&title));
     buf_fini(&title);
     for (size_t i = 0; i < count; i++) {

@@ -24,8 +24,8 @@ struct seat {
     struct waiter waiter;
     struct park *park;
     struct shard *shard;
-    bool joined;                /* since the last run; it waits, or has been woken */
-    bool timed;                 /* wait_until was fixed */
+    bool joined; /* since the last run; it waits, or has been woken */
+    bool timed;  /* wait_until was fixed */
     int64_t wait_until_mono_ms;
 };
 
@@ -33,13 +33,13 @@ struct park {
     struct message message;
     struct timer timer;
     struct worker *worker;
-    struct call *call;          /* NULL: cancelled, the message is on its way */
-    struct errand *errand;      /* work that the verb waits for; NULL: it waits for keys */
-    unsigned out;               /* atomic */
+    struct call *call;     /* NULL: cancelled, the message is on its way */
+    struct errand *errand; /* work that the verb waits for; NULL: it waits for keys */
+    unsigned out;          /* atomic */
     bool posted;
-    bool asleep;                /* between park_sleep() and the resumption */
-    bool owns_arguments;        /* of the call: copied when it first parked */
-    struct outcome timed_out;   /* for seats whose time is up; never freed by its count */
+    bool asleep;              /* between park_sleep() and the resumption */
+    bool owns_arguments;      /* of the call: copied when it first parked */
+    struct outcome timed_out; /* for seats whose time is up; never freed by its count */
     unsigned seat_count;
     struct seat seats[];
 };

@@ -13,19 +13,19 @@
 struct reply;
 
 struct reply_ops {
-    void (*bytes)(struct reply *r, slice bytes);        /* RESP: bulk string */
-    void (*status)(struct reply *r, slice word);        /* OK, PONG, QUEUED */
+    void (*bytes)(struct reply *r, slice bytes); /* RESP: bulk string */
+    void (*status)(struct reply *r, slice word); /* OK, PONG, QUEUED */
     void (*integer)(struct reply *r, int64_t value);
     void (*null)(struct reply *r);
-    void (*null_array)(struct reply *r);                /* RESP2's *-1; RESP3 has one null */
+    void (*null_array)(struct reply *r); /* RESP2's *-1; RESP3 has one null */
     void (*array)(struct reply *r, size_t count);
-    void (*map)(struct reply *r, size_t pair_count);    /* 2n elements follow; RESP2: a flat array */
+    void (*map)(struct reply *r, size_t pair_count); /* 2n elements follow; RESP2: a flat array */
     void (*set)(struct reply *r, size_t count);
     void (*push)(struct reply *r, size_t count);
-    void (*real)(struct reply *r, double value);        /* RESP2: as bytes */
-    void (*boolean)(struct reply *r, bool value);       /* RESP2: 0 or 1 */
-    void (*verbatim)(struct reply *r, slice text);      /* RESP2: as bytes; RESP3: txt: */
-    void (*error)(struct reply *r, err e, slice text);  /* prefix from err.def; text replaces the row's when not empty */
+    void (*real)(struct reply *r, double value);       /* RESP2: as bytes */
+    void (*boolean)(struct reply *r, bool value);      /* RESP2: 0 or 1 */
+    void (*verbatim)(struct reply *r, slice text);     /* RESP2: as bytes; RESP3: txt: */
+    void (*error)(struct reply *r, err e, slice text); /* prefix from err.def; text replaces the row's when not empty */
 };
 
 struct reply {

@@ -35,21 +35,21 @@ struct session {
     struct list link; /* in the worker's list */
     const struct session_ops *ops;
     struct worker *worker;
-    uint64_t id;      /* unique, ascending, from 1 */
+    uint64_t id; /* unique, ascending, from 1 */
     unsigned db;
-    int protocol;     /* 2 or 3 */
+    int protocol; /* 2 or 3 */
     bool authenticated;
     bool no_evict, no_touch;
     bool unix_socket;
-    bool close_after_reply;       /* QUIT and fatal errors: the door closes when the reply has left */
+    bool close_after_reply;        /* QUIT and fatal errors: the door closes when the reply has left */
     enum session_reply reply_mode; /* CLIENT REPLY; the door drops what is not wanted */
-    bool skip_next;               /* CLIENT REPLY SKIP was said: the next reply is dropped */
+    bool skip_next;                /* CLIENT REPLY SKIP was said: the next reply is dropped */
     int64_t created_mono_ms;
-    int64_t last_mono_ms;         /* last interaction */
+    int64_t last_mono_ms; /* last interaction */
     uint64_t bytes_in, bytes_out;
     uint64_t command_count;
     const struct command *last_command;
-    char peer[108 + 8];           /* "127.0.0.1:50000", "[::1]:50000", "/path:0" */
+    char peer[108 + 8]; /* "127.0.0.1:50000", "[::1]:50000", "/path:0" */
     char local[108 + 8];
     slice texts[SESSION_TEXT_COUNT]; /* owned; ptr NULL: none */
 };

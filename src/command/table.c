@@ -34,16 +34,31 @@ enum {
     TOUCHES = TRAIT_TOUCHES,
 };
 
-#define NO_KEYS {{.range = RANGE_NONE}}
-#define KEYS(use, flags, first, last, step) {{RANGE_FIXED, KEY_##use, flags, first, last, step}}
-#define KEYS_TWO(use_a, flags_a, a, use_b, flags_b, b)                                                                 \
-    {                                                                                                                  \
-        {RANGE_FIXED, KEY_##use_a, flags_a, a, a, 1},                                                                  \
-        {                                                                                                              \
-            RANGE_FIXED, KEY_##use_b, flags_b, b, b, 1                                                                 \
-        }                                                                                                              \
+#define NO_KEYS                 \
+    {                           \
+        {                       \
+            .range = RANGE_NONE \
+        }                       \
     }
-#define KEYS_COUNTED(use, flags, count_index, step) {{RANGE_COUNTED, KEY_##use, flags, count_index, 0, step}}
+#define KEYS(use, flags, first, last, step)                  \
+    {                                                        \
+        {                                                    \
+            RANGE_FIXED, KEY_##use, flags, first, last, step \
+        }                                                    \
+    }
+#define KEYS_TWO(use_a, flags_a, a, use_b, flags_b, b) \
+    {                                                  \
+        {RANGE_FIXED, KEY_##use_a, flags_a, a, a, 1},  \
+        {                                              \
+            RANGE_FIXED, KEY_##use_b, flags_b, b, b, 1 \
+        }                                              \
+    }
+#define KEYS_COUNTED(use, flags, count_index, step)               \
+    {                                                             \
+        {                                                         \
+            RANGE_COUNTED, KEY_##use, flags, count_index, 0, step \
+        }                                                         \
+    }
 
 enum {
 #define CMD(name, ...) NUMBER_##name,
@@ -59,38 +74,38 @@ enum {
 static_assert((int)ROW_COUNT <= (int)COMMAND_COUNT_MAX, "COMMAND_COUNT_MAX is the size of the counters' arrays");
 
 static const struct command rows[ROW_COUNT] = {
-#define CMD(id, text, arity_, keys, effect_, event_, traits_, since_, acl_)                                            \
-    [NUMBER_##id] = {.name = text,                                                                                     \
-                     .arity = arity_,                                                                                  \
-                     .specs = keys,                                                                                    \
-                     .effect = EFFECT_##effect_,                                                                       \
-                     .event = EVENT_##event_,                                                                          \
-                     .traits = traits_,                                                                                \
-                     .since = since_,                                                                                  \
-                     .acl = acl_,                                                                                      \
-                     .group = COMMAND_GROUP,                                                                           \
-                     .handler = cmd_##id,                                                                              \
+#define CMD(id, text, arity_, keys, effect_, event_, traits_, since_, acl_) \
+    [NUMBER_##id] = {.name = text,                                          \
+                     .arity = arity_,                                       \
+                     .specs = keys,                                         \
+                     .effect = EFFECT_##effect_,                            \
+                     .event = EVENT_##event_,                               \
+                     .traits = traits_,                                     \
+                     .since = since_,                                       \
+                     .acl = acl_,                                           \
+                     .group = COMMAND_GROUP,                                \
+                     .handler = cmd_##id,                                   \
                      .number = NUMBER_##id},
-#define CONTAINER(id, text, arity_, traits_, since_, acl_)                                                             \
-    [NUMBER_##id] = {.name = text,                                                                                     \
-                     .arity = arity_,                                                                                  \
-                     .traits = traits_,                                                                                \
-                     .since = since_,                                                                                  \
-                     .acl = acl_,                                                                                      \
-                     .group = COMMAND_GROUP,                                                                           \
+#define CONTAINER(id, text, arity_, traits_, since_, acl_) \
+    [NUMBER_##id] = {.name = text,                         \
+                     .arity = arity_,                      \
+                     .traits = traits_,                    \
+                     .since = since_,                      \
+                     .acl = acl_,                          \
+                     .group = COMMAND_GROUP,               \
                      .number = NUMBER_##id},
-#define SUB(container_, id, text, arity_, keys, effect_, event_, traits_, since_, acl_)                                \
-    [NUMBER_##container_##_##id] = {.name = #container_ "|" text,                                                      \
-                                    .arity = arity_,                                                                   \
-                                    .specs = keys,                                                                     \
-                                    .effect = EFFECT_##effect_,                                                        \
-                                    .event = EVENT_##event_,                                                           \
-                                    .traits = traits_,                                                                 \
-                                    .since = since_,                                                                   \
-                                    .acl = acl_,                                                                       \
-                                    .group = COMMAND_GROUP,                                                            \
-                                    .handler = cmd_##container_##_##id,                                                \
-                                    .container = &rows[NUMBER_##container_],                                           \
+#define SUB(container_, id, text, arity_, keys, effect_, event_, traits_, since_, acl_) \
+    [NUMBER_##container_##_##id] = {.name = #container_ "|" text,                       \
+                                    .arity = arity_,                                    \
+                                    .specs = keys,                                      \
+                                    .effect = EFFECT_##effect_,                         \
+                                    .event = EVENT_##event_,                            \
+                                    .traits = traits_,                                  \
+                                    .since = since_,                                    \
+                                    .acl = acl_,                                        \
+                                    .group = COMMAND_GROUP,                             \
+                                    .handler = cmd_##container_##_##id,                 \
+                                    .container = &rows[NUMBER_##container_],            \
                                     .number = NUMBER_##container_##_##id},
 #include "command/family.def"
 #undef CMD
@@ -117,7 +132,7 @@ static const struct {
 enum { PLACE_COUNT = 4 * COMMAND_COUNT_MAX };
 static_assert((PLACE_COUNT & (PLACE_COUNT - 1)) == 0, "the hash is masked");
 
-static uint16_t places[PLACE_COUNT];               /* row number + 1; 0: empty */
+static uint16_t places[PLACE_COUNT]; /* row number + 1; 0: empty */
 static uint16_t subcommand_counts[ROW_COUNT];
 static const char *row_tips[ROW_COUNT];
 
@@ -305,10 +320,17 @@ unsigned command_flags(const struct command *c, const char *ret_flags[static COM
         unsigned trait;
         const char *text;
     } names[] = {
-        {TRAIT_DENYOOM, "denyoom"},   {TRAIT_ADMIN, "admin"},   {TRAIT_PUBSUB, "pubsub"},
-        {TRAIT_NOSCRIPT, "noscript"}, {TRAIT_LOADING, "loading"}, {TRAIT_STALE, "stale"},
-        {TRAIT_SKIP_MONITOR, "skip_monitor"}, {TRAIT_FAST, "fast"}, {TRAIT_NOAUTH, "no_auth"},
-        {TRAIT_NO_MULTI, "no_multi"}, {TRAIT_ALLOW_BUSY, "allow_busy"},
+        {TRAIT_DENYOOM, "denyoom"},
+        {TRAIT_ADMIN, "admin"},
+        {TRAIT_PUBSUB, "pubsub"},
+        {TRAIT_NOSCRIPT, "noscript"},
+        {TRAIT_LOADING, "loading"},
+        {TRAIT_STALE, "stale"},
+        {TRAIT_SKIP_MONITOR, "skip_monitor"},
+        {TRAIT_FAST, "fast"},
+        {TRAIT_NOAUTH, "no_auth"},
+        {TRAIT_NO_MULTI, "no_multi"},
+        {TRAIT_ALLOW_BUSY, "allow_busy"},
     };
     unsigned count = 0;
     if (c->effect != EFFECT_NONE) {

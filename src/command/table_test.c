@@ -67,7 +67,8 @@ static void test_keys(void **state)
     c = (struct command){.specs = {{RANGE_FIXED, KEY_REPLACES, "OW update", 1, -1, 2}}};
     assert_int_equal(command_keys(&c, 7, argv, 8, places), 3);
     assert_int_equal(places[2].argument, 5);
-    c = (struct command){.specs = {{RANGE_FIXED, KEY_READS, "RO", 1, 1, 1}, {RANGE_FIXED, KEY_REPLACES, "OW", 2, 2, 1}}};
+    c = (struct command){
+        .specs = {{RANGE_FIXED, KEY_READS, "RO", 1, 1, 1}, {RANGE_FIXED, KEY_REPLACES, "OW", 2, 2, 1}}};
     assert_int_equal(command_keys(&c, 3, argv, 8, places), 2);
     assert_int_equal(places[1].spec->use, KEY_REPLACES);
     int first, last, step;

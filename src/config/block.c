@@ -156,7 +156,8 @@ static void knob_postgres(struct reader *r)
         return;
     }
     if (!slice_starts(url, S("postgresql://")) && !slice_starts(url, S("postgres://"))) {
-        faults_add(r->faults, r->place, "postgres: found something else, expected a URL like postgresql://app@127.0.0.1/shop");
+        faults_add(r->faults, r->place,
+                   "postgres: found something else, expected a URL like postgresql://app@127.0.0.1/shop");
         return;
     }
     set_target(r, SOURCE_KIND_POSTGRES, url);

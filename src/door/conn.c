@@ -1,17 +1,20 @@
 /* A connection: bytes come in, are served, replies leave.
  *
- * Ordinary requests are parsed where they were received and never copied; only what cannot be served at once (the first part of a request,
- * requests behind a parked call or beyond the share of a turn) is kept in `in`. An idle connection has no buffers.
+ * Ordinary requests are parsed where they were received and never copied; only what cannot be served at once (the
+ * first part of a request, requests behind a parked call or beyond the share of a turn) is kept in `in`. An idle
+ * connection has no buffers.
  *
  *     received --> [in] --> resp_serve() --> stream's output --> sent at the end of the turn
  *                   ^            |
  *                   '-- unserved '
  *
- * Memory is bounded without deciding who is slow. A client that does not take its replies gets nothing more done (CONN_FULL); its requests are
- * still read for a while, so that one that sends everything before it reads anything is served, too. Then its socket is left alone.
+ * Memory is bounded without deciding who is slow. A client that does not take its replies gets nothing more done
+ * (CONN_FULL); its requests are still read for a while, so that one that sends everything before it reads anything is
+ * served, too. Then its socket is left alone.
  *
- * A client may send requests and hang up at once. What had come in full still runs: the connection stays, gone, until that is done. A call
- * that is parked then is given up, and so is what came behind it.
+ * A client may send requests and hang up in order. What had come in full still runs: the connection stays, gone, until
+ * that is done. A call that is parked then is given up, and so is what came behind it; a reset, or replies that were
+ * not taken, give up everything.
  *
  * Invariants:
  * (I1) CONN_PARKED exactly if `parked` is set.
@@ -44,7 +47,7 @@ static size_t unserved_bytes(const struct conn *c)
     return c->in.len - c->in_at;
 }
 
-/* ---- what others see of it ------------------------------------------------------------------------------------------- */
+/* ---- what others see of it --------------------------------------------------------------------------------------- */
 
 static void publish_figures(struct conn *c)
 {
@@ -54,6 +57,7 @@ static void publish_figures(struct conn *c)
     __atomic_store_n(&c->figures.out_fixed_bytes, out->capacity, __ATOMIC_RELAXED);
     __atomic_store_n(&c->figures.out_list_bytes, stream_pending_bytes(&c->stream), __ATOMIC_RELAXED);
     __atomic_store_n(&c->session.bytes_in, c->stream.bytes_in, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->session.bytes_out, c->stream.bytes_out, __ATOMIC_RELAXED);
 }
 
 static void session_figures(const struct session *s, struct session_figures *ret_figures)
@@ -81,7 +85,7 @@ static void set_protocol(struct session *s, int protocol)
 
 static const struct session_ops session_ops = {.figures = session_figures, .set_protocol = set_protocol};
 
-/* ---- the end ----------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void give_up_parked(struct conn *c) ON(worker)
 {
@@ -131,10 +135,11 @@ static void closed(struct stream *s, err reason)
     struct conn *c = container_of(s, struct conn, stream);
     if (reason == ERR_LIMIT) {
         metric_add(METRIC_output_limit_reached, 1);
-        log_write(LOG_WARNING, "door", "client %s closed: its replies outgrew client-output-buffer-limit", c->session.peer);
+        log_write(LOG_WARNING, "door", "client %s closed: its replies outgrew client-output-buffer-limit",
+                  c->session.peer);
     }
     c->gone = true;
-    bool goes_on = (reason == OK || reason == ERR_SYSTEM) && (c->state == CONN_READY || c->state == CONN_FULL);
+    bool goes_on = reason == OK && c->state == CONN_READY;
     give_up_parked(c);
     if (goes_on) {
         c->state = CONN_READY;
@@ -144,21 +149,17 @@ static void closed(struct stream *s, err reason)
     }
 }
 
-/* ---- serving ----------------------------------------------------------------------------------------------------------- */
+/* ---- serving ----------------------------------------------------------------------------------------------------- */
 
 /* How much may wait in `in` before the socket is left alone. */
 static size_t allowance(const struct conn *c)
 {
     switch (c->state) {
-    case CONN_WAITS:
-        return SIZE_MAX;
-    case CONN_READY:
-        return CONN_READ_AHEAD_BYTES;
-    case CONN_FULL:
-        return CONN_UNSERVED_BYTES_MAX;
+    case CONN_WAITS: return SIZE_MAX;
+    case CONN_READY: return CONN_READ_AHEAD_BYTES;
+    case CONN_FULL: return CONN_UNSERVED_BYTES_MAX;
     case CONN_PARKED:
-    case CONN_ENDS:
-        break;
+    case CONN_ENDS: break;
     }
     return 0;
 }
@@ -221,7 +222,8 @@ static void settle(struct conn *c) ON(worker)
     }
     if (buf_failed(&c->in)) {
         metric_add(METRIC_query_limit_reached, 1);
-        log_write(LOG_WARNING, "door", "client %s closed: its request outgrew client-query-buffer-limit", c->session.peer);
+        log_write(LOG_WARNING, "door", "client %s closed: its request outgrew client-query-buffer-limit",
+                  c->session.peer);
         conn_close(c);
     } else if (c->state == CONN_ENDS) {
         stream_close_after_flush(&c->stream);
@@ -290,7 +292,7 @@ static void drained(struct stream *s)
     }
 }
 
-/* ---- over time --------------------------------------------------------------------------------------------------------- */
+/* ---- over time --------------------------------------------------------------------------------------------------- */
 
 void conn_rest(struct conn *c)
 {
@@ -310,12 +312,14 @@ void conn_check_output(struct conn *c, struct now now)
         c->over_soft_since_mono_ms = now.mono_ms;
     } else if (now.mono_ms - c->over_soft_since_mono_ms > limit->soft_seconds * 1000) {
         metric_add(METRIC_output_limit_reached, 1);
-        log_write(LOG_WARNING, "door", "client %s closed: its replies were over the soft client-output-buffer-limit for too long", c->session.peer);
+        log_write(LOG_WARNING, "door",
+                  "client %s closed: its replies were over the soft client-output-buffer-limit for too long",
+                  c->session.peer);
         conn_close(c);
     }
 }
 
-/* ---- the beginning ----------------------------------------------------------------------------------------------------- */
+/* ---- the beginning ----------------------------------------------------------------------------------------------- */
 
 static const struct stream_ops stream_ops = {.received = received, .drained = drained, .closed = closed};
 

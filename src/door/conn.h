@@ -1,5 +1,5 @@
-/* A connection of a client: its stream, its session, what it has asked and what it is owed. It lives on one worker, at that worker's desk
- * (desk.h), and everything here runs there. */
+/* A connection of a client: its stream, its session, what it has asked and what it is owed. It lives on one worker, at
+ * that worker's desk (desk.h), and everything here runs there. */
 #ifndef DOOR_CONN_H
 #define DOOR_CONN_H
 
@@ -12,12 +12,13 @@ struct desk;
 struct resp_parser;
 
 enum {
-    CONN_TURN_CALLS = 256,                /* a connection's share of a loop turn: calls, */
-    CONN_TURN_REPLY_BYTES = 1024 * 1024,  /* or bytes of replies */
-    CONN_READ_AHEAD_BYTES = 128 * 1024,   /* read while its share of the turn is used up */
-    CONN_UNSENT_BYTES_MAX = 8 << 20,      /* while more replies than this wait to be taken, nothing runs ... */
-    CONN_UNSERVED_BYTES_MAX = 64 << 20,   /* ... but requests are read up to this, for a client that sends all before it reads */
-    CONN_OUTPUT_BYTES_MAX = 1 << 30,      /* unsent replies of a connection without a hard limit */
+    CONN_TURN_CALLS = 256,               /* a connection's share of a loop turn: calls, */
+    CONN_TURN_REPLY_BYTES = 1024 * 1024, /* or bytes of replies */
+    CONN_READ_AHEAD_BYTES = 128 * 1024,  /* read while its share of the turn is used up */
+    CONN_UNSENT_BYTES_MAX = 8 << 20,     /* while more replies than this wait to be taken, nothing runs ... */
+    CONN_UNSERVED_BYTES_MAX =
+        64 << 20, /* ... but requests are read up to this, for a client that sends all before it reads */
+    CONN_OUTPUT_BYTES_MAX = 1 << 30, /* unsent replies of a connection without a hard limit */
 };
 
 enum conn_state {
@@ -33,12 +34,12 @@ struct conn {
     struct session session;
     struct reply reply;
     struct desk *desk;
-    struct list place;      /* among the desk's connections, by the time of the last request */
-    struct list turn;       /* among the desk's ready ones */
+    struct list place; /* among the desk's connections, by the time of the last request */
+    struct list turn;  /* among the desk's ready ones */
     enum conn_state state;
-    bool paused;            /* reads nothing */
-    bool gone;              /* the stream is over; what had come before still runs */
-    struct buf in;          /* requests that are not served, from in_at on */
+    bool paused;   /* reads nothing */
+    bool gone;     /* the stream is over; what had come before still runs */
+    struct buf in; /* requests that are not served, from in_at on */
     size_t in_at;
     struct resp_parser *parser; /* of a request that has come in part; else NULL */
     struct call *parked;

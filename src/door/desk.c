@@ -1,13 +1,15 @@
 /* A worker's desk.
  *
- * Fairness: a connection that has used up its share of a turn goes to `ready`; a timer that is due at once brings it up again in the next
- * turn, after the events of others were looked at. The list is taken as a whole, so who is put back waits for the turn after.
+ * Fairness: a connection that has used up its share of a turn goes to `ready`; a message of the desk to itself brings
+ * it up again in the next turn, among the events of others. The list is taken as a whole, so who is put back waits for
+ * the turn after. (A timer that is due at once would come back in the same turn.)
  *
- * Idle connections: two lists, each ordered by the time of the last request. Who has not asked for a second gives back its buffers and moves
- * from `active` to `idle`; `timeout` looks at the front of both. So the second costs what there is to do, not one step a connection.
+ * Idle connections: two lists, each ordered by the time of the last request. Who has not asked for a second gives back
+ * its buffers and moves from `active` to `idle`; `timeout` looks at the front of both. So the second costs what there
+ * is to do, not one step a connection.
  *
- * Calls parsed ahead live in the batch and are used again and again with the memory of their arenas. One that parks leaves the batch and
- * belongs to its connection; its place gets a new one.
+ * Calls parsed ahead live in the batch and are used again and again with the memory of their arenas. One that parks
+ * leaves the batch and belongs to its connection; its place gets a new one.
  *
  * Worker threads only, except desk_init() and desk_fini(). */
 #include "door/desk.h"
@@ -25,7 +27,7 @@
 
 enum { SECOND_MS = 1000, PARSER_KEEP_SPANS = 1024 };
 
-/* ---- calls and parsers --------------------------------------------------------------------------------------------------- */
+/* ---- calls and parsers ------------------------------------------------------------------------------------------- */
 
 struct call *desk_call(struct desk *d, unsigned i)
 {
@@ -83,20 +85,25 @@ void desk_give_parser(struct desk *d, struct resp_parser *p)
     }
 }
 
-/* ---- turns --------------------------------------------------------------------------------------------------------------- */
+/* ---- turns ------------------------------------------------------------------------------------------------------- */
 
 void desk_defer(struct desk *d, struct conn *c)
 {
-    if (list_linked(&c->turn)) {
-        return;
+    if (!list_linked(&c->turn)) {
+        list_push_back(&d->ready, &c->turn);
     }
-    list_push_back(&d->ready, &c->turn);
-    /* When the timer cannot be armed, the next second finds them. */
-    (void)!loop_timer_set(d->worker->loop, &d->next_turn, loop_now(d->worker->loop).mono_ms);
+    if (!d->next_turn_posted) {
+        d->next_turn_posted = true;
+        worker_post(d->worker, &d->next_turn);
+    }
 }
 
-static void run_ready(struct desk *d) ON(worker)
+static void deliver_next_turn(struct message *m, struct worker *w)
 {
+    (void)w;
+    role_assume_worker();
+    struct desk *d = container_of(m, struct desk, next_turn);
+    d->next_turn_posted = false;
     struct list now, *turn;
     list_init(&now);
     list_splice(&now, &d->ready);
@@ -105,14 +112,7 @@ static void run_ready(struct desk *d) ON(worker)
     }
 }
 
-static void fire_next_turn(struct timer *t, struct now now)
-{
-    (void)now;
-    role_assume_worker();
-    run_ready(container_of(t, struct desk, next_turn));
-}
-
-/* ---- the second ---------------------------------------------------------------------------------------------------------- */
+/* ---- the second -------------------------------------------------------------------------------------------------- */
 
 void desk_note_active(struct desk *d, struct conn *c)
 {
@@ -123,7 +123,7 @@ void desk_note_active(struct desk *d, struct conn *c)
 
 static void close_idle(struct desk *d, struct list *conns, int64_t before_mono_ms) ON(worker)
 {
-    LIST_EACH(place, conns) {
+    LIST_EACH (place, conns) {
         struct conn *c = container_of(place, struct conn, place);
         if (c->session.last_mono_ms > before_mono_ms) {
             return;
@@ -140,7 +140,7 @@ static void close_idle(struct desk *d, struct list *conns, int64_t before_mono_m
 
 static void rest_idle(struct desk *d, int64_t before_mono_ms) ON(worker)
 {
-    LIST_EACH(place, &d->active) {
+    LIST_EACH (place, &d->active) {
         struct conn *c = container_of(place, struct conn, place);
         if (c->session.last_mono_ms > before_mono_ms) {
             return;
@@ -153,7 +153,7 @@ static void rest_idle(struct desk *d, int64_t before_mono_ms) ON(worker)
 
 static void check_outputs(struct list *conns, struct now now) ON(worker)
 {
-    LIST_EACH(place, conns) {
+    LIST_EACH (place, conns) {
         conn_check_output(container_of(place, struct conn, place), now);
     }
 }
@@ -172,12 +172,11 @@ static void fire_second(struct timer *t, struct now now)
         check_outputs(&d->active, now);
         check_outputs(&d->idle, now);
     }
-    run_ready(d);
     err e = loop_timer_set(d->worker->loop, t, now.mono_ms + SECOND_MS);
     assert(e == OK); /* its place in the heap has just become free */
 }
 
-/* ---- the end of the server ----------------------------------------------------------------------------------------------- */
+/* ---- the end of the server --------------------------------------------------------------------------------------- */
 
 static void deliver_emptied(struct message *m, struct worker *w)
 {
@@ -202,14 +201,14 @@ void desk_forget(struct desk *d)
 
 static void drain_each(struct list *conns) ON(worker)
 {
-    LIST_EACH(place, conns) {
+    LIST_EACH (place, conns) {
         conn_drain(container_of(place, struct conn, place));
     }
 }
 
 static void close_each(struct list *conns) ON(worker)
 {
-    LIST_EACH(place, conns) {
+    LIST_EACH (place, conns) {
         conn_close(container_of(place, struct conn, place));
     }
 }
@@ -234,7 +233,7 @@ static void deliver_close_all(struct message *m, struct worker *w)
     close_each(&d->idle);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 err desk_init(struct desk *d, struct door *door, struct engine *engine, struct worker *w)
 {
@@ -243,8 +242,8 @@ err desk_init(struct desk *d, struct door *door, struct engine *engine, struct w
     list_init(&d->active);
     list_init(&d->idle);
     list_init(&d->ready);
-    timer_init(&d->next_turn, fire_next_turn);
     timer_init(&d->second, fire_second);
+    d->next_turn.deliver = deliver_next_turn;
     d->drain.deliver = deliver_drain;
     d->close_all.deliver = deliver_close_all;
     return loop_timer_set(w->loop, &d->second, loop_now(w->loop).mono_ms + SECOND_MS);
@@ -257,7 +256,6 @@ void desk_fini(struct desk *d)
     }
     assert(list_empty(&d->active));
     assert(list_empty(&d->idle));
-    loop_timer_clear(d->worker->loop, &d->next_turn);
     loop_timer_clear(d->worker->loop, &d->second);
     for (unsigned i = 0; i < DESK_BATCH_CALLS; i++) {
         desk_free_call(d->batch[i]);

@@ -1,5 +1,6 @@
-/* A worker's desk: its connections, the calls that it has in hand, and the little that happens without being asked (idle connections,
- * limits over time). One a worker; everything but desk_init() and desk_fini() runs on that worker. */
+/* A worker's desk: its connections, the calls that it has in hand, and the little that happens without being asked
+ * (idle connections, limits over time). One a worker; everything but desk_init() and desk_fini() runs on that
+ * worker. */
 #ifndef DOOR_DESK_H
 #define DOOR_DESK_H
 
@@ -18,19 +19,20 @@ struct desk {
     struct engine *engine;
     struct worker *worker;
     struct random random;
-    struct list active;      /* connections that asked something lately, and */
-    struct list idle;        /* those that did not, which have given back their buffers; each the longest idle first */
-    struct list ready;       /* connections that go on in the next turn */
-    struct timer next_turn;  /* armed while there are some */
-    struct timer second;     /* once a second */
+    struct list active;       /* connections that asked something lately, and */
+    struct list idle;         /* those that did not, which have given back their buffers; each the longest idle first */
+    struct list ready;        /* connections that go on in the next turn */
+    struct message next_turn; /* to itself: there are some */
+    bool next_turn_posted;
+    struct timer second;                  /* once a second */
     struct call *batch[DESK_BATCH_CALLS]; /* calls parsed ahead, made when first needed */
     size_t batch_ends[DESK_BATCH_CALLS];  /* where the request of each ends in the input */
     struct resp_parser *parser;           /* for whole requests; a connection takes it along when one is not */
-    unsigned conn_count;     /* atomic; also those that are on their way here */
+    unsigned conn_count;                  /* atomic; also those that are on their way here */
     bool draining;
     struct message drain;
     struct message close_all;
-    struct message emptied;  /* to the door: draining, and nobody is left */
+    struct message emptied; /* to the door: draining, and nobody is left */
 };
 
 MUST_USE err desk_init(struct desk *d, struct door *door, struct engine *engine, struct worker *w);

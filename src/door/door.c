@@ -1,13 +1,15 @@
 /* Listeners, and who may come in.
  *
- * The front accepts: its loop runs on the main thread, which has nothing else to do, so a new connection never waits for a worker that is busy.
- * It goes to the worker with the fewest connections, by that worker's outbox, and stays there for life.
+ * The front accepts: its loop runs on the main thread, which has nothing else to do, so a new connection never waits
+ * for a worker that is busy. It goes to the worker with the fewest connections, by that worker's outbox, and stays
+ * there for life.
  *
  * Invariants:
  * (I1) conn_count counts from accept to the end of the connection's memory; each desk's part of it likewise.
  * (I2) The unix socket's file exists while there is a listener on it.
  *
- * Everything runs on the front's thread except what door.h says otherwise about. Not here: the connection itself (conn.c). */
+ * Everything runs on the front's thread except what door.h says otherwise about. Not here: the connection itself
+ * (conn.c). */
 #include "door/door.h"
 
 #include <stdio.h>
@@ -20,9 +22,9 @@
 #include "os/sock.h"
 
 enum {
-    ACCEPT_TURN_MAX = 256,      /* connections accepted from one listener in a turn */
-    ACCEPT_PAUSE_MS = 100,      /* after the system had no more descriptors */
-    LISTENER_COUNT_MAX = 17,    /* 16 addresses and the unix socket */
+    ACCEPT_TURN_MAX = 256,   /* connections accepted from one listener in a turn */
+    ACCEPT_PAUSE_MS = 100,   /* after the system had no more descriptors */
+    LISTENER_COUNT_MAX = 17, /* 16 addresses and the unix socket */
 };
 
 struct listener {
@@ -41,7 +43,7 @@ struct wanted {
 struct door {
     struct engine *engine;
     struct worker *front;
-    struct desk *desks; /* one for each of the engine's workers */
+    struct desk *desks;                             /* one for each of the engine's workers */
     struct listener *listeners[LISTENER_COUNT_MAX]; /* watched: they do not move */
     unsigned listener_count;
     struct timer pause;
@@ -58,7 +60,7 @@ struct arrival {
     int fd;
 };
 
-/* ---- accepting ----------------------------------------------------------------------------------------------------------- */
+/* ---- accepting --------------------------------------------------------------------------------------------------- */
 
 static void deliver_arrival(struct message *m, struct worker *w)
 {
@@ -94,9 +96,10 @@ static bool is_protected_from(const struct config *config, int fd)
 }
 
 static const char denied[] =
-    "-DENIED Larder is in protected mode: no password is set, so it answers connections from this machine only. To be reached from others, set "
-    "`requirepass` (clients then say AUTH), in the configuration file or by CONFIG SET from a connection on the server's own machine; or, where the "
-    "network keeps strangers away, set `protected-mode no`.\r\n";
+    "-DENIED Larder is in protected mode: no password is set, so it answers connections from this machine only. "
+    "To be reached from others, set `requirepass` (clients then say AUTH), in the configuration file or by CONFIG SET "
+    "from a connection on the server's own machine; or, where the network keeps strangers away, set "
+    "`protected-mode no`.\r\n";
 
 static void admit(struct door *d, int fd)
 {
@@ -140,7 +143,8 @@ static void fire_pause_over(struct timer *t, struct now now)
 static void pause_accepting(struct door *d)
 {
     static struct log_limit limit;
-    log_write_limited(&limit, LOG_WARNING, "door", "no file descriptor or memory is left for a new connection; it waits");
+    log_write_limited(&limit, LOG_WARNING, "door",
+                      "no file descriptor or memory is left for a new connection; it waits");
     if (loop_timer_set(d->front->loop, &d->pause, loop_now(d->front->loop).mono_ms + ACCEPT_PAUSE_MS) == OK) {
         watch_listeners(d, 0);
     }
@@ -166,7 +170,7 @@ static void accept_ready(struct watch *w, unsigned events)
     }
 }
 
-/* ---- listening ----------------------------------------------------------------------------------------------------------- */
+/* ---- listening --------------------------------------------------------------------------------------------------- */
 
 static void close_listener(struct listener *l)
 {
@@ -198,7 +202,8 @@ static err open_listener(struct door *d, const struct config *config, const stru
     if (!l) {
         return ERR_NOMEM;
     }
-    *l = (struct listener){.watch.fd = -1, .door = d, .name = strndup(wanted->name.ptr, wanted->name.len), .port = wanted->port};
+    *l = (struct listener){
+        .watch.fd = -1, .door = d, .name = strndup(wanted->name.ptr, wanted->name.len), .port = wanted->port};
     int fd = -1;
     size_t why_before = why->len;
     err e = l->name ? open_fd(l, config, &fd, why) : ERR_NOMEM;
@@ -282,7 +287,7 @@ unsigned door_listener_count(const struct door *d)
     return d->listener_count;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 void door_drain(struct door *d, void (*emptied)(void *argument), void *argument)
 {
@@ -323,7 +328,7 @@ struct worker *door_front(struct door *d)
     return d->front;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 err door_new(struct engine *engine, struct worker *front, struct door **ret_door)
 {

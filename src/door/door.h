@@ -9,22 +9,22 @@
 
 struct door;
 
-/* `front` is a worker whose loop runs on the thread that calls every function here; it accepts connections and hands them to engine->workers, which
- * do not run yet. All must outlive the door. ERR_NOMEM. */
+/* `front` is a worker whose loop runs on the thread that calls every function here; it accepts connections and hands
+ * them to engine->workers, which do not run yet. All must outlive the door. ERR_NOMEM. */
 MUST_USE err door_new(struct engine *engine, struct worker *front, struct door **ret_door);
 /* The workers have stopped. Accepts NULL. */
 void door_free(struct door *d);
 
-/* Listens on what the configuration says, and on nothing else any more. On failure it listens on a part of it (calling again with the former
- * configuration brings the former state back) and `why` gets the reason in words. */
+/* Listens on what the configuration says, and on nothing else any more. On failure it listens on a part of it (calling
+ * again with the former configuration brings the former state back) and `why` gets the reason in words. */
 MUST_USE err door_listen(struct door *d, const struct config *config, struct buf *why);
 /* Stops listening, and removes the unix socket. */
 void door_unlisten(struct door *d);
 /* How many listeners there are. */
 unsigned door_listener_count(const struct door *d);
 
-/* Has every connection closed when what runs for it is answered; `emptied` is called, on the front's loop, when none is left. After
- * door_unlisten(). */
+/* Has every connection closed when what runs for it is answered; `emptied` is called, on the front's loop, when none
+ * is left. After door_unlisten(). */
 void door_drain(struct door *d, void (*emptied)(void *argument), void *argument);
 /* While draining: closes at once who is still there. */
 void door_close_all(struct door *d);

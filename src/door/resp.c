@@ -1,14 +1,18 @@
 /* The RESP door: requests to calls, replies to bytes.
  *
- * Requests are parsed ahead, up to a batch; all of it is prepared (which fetches from memory what the keys will need) before the first call
- * runs, then they run in order. Whoever has not authenticated gets batches of one, since AUTH changes what the next request may be.
+ * Requests are parsed ahead, up to a batch; all of it is prepared (which fetches from memory what the keys will need)
+ * before the first call runs, then they run in order. Whoever has not authenticated gets batches of one, since AUTH
+ * changes what the next request may be.
  *
- * A fault of the protocol ends the connection, after the replies to what came before it. So do the first words of an HTTP request: a web page
- * can make a browser send one to a port on its user's machine, with commands of the page's choice behind it.
+ * A fault of the protocol ends the connection, after the replies to what came before it. So do the first words of an
+ * HTTP request: a web page can make a browser send one to a port on its user's machine, with commands of the page's
+ * choice behind it.
  *
- * A call that parks leaves the batch; the rest of the batch is forgotten and parsed again from the input when the call is done.
+ * A call that parks leaves the batch; the rest of the batch is forgotten and parsed again from the input when the call
+ * is done.
  *
- * Worker threads only. Not here: the bytes themselves (wire/resp.c), buffers and what becomes of a connection (conn.c). */
+ * Worker threads only. Not here: the bytes themselves (wire/resp.c), buffers and what becomes of a connection
+ * (conn.c). */
 #include "door/resp.h"
 
 #include <stdlib.h>
@@ -21,7 +25,7 @@
 #include "observe/metric.h"
 #include "wire/resp.h"
 
-/* ---- replies ----------------------------------------------------------------------------------------------------------- */
+/* ---- replies ----------------------------------------------------------------------------------------------------- */
 
 static void put_bytes(struct reply *r, slice bytes)
 {
@@ -146,7 +150,7 @@ const struct reply_ops *resp_reply_ops(int protocol)
     return protocol == 3 ? &reply_ops_3 : &reply_ops_2;
 }
 
-/* ---- parsing ahead ------------------------------------------------------------------------------------------------------ */
+/* ---- parsing ahead ----------------------------------------------------------------------------------------------- */
 
 /* Why a batch ends. */
 enum stop { STOP_FULL, STOP_MORE, STOP_FAULT, STOP_ATTACK, STOP_NOMEM };
@@ -162,7 +166,8 @@ static bool is_attack(const struct resp_request *request)
 static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *ret_count)
 {
     struct desk *d = c->desk;
-    struct resp_limits limits = {.bulk_bytes_max = config_now()->proto_max_bulk_len, .unknown = session_needs_auth(&c->session)};
+    struct resp_limits limits = {.bulk_bytes_max = config_now()->proto_max_bulk_len,
+                                 .unknown = session_needs_auth(&c->session)};
     unsigned limit = limits.unknown ? 1 : DESK_BATCH_CALLS;
     for (*ret_count = 0; *ret_count < limit;) {
         struct call *call = desk_call(d, *ret_count);
@@ -193,7 +198,7 @@ static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *
     return STOP_FULL;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* After CLIENT REPLY some replies are not wanted: what is behind `before` is one. */
 static void drop_unwanted(struct conn *c, bool skipped, size_t before)
@@ -280,17 +285,18 @@ static void say_why(struct conn *c, enum stop stop)
         log_write(LOG_VERBOSE, "door", "client %s closed: %s", c->session.peer, c->parser->fault);
         break;
     case STOP_ATTACK:
-        log_write_limited(&attacks, LOG_WARNING, "door",
-                          "Possible SECURITY ATTACK detected: client %s sends an HTTP request, as a page in a browser does that wants to have commands run here; its connection is closed",
-                          c->session.peer);
+        log_write_limited(
+            &attacks, LOG_WARNING, "door",
+            "Possible SECURITY ATTACK detected: client %s sends an HTTP request, as a page in a browser does "
+            "that wants to have commands run here; its connection is closed",
+            c->session.peer);
         break;
     case STOP_NOMEM:
         metric_add_error(ERR_NOMEM);
         put_error(&c->reply, ERR_NOMEM, S(""));
         break;
     case STOP_FULL:
-    case STOP_MORE:
-        unreachable();
+    case STOP_MORE: unreachable();
     }
 }
 

@@ -8,8 +8,9 @@
 /* How replies look in each version of the protocol. */
 const struct reply_ops *resp_reply_ops(int protocol);
 
-/* Serves the requests that `input` begins with, up to the connection's share of a turn. Returns what the connection is now, and how much of the
- * input is done with: the caller keeps the rest and passes it again, with what has come since. */
+/* Serves the requests that `input` begins with, up to the connection's share of a turn. Returns what the connection is
+ * now, and how much of the input is done with: the caller keeps the rest and passes it again, with what has come
+ * since. */
 enum conn_state resp_serve(struct conn *c, slice input, size_t *ret_used) ON(worker);
 
 /* Drops the parsing of a request that was begun. */

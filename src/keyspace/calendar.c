@@ -1,5 +1,5 @@
-/* The timing wheel; see calendar_priv.h. The time that the wheel has come to (`at`) moves only in calendar_due(), and never past a slot that holds
- * something: that keeps every entry at its level without touching it. */
+/* The timing wheel; see calendar_priv.h. The time that the wheel has come to (`at`) moves only in calendar_due(), and
+ * never past a slot that holds something: that keeps every entry at its level without touching it. */
 #include "keyspace/calendar_priv.h"
 
 #include "base/num.h"

@@ -19,7 +19,8 @@ static struct world *world_new(void)
     calendar_init(&w->calendar, NOW);
     for (unsigned i = 0; i < COUNT; i++) {
         struct content c = content_string(S("value"));
-        c.deadline = c.fresh_until = NOW + 1 + (int64_t)random_below(&w->random, (uint64_t)1 << random_below(&w->random, 48));
+        c.deadline = c.fresh_until =
+            NOW + 1 + (int64_t)random_below(&w->random, (uint64_t)1 << random_below(&w->random, 48));
         w->entries[i] = entry_new(slice_make(&i, sizeof i), &c);
         calendar_schedule(&w->calendar, w->entries[i]);
     }

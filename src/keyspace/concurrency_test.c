@@ -1,4 +1,5 @@
-/* Several threads at once on a few keys: changes, moves over two shards, scans, flushes, expiry, eviction, reaping. Run under TSan. */
+/* Several threads at once on a few keys: changes, moves over two shards, scans, flushes, expiry, eviction, reaping. Run
+ * under TSan. */
 #include "keyspace/testing_priv.h"
 
 #include "base/assert.h"
@@ -43,7 +44,8 @@ static void change(struct random *r, const struct key *k, struct effect *fx)
         }
         break;
     default:
-        assert((e ? shard_replace(k->shard, k, e, &c, fx, EVENT_set, &e) : shard_insert(k->shard, k, &c, fx, EVENT_set, &e)) == OK);
+        assert((e ? shard_replace(k->shard, k, e, &c, fx, EVENT_set, &e)
+                  : shard_insert(k->shard, k, &c, fx, EVENT_set, &e)) == OK);
     }
 }
 
@@ -86,7 +88,8 @@ static void run(void *argument)
             keyspace_swap_dbs(a->ks, 0, 1);
             keyspace_unlock_all(a->ks);
             keyspace_reap(a->ks, 50);
-            keyspace_set_limit(a->ks, step % 2 ? 100000 : 0, step % 4000 > 2000 ? EVICTION_ALLKEYS_LFU : EVICTION_VOLATILE_LRU);
+            keyspace_set_limit(a->ks, step % 2 ? 100000 : 0,
+                               step % 4000 > 2000 ? EVICTION_ALLKEYS_LFU : EVICTION_VOLATILE_LRU);
         }
     }
     arena_fini(&arena);

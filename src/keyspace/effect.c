@@ -1,5 +1,6 @@
-/* Notes of what a call changed; see effect.h. Everything is linked in the order of the calls and lives in the call's arena, so that nothing
- * here is freed. A touch or a record that the arena refuses is left out and remembered in `failed`. */
+/* Notes of what a call changed; see effect.h. Everything is linked in the order of the calls and lives in the call's
+ * arena, so that nothing here is freed. A touch or a record that the arena refuses is left out and remembered in
+ * `failed`. */
 #include "keyspace/effect.h"
 
 static const struct {

@@ -1,13 +1,16 @@
-/* What a call changed, told once, in one place. Every function of keyspace/ that alters an entry takes the effect of the call and notes
- * the change there, so that a handler cannot forget it; dispatch hands the finished effect to the taps while the shards are still locked.
+/* What a call changed, told once, in one place. Every function of keyspace/ that alters an entry takes the effect of
+ * the call and notes the change there, so that a handler cannot forget it; dispatch hands the finished effect to the
+ * taps while the shards are still locked.
  *
- * An effect has (a) touches: each key with its event and what happened, in the order they happened; taps of meaning (events, tracking,
- * WATCH, tags) read these; (b) records: the commands, final (absolute times, chosen members), that make the same change on a replica or from a
- * log; taps of bytes read these. By default the record is the call itself; a handler whose command is not deterministic replaces it.
- * Records are made only when some tap wants them (effect_wants_records()).
+ * An effect has (a) touches: each key with its event and what happened, in the order they happened; taps of meaning
+ * (events, tracking, WATCH, tags) read these; (b) records: the commands, final (absolute times, chosen members), that
+ * make the same change on a replica or from a log; taps of bytes read these. By default the record is the call itself;
+ * a handler whose command is not deterministic replaces it. Records are made only when some tap wants them
+ * (effect_wants_records()).
  *
- * Memory comes from the call's arena and lives until the call's reset. Failing to get it sets `failed`; the taps see what is there, and
- * dispatch treats the call as a bug of sizing (the arena refuses only when the system is out of memory). One thread. */
+ * Memory comes from the call's arena and lives until the call's reset. Failing to get it sets `failed`; the taps see
+ * what is there, and dispatch treats the call as a bug of sizing (the arena refuses only when the system is out of
+ * memory). One thread. */
 #ifndef KEYSPACE_EFFECT_H
 #define KEYSPACE_EFFECT_H
 
@@ -27,7 +30,15 @@ enum event {
 slice event_text(enum event event);
 char event_class(enum event event);
 
-enum change { CHANGE_NONE, CHANGE_CREATED, CHANGE_CHANGED, CHANGE_DELETED, CHANGE_EXPIRED, CHANGE_EVICTED, CHANGE_FILLED };
+enum change {
+    CHANGE_NONE,
+    CHANGE_CREATED,
+    CHANGE_CHANGED,
+    CHANGE_DELETED,
+    CHANGE_EXPIRED,
+    CHANGE_EVICTED,
+    CHANGE_FILLED
+};
 
 struct touch {
     struct touch *next;
@@ -74,7 +85,8 @@ static inline bool effect_wants_records(const struct effect *fx)
 void effect_record_before(struct effect *fx, unsigned db, unsigned argc, slice *argv);
 void effect_record_instead(struct effect *fx, unsigned db, unsigned argc, slice *argv);
 
-/* Who is told. Registered at set-up, before workers run; called with the shards of the effect locked: short, never waiting. */
+/* Who is told. Registered at set-up, before workers run; called with the shards of the effect locked: short, never
+ * waiting. */
 struct tap {
     struct list link;
     bool wants_records;

@@ -1,7 +1,8 @@
 /* Entries: one block of memory each, whose layout is drawn in entry_priv.h.
  *
- * A change that keeps the options and the size class happens in place; anything else builds a new block and leaves the old one to the caller, who
- * has to move index and calendar over. Nothing here knows of shards or accounts. Threads: whoever has the entry's shard locked, or owns it alone. */
+ * A change that keeps the options and the size class happens in place; anything else builds a new block and leaves the
+ * old one to the caller, who has to move index and calendar over. Nothing here knows of shards or accounts. Threads:
+ * whoever has the entry's shard locked, or owns it alone. */
 #include "keyspace/entry.h"
 
 #include "base/num.h"
@@ -32,7 +33,7 @@ enum encoding encoding_of_string(slice bytes)
     return bytes.len <= EMBSTR_MAX ? ENCODING_EMBSTR : ENCODING_RAW;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 enum kind entry_kind(const struct entry *e)
 {
@@ -115,7 +116,7 @@ size_t entry_bytes(const struct entry *e)
     return mem_good_bytes(size_now(e)) + (e->flags & ENTRY_EXTERNAL ? entry_external(e)->capacity : 0);
 }
 
-/* ---- making -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 static unsigned times_flags(int64_t deadline, int64_t fresh_until)
 {
@@ -175,7 +176,8 @@ static void set_content(struct entry *e, const struct content *c)
     e->encoding = c->encoding;
     set_times(e, c->deadline, c->fresh_until);
     if (e->flags & ENTRY_LOADED) {
-        *(struct entry_loaded *)entry_option(e, ENTRY_LOADED) = (struct entry_loaded){.at = c->loaded_at, .ms = c->load_ms};
+        *(struct entry_loaded *)entry_option(e, ENTRY_LOADED) =
+            (struct entry_loaded){.at = c->loaded_at, .ms = c->load_ms};
     }
     if (c->string.len > 0) {
         memmove(entry_value(e), c->string.ptr, c->string.len);
@@ -217,7 +219,7 @@ char *entry_take_external(struct entry *e)
     return e->flags & ENTRY_EXTERNAL ? entry_external(e)->bytes : NULL;
 }
 
-/* ---- changing ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- changing ---------------------------------------------------------------------------------------------------- */
 
 bool entry_assign(struct entry *e, const struct content *c)
 {
@@ -250,7 +252,8 @@ static void copy_rest(struct entry *to, const struct entry *from)
     to->kind = from->kind;
     to->encoding = from->encoding;
     if (from->flags & ENTRY_LOADED) {
-        *(struct entry_loaded *)entry_option(to, ENTRY_LOADED) = *(const struct entry_loaded *)entry_option(from, ENTRY_LOADED);
+        *(struct entry_loaded *)entry_option(to, ENTRY_LOADED) =
+            *(const struct entry_loaded *)entry_option(from, ENTRY_LOADED);
     }
 }
 
@@ -274,7 +277,7 @@ struct entry *entry_retimed(struct entry *e, int64_t deadline, int64_t fresh_unt
     return to;
 }
 
-/* What to allocate for a value that has just outgrown its place: half as much again, at most 1 MiB more; it may go on. */
+/* What to allocate for a value that has just outgrown its place: half as much again, at most 1 MiB more. */
 static size_t grown_capacity(size_t bytes)
 {
     return bytes + num_min_u64(bytes / 2, SPARE_BYTES_MAX);

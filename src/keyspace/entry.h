@@ -1,10 +1,11 @@
-/* One key with its value and its times. One allocation holds header, optional fields, key and a small value; a larger value hangs off it.
- * Whoever has an entry has its shard locked (or owns it alone: a detached entry, see outcome.h); the pointer is good until the next change
- * of that entry or the unlock. Only keyspace/ writes to it; everyone else reads through the functions here.
+/* One key with its value and its times. One allocation holds header, optional fields, key and a small value; a larger
+ * value hangs off it. Whoever has an entry has its shard locked (or owns it alone: a detached entry, see pending.h);
+ * the pointer is good until the next change of that entry or the unlock. Only keyspace/ writes to it; everyone else
+ * reads through the functions here.
  *
- * Times (wall ms): `deadline` is when the entry goes; `fresh_until` (never later) is when it becomes stale. Without a stale window they
- * are the same and only the deadline is stored. NO_DEADLINE: never. A negative entry remembers that the source has no such row; to plain
- * commands it does not exist. */
+ * Times (wall ms): `deadline` is when the entry goes; `fresh_until` (never later) is when it becomes stale. Without a
+ * stale window they are the same and only the deadline is stored. NO_DEADLINE: never. A negative entry remembers that
+ * the source has no such row; to plain commands it does not exist. */
 #ifndef KEYSPACE_ENTRY_H
 #define KEYSPACE_ENTRY_H
 
@@ -67,8 +68,11 @@ struct content {
 /* A string without deadline, encoded as Redis would. */
 static inline struct content content_string(slice bytes)
 {
-    return (struct content){
-        .kind = KIND_STRING, .encoding = encoding_of_string(bytes), .string = bytes, .deadline = NO_DEADLINE, .fresh_until = NO_DEADLINE};
+    return (struct content){.kind = KIND_STRING,
+                            .encoding = encoding_of_string(bytes),
+                            .string = bytes,
+                            .deadline = NO_DEADLINE,
+                            .fresh_until = NO_DEADLINE};
 }
 
 #endif

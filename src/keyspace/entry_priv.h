@@ -9,15 +9,18 @@
  *      fresh_until   8     it becomes stale before its deadline
  *      loaded       16     a source gave the value: when, and how long that took
  *      key length    8     the key is 65,536 bytes or longer
- *      external     16     the value is longer than ENTRY_INLINE_MAX or has been grown past it: its own block, with spare capacity; below 4 GiB
+ *      external     16     the value is, or has been, longer than ENTRY_INLINE_MAX: a block of its own, with spare
+ *                          capacity, below 4 GiB
  *
  * 16 bytes of key and 32 of value: 8 + 48 = 56 bytes, 80 with a deadline. Both are sizes that jemalloc has (64 and 80).
  *
- * Invariants: (I1) the block has mem_good_bytes(entry_size(e)) bytes: what shrinks or grows out of its size class gets a new block, so that
- * what an entry costs is computed and not asked. (I2) The block of an external value is `capacity` bytes, a size that mem_good_bytes() gave. (I3) An option is there exactly when
- * it says something. (I4) A negative entry has no value.
+ * Invariants: (I1) the block has mem_good_bytes(entry_size(e)) bytes: what shrinks or grows out of its size class gets
+ * a new block, so that what an entry costs is computed and not asked. (I2) The block of an external value is `capacity`
+ * bytes, a size that mem_good_bytes() gave. (I3) An option is there exactly when it says something. (I4) A negative
+ * entry has no value.
  *
- * The stamp is Redis's 24 bits: under LRU the wall clock in seconds, under LFU 16 bits of minutes and an 8 bit logarithmic counter. */
+ * The stamp is Redis's 24 bits: under LRU the wall clock in seconds, under LFU 16 bits of minutes and an 8 bit
+ * logarithmic counter. */
 #ifndef KEYSPACE_ENTRY_PRIV_H
 #define KEYSPACE_ENTRY_PRIV_H
 
@@ -123,7 +126,8 @@ static inline uint32_t entry_lfu_minute(int64_t now_wall_ms)
     return (uint32_t)(now_wall_ms / 60000) & 0xffff;
 }
 
-/* Seconds since the last access under LRU. A time in the second half of the circle is taken for a clock that was set back. */
+/* Seconds since the last access under LRU. A time in the second half of the circle is taken for a clock that was set
+ * back. */
 static inline uint32_t entry_idle_seconds(const struct entry *e, int64_t now_wall_ms)
 {
     uint32_t idle = (entry_lru_stamp(now_wall_ms) - e->stamp) & ENTRY_STAMP_MASK;
@@ -137,17 +141,20 @@ void entry_free(struct entry *e);
 /* The block alone, after entry_retimed() or entry_resized() have moved the value. */
 void entry_free_block(struct entry *e);
 
-/* Gives it new content without moving it; false, with nothing changed, when its shape does not allow that. Not while it is in a calendar. */
+/* Gives it new content without moving it; false, with nothing changed, when its shape does not allow that. Not while it
+ * is in a calendar. */
 bool entry_assign(struct entry *e, const struct content *c);
-/* The entry with other times: itself, or a new block that owns the value from now on. NULL when the system refuses memory. Not while it is in a
- * calendar. */
+/* The entry with other times: itself, or a new block that owns the value from now on. NULL when the system refuses
+ * memory. Not while it is in a calendar. */
 struct entry *entry_retimed(struct entry *e, int64_t deadline, int64_t fresh_until);
-/* The entry with a value of another length, raw, old bytes kept, new ones zeroed: itself, or a new block that owns the value from now on.
- * NULL when the system refuses memory. A timed entry is not moved in its calendar; a new block is in none. */
+/* The entry with a value of another length, raw, old bytes kept, new ones zeroed: itself, or a new block that owns the
+ * value from now on. NULL when the system refuses memory. A timed entry is not moved in its calendar; a new block is in
+ * none. */
 struct entry *entry_resized(struct entry *e, size_t bytes);
 char *entry_value(struct entry *e);
 
-/* Takes the external value out, to be freed by somebody else; NULL when it has none. Only entry_free_block() may follow. */
+/* Takes the external value out, to be freed by somebody else; NULL when it has none. Only entry_free_block() may
+ * follow. */
 char *entry_take_external(struct entry *e);
 
 #endif

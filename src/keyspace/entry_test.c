@@ -1,4 +1,5 @@
-/* Entries: what they cost, that every combination of options keeps key, value and times, and how they change their shape. */
+/* Entries: what they cost, that every combination of options keeps key, value and times, and how they change their
+ * shape. */
 #include "keyspace/testing_priv.h"
 
 #include "keyspace/entry_priv.h"
@@ -157,9 +158,12 @@ static void test_assigning_in_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names_and_encodings),       cmocka_unit_test(test_what_an_entry_costs),
-        cmocka_unit_test(test_every_shape),               cmocka_unit_test(test_resizing_keeps_and_zeroes),
-        cmocka_unit_test(test_appending_seldom_allocates), cmocka_unit_test(test_assigning_in_place),
+        cmocka_unit_test(test_names_and_encodings),
+        cmocka_unit_test(test_what_an_entry_costs),
+        cmocka_unit_test(test_every_shape),
+        cmocka_unit_test(test_resizing_keeps_and_zeroes),
+        cmocka_unit_test(test_appending_seldom_allocates),
+        cmocka_unit_test(test_assigning_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

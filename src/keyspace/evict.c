@@ -1,11 +1,12 @@
 /* Redis's eviction policies by sampling: lru, lfu, random over all keys or those with a deadline, and volatile-ttl.
  *
- * A sample is SAMPLE_COUNT entries out of random buckets of a space chosen in proportion to its entries: within a bucket all are taken, and since
- * keys fall into buckets by their hash that is as good as choosing each alone, for a fraction of the cache misses. When a volatile policy meets
- * nothing with a deadline in SAMPLE_BUCKETS buckets, it takes one whose deadline is near, from the calendar.
+ * A sample is SAMPLE_COUNT entries out of random buckets of a space chosen in proportion to its entries: within a
+ * bucket all are taken, and since keys fall into buckets by their hash that is as good as choosing each alone, for a
+ * fraction of the cache misses. When a volatile policy meets nothing with a deadline in SAMPLE_BUCKETS buckets, it
+ * takes one whose deadline is near, from the calendar.
  *
- * LFU is Redis's: 16 bits of minutes since the counter last decayed, 8 bits of a logarithmic counter that starts at 5, grows with probability
- * 1 / ((counter - 5) * 10 + 1) and loses one a minute. */
+ * LFU is Redis's: 16 bits of minutes since the counter last decayed, 8 bits of a logarithmic counter that starts at 5,
+ * grows with probability 1 / ((counter - 5) * 10 + 1) and loses one a minute. */
 #include "keyspace/evict_priv.h"
 
 #include "keyspace/shard_priv.h"
@@ -27,7 +28,7 @@ static enum eviction policy_of(const struct shard *s)
     return (enum eviction)__atomic_load_n(&s->policy, __ATOMIC_RELAXED);
 }
 
-/* ---- stamps -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- stamps ------------------------------------------------------------------------------------------------------ */
 
 static void set_stamp(struct entry *e, uint32_t stamp)
 {
@@ -46,7 +47,7 @@ static void count_use(struct shard *s, struct entry *e, int64_t now_wall_ms)
     set_stamp(e, entry_lfu_minute(now_wall_ms) << 8 | counter);
 }
 
-/* ---- hooks --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- hooks ------------------------------------------------------------------------------------------------------- */
 
 void evict_init(struct evict *v, uint64_t seed)
 {
@@ -57,7 +58,8 @@ void evict_init(struct evict *v, uint64_t seed)
 void evict_inserted(struct shard *s, struct entry *e, int64_t now_wall_ms)
 {
     s->evict.entry_count++;
-    set_stamp(e, counts_uses(policy_of(s)) ? entry_lfu_minute(now_wall_ms) << 8 | LFU_START : entry_lru_stamp(now_wall_ms));
+    set_stamp(e, counts_uses(policy_of(s)) ? entry_lfu_minute(now_wall_ms) << 8 | LFU_START
+                                           : entry_lru_stamp(now_wall_ms));
 }
 
 void evict_read(struct shard *s, struct entry *e, int64_t now_wall_ms)
@@ -85,19 +87,14 @@ static int64_t badness(struct shard *s, const struct entry *e, int64_t now_wall_
 {
     switch (policy_of(s)) {
     case EVICTION_ALLKEYS_LRU:
-    case EVICTION_VOLATILE_LRU:
-        return entry_idle_seconds(e, now_wall_ms);
+    case EVICTION_VOLATILE_LRU: return entry_idle_seconds(e, now_wall_ms);
     case EVICTION_ALLKEYS_LFU:
-    case EVICTION_VOLATILE_LFU:
-        return 255 - (int64_t)entry_frequency(e, now_wall_ms);
-    case EVICTION_VOLATILE_TTL:
-        return INT64_MAX - entry_deadline(e);
+    case EVICTION_VOLATILE_LFU: return 255 - (int64_t)entry_frequency(e, now_wall_ms);
+    case EVICTION_VOLATILE_TTL: return INT64_MAX - entry_deadline(e);
     case EVICTION_ALLKEYS_RANDOM:
-    case EVICTION_VOLATILE_RANDOM:
-        return (int64_t)(random_u64(&s->evict.random) >> 1);
+    case EVICTION_VOLATILE_RANDOM: return (int64_t)(random_u64(&s->evict.random) >> 1);
     case EVICTION_NONE:
-    case EVICTION_COUNT:
-        break;
+    case EVICTION_COUNT: break;
     }
     unreachable();
 }

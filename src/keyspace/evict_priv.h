@@ -1,6 +1,6 @@
-/* Which entry goes when memory is short. A policy sees a shard's entries through five hooks: inserted, read, overwritten, removed, victim. This one is
- * Redis's: nothing is queued, a 24-bit stamp in the entry says when (LRU) or how often (LFU) it was used, and the victim is the worst of a sample
- * from random buckets. Under the shard's lock. */
+/* Which entry goes when memory is short. A policy sees a shard's entries through five hooks: inserted, read,
+ * overwritten, removed, victim. This one is Redis's: nothing is queued, a 24-bit stamp in the entry says when (LRU) or
+ * how often (LFU) it was used, and the victim is the worst of a sample from random buckets. Under the shard's lock. */
 #ifndef KEYSPACE_EVICT_PRIV_H
 #define KEYSPACE_EVICT_PRIV_H
 
@@ -22,7 +22,7 @@ void evict_read(struct shard *s, struct entry *e, int64_t now_wall_ms);
 void evict_overwritten(struct shard *s, struct entry *e, int64_t now_wall_ms);
 /* It, or all of a database's entries, are gone. */
 void evict_removed(struct shard *s, uint64_t count);
-/* The entry that should go, and its space; NULL when the policy allows none. An entry that has expired is taken first. */
+/* The entry that should go, and its space; NULL when the policy allows none. An expired one is taken first. */
 struct entry *evict_victim(struct shard *s, int64_t now_wall_ms, struct space **ret_space);
 
 #endif

@@ -1,4 +1,4 @@
-/* Eviction: each policy prefers what it should, volatile ones leave keys without a deadline alone, the limit is kept. */
+/* Eviction: each policy prefers what it should, volatile ones leave other keys alone, the limit is kept. */
 #include "keyspace/testing_priv.h"
 
 enum { KEYS = 6000, LATER_MS = 100000 };
@@ -18,8 +18,8 @@ static unsigned count_left(struct bench *b, bool kept)
     return count;
 }
 
-/* Keys of which those to keep are read often and late; deadlines: far for those to keep, near for the others (none for those to keep when
- * `only_some`). Then the memory for a fifth of the keys is taken away. */
+/* Keys of which those to keep are read often and late; deadlines: far for those to keep, near for the others (none for
+ * those to keep when `only_some`). Then the memory for a fifth of the keys is taken away. */
 static void fill_and_squeeze(struct bench *b, enum eviction policy, bool only_some)
 {
     bench_init(b, 1, 0, policy);
@@ -47,7 +47,8 @@ static void fill_and_squeeze(struct bench *b, enum eviction policy, bool only_so
 static void test_policies_prefer_what_they_should(void **state)
 {
     (void)state;
-    static const enum eviction choosy[] = {EVICTION_ALLKEYS_LRU, EVICTION_ALLKEYS_LFU, EVICTION_VOLATILE_LRU, EVICTION_VOLATILE_LFU, EVICTION_VOLATILE_TTL};
+    static const enum eviction choosy[] = {EVICTION_ALLKEYS_LRU, EVICTION_ALLKEYS_LFU, EVICTION_VOLATILE_LRU,
+                                           EVICTION_VOLATILE_LFU, EVICTION_VOLATILE_TTL};
     static const enum eviction blind[] = {EVICTION_ALLKEYS_RANDOM, EVICTION_VOLATILE_RANDOM};
     struct bench b;
     for (unsigned i = 0; i < countof(choosy); i++) {
@@ -157,7 +158,8 @@ static void test_the_limit_is_kept(void **state)
             assert_int_equal(keyspace_make_room(b.ks, b.fx.now), OK);
             assert_true(keyspace_used_bytes(b.ks) <= limits[i] + limits[i] / 50);
             size_t len = random_below(&r, 20) ? random_below(&r, 300) : random_below(&r, sizeof value);
-            bench_set(&b, step % 2, (unsigned)random_below(&r, 1000000), slice_make(value, len), random_below(&r, 2) ? NO_DEADLINE : NOW + 1000000);
+            bench_set(&b, step % 2, (unsigned)random_below(&r, 1000000), slice_make(value, len),
+                      random_below(&r, 2) ? NO_DEADLINE : NOW + 1000000);
         }
         assert_true(keyspace_used_bytes(b.ks) > limits[i] * 96 / 100);
         keyspace_check(b.ks);
@@ -182,6 +184,15 @@ static void test_stamps(void **state)
     assert_true(frequency > 20 && frequency < 120);
     assert_int_equal(entry_frequency(e, NOW + 10 * 60000), frequency - 10);
     assert_int_equal(entry_frequency(e, NOW + 1000 * 60000), 0);
+    /* What is written anew keeps its frequency, also when it has to move. */
+    static char large[1000];
+    struct content c = content_string(slice_make(large, sizeof large));
+    char *value;
+    assert_int_equal(shard_replace(k.shard, &k, e, &c, &b.fx, EVENT_set, &e), OK);
+    assert_true(entry_frequency(e, NOW) >= frequency);
+    assert_int_equal(shard_set_times(k.shard, &k, e, NOW + 5, NOW + 5, &b.fx, EVENT_expire, &e), OK);
+    assert_int_equal(shard_edit_string(k.shard, &k, e, 5000, &b.fx, EVENT_append, &e, &value), OK);
+    assert_true(entry_frequency(e, NOW) >= frequency);
     keyspace_set_limit(b.ks, 0, EVICTION_ALLKEYS_LRU);
     shard_note_read(k.shard, e, NOW + 3000);
     assert_true(entry_accessed_at(e, NOW + 8000) == NOW + 3000);

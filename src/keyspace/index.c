@@ -2,16 +2,19 @@
  *
  *      bucket (64 bytes)   | tags: 9 bytes | chained: 1 | pointers: 9 x 6 bytes |
  *
- * A tag is a byte of the hash, 0 where the slot is free, so that one compare of 16 bytes finds the candidates. Pointers are cut to 48 bits, which is
- * what x86-64 and arm64 give to programs. In a chained bucket the last slot points to the next bucket of the chain.
+ * A tag is a byte of the hash, 0 where the slot is free, so that one compare of 16 bytes finds the candidates. Pointers
+ * are cut to 48 bits, which is what x86-64 and arm64 give to programs. In a chained bucket the last slot points to the
+ * next bucket of the chain.
  *
- * Invariants: (I1) a segment of depth d stands in the 2^(depth - d) neighbouring slots of the directory that share its prefix. (I2) An entry is in
- * the chain of the bucket that its place says. (I3) A segment has at most segment_limit() entries. (I4) In a chain every bucket but the last has the
- * `chained` mark, and none but the first is empty. (I5) `bytes` is the sum of directory, segments and chain buckets. (I6) deepest_count counts the
- * segments whose depth is the directory's.
+ * Invariants: (I1) a segment of depth d stands in the 2^(depth - d) neighbouring slots of the directory that share its
+ * prefix. (I2) An entry is in the chain of the bucket that its place says. (I3) A segment has at most segment_limit()
+ * entries. (I4) In a chain every bucket but the last has the `chained` mark, and none but the first is empty. (I5)
+ * `bytes` is the sum of directory, segments and chain buckets. (I6) deepest_count counts the segments whose depth is
+ * the directory's.
  *
- * Growing, splitting and merging build fresh segments and then free the old ones, so that a failure leaves everything as it was. They hash the keys
- * again: entries do not store hashes; the entries are prefetched first, so that the misses overlap. */
+ * Growing, splitting and merging build fresh segments and then free the old ones, so that a failure leaves everything
+ * as it was. They hash the keys again: entries do not store hashes; the entries are prefetched first, so that the
+ * misses overlap. */
 #include "keyspace/index_priv.h"
 
 #ifdef __SSE2__
@@ -51,7 +54,7 @@ static_assert(sizeof(struct segment) == CACHE_LINE_BYTES, "header and 63 buckets
 static_assert(DEPTH_MAX + 1 + PLACE_BITS == INDEX_CURSOR_BITS, "the cursor holds mark, prefix and place");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "pointers are cut at their upper end");
 
-/* ---- buckets ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- buckets ----------------------------------------------------------------------------------------------------- */
 
 static uint8_t tag_of(uint64_t hash)
 {
@@ -132,7 +135,7 @@ static size_t gather(const struct bucket *b, struct entry **entries)
     return count;
 }
 
-/* ---- segments ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- segments ---------------------------------------------------------------------------------------------------- */
 
 static uint32_t segment_limit(uint32_t bucket_count)
 {
@@ -227,14 +230,15 @@ static err segment_distribute(struct index *ix, const struct segment *from, stru
     return OK;
 }
 
-/* ---- directory ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- directory --------------------------------------------------------------------------------------------------- */
 
 static size_t slot_of(const struct index *ix, uint64_t hash)
 {
     return hash >> 1 >> (63 - ix->depth);
 }
 
-/* A slot of the directory: the segment, and in the low bits the logarithm of its bucket count, so that a look-up need not read its header. */
+/* A slot of the directory: the segment, and in the low bits the logarithm of its bucket count, so that a look-up need
+ * not read its header. */
 static struct segment *slot_make(const struct segment *g)
 {
     assert((uintptr_t)g % 8 == 0);
@@ -334,7 +338,7 @@ static void free_directory(struct index *ix)
     ix->deepest_count = 0;
 }
 
-/* ---- growing and shrinking ----------------------------------------------------------------------------------------------------------- */
+/* ---- growing and shrinking --------------------------------------------------------------------------------------- */
 
 static err resize_segment(struct index *ix, struct segment *g, uint64_t hash, uint32_t bucket_count)
 {
@@ -416,7 +420,7 @@ static void shrink(struct index *ix, struct segment *g, uint64_t hash)
     }
 }
 
-/* ---- the interface ------------------------------------------------------------------------------------------------------------------- */
+/* ---- the interface ----------------------------------------------------------------------------------------------- */
 
 void index_init(struct index *ix, const struct hash_key *hash_key)
 {
@@ -462,7 +466,8 @@ err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
     }
     struct segment *g = segment_at(ix, hash);
     while (g->count >= segment_limit(g->bucket_count)) {
-        err e = g->bucket_count < BUCKETS_MAX ? resize_segment(ix, g, hash, 2 * g->bucket_count + 1) : split_segment(ix, g, hash);
+        err e = g->bucket_count < BUCKETS_MAX ? resize_segment(ix, g, hash, 2 * g->bucket_count + 1)
+                                              : split_segment(ix, g, hash);
         if (e) {
             return e;
         }

@@ -1,12 +1,13 @@
-/* The index of one space of one shard: finds entries by hash and key. Extendible hashing: a directory of segments, each with up to 63 buckets of one
- * cache line, each with nine one-byte tags and nine 48-bit pointers.
+/* The index of one space of one shard: finds entries by hash and key. Extendible hashing: a directory of segments, each
+ * with up to 63 buckets of one cache line, each with nine one-byte tags and nine 48-bit pointers.
  *
  *      hash   63 ........ 40 | 39 .. 32 | 31 ......... 16 | 15 .... 0
  *             directory        tag        place (bucket)    the shard's
  *
- * It grows by splitting one segment in two (a few microseconds), never by rehashing everything, and shrinks by merging neighbours. A small index
- * is one segment of 3, 7, 15, 31, then 63 buckets. What does not fit a bucket hangs off it in a chain. The order of hashes (directory bits, then
- * place) never changes however it grows and shrinks: that is what a walk's cursor counts on. Bytes per key: about 12 on average.
+ * It grows by splitting one segment in two (a few microseconds), never by rehashing everything, and shrinks by merging
+ * neighbours. A small index is one segment of 3, 7, 15, 31, then 63 buckets. What does not fit a bucket hangs off it in
+ * a chain. The order of hashes (directory bits, then place) never changes however it grows and shrinks: that is what a
+ * walk's cursor counts on. Bytes per key: about 12 on average.
  *
  * A cursor is (1, prefix of a segment) : place, 41 bits; 0 is the start and the end. Under the shard's lock. */
 #ifndef KEYSPACE_INDEX_PRIV_H
@@ -48,13 +49,14 @@ void index_replace(struct index *ix, uint64_t hash, const struct entry *from, st
 /* Takes out an entry that is in; may shrink. */
 void index_remove(struct index *ix, uint64_t hash, const struct entry *e);
 
-/* Gathers the entries of the bucket at the cursor and moves the cursor to the next one, 0 at the end. Returns their count. Any cursor is safe. */
+/* Gathers the entries of the bucket at the cursor and moves the cursor to the next one, 0 at the end. Returns their
+ * count. Any cursor is safe. */
 size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entries[static INDEX_STEP_MAX]);
 /* Gathers the entries of a bucket chosen by random bits. */
 size_t index_sample(const struct index *ix, uint64_t random, struct entry *entries[static INDEX_STEP_MAX]);
 
-/* Takes all entries out of one segment and frees it; 0 when the index is empty and everything freed. For an index that is going away: once begun,
- * nothing else may be done with it until it is empty. */
+/* Takes all entries out of one segment and frees it; 0 when the index is empty and everything freed. For an index that
+ * is going away: once begun, nothing else may be done with it until it is empty. */
 size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX]);
 
 /* Asserts the invariants. */

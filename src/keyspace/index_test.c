@@ -1,4 +1,5 @@
-/* The index by itself: a model under random growing and shrinking, what a walk promises, cursors that were never given out. */
+/* The index by itself: a model under random growing and shrinking, what a walk promises, cursors that were never given
+ * out. */
 #include "keyspace/testing_priv.h"
 
 #include "keyspace/entry_priv.h"

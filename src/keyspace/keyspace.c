@@ -1,12 +1,14 @@
 /* The whole of the keys: shards, locks over several of them, and what is done to all; see keyspace.h.
  *
- *      hash of a key   | directory 24 | tag 8 | place 16 | .... 16: the lowest bits choose the shard |      shard_of() is the only place that knows
+ *      hash of a key   | directory 24 | tag 8 | place 16 | ... shard |     shard_of() is the only place that knows
  *
- * Locks over several shards are always taken in ascending order of their numbers, so that nobody waits in a circle; who wants all of them owns the
- * gate first, so that two of those do not crawl behind each other shard by shard. Nothing here holds more than one shard unless it says so.
+ * Locks over several shards are always taken in ascending order of their numbers, so that nobody waits in a circle; who
+ * wants all of them owns the gate first, so that two of those do not crawl behind each other shard by shard. Nothing
+ * here holds more than one shard unless it says so.
  *
- * Memory limit: `published` is the sum of what the shards have reported, at most 1/64 of the limit off (shard.c). Victims are looked for in random
- * shards, a few at a time: a shard is a random part of the keys, so that this is sampling over all of them.
+ * Memory limit: `published` is the sum of what the shards have reported, at most 1/64 of the limit off (shard.c).
+ * Victims are looked for in random shards, a few at a time: a shard is a random part of the keys, so that this is
+ * sampling over all of them.
  *
  * Threads: any, but for set-up (new, add_tap, set_loader) and free. keyspace_tick(): each worker with its own index. */
 #include "keyspace/keyspace.h"
@@ -31,7 +33,7 @@ enum {
     EVICT_PER_TICK = 64,
     TICK_MS = 25,
     REAP_TICK_US = 200,
-    LIMIT_PART = 64,         /* of the limit that the published total may be off */
+    LIMIT_PART = 64, /* of the limit that the published total may be off */
     STEP_MAX = 64 * 1024,
 };
 
@@ -62,7 +64,7 @@ struct keyspace {
 #define PUT(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
 #define GET(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
-/* ---- set-up -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- set-up ------------------------------------------------------------------------------------------------------ */
 
 static unsigned choose_shard_count(const struct keyspace_options *o)
 {
@@ -187,12 +189,13 @@ struct key keyspace_key(struct keyspace *ks, unsigned db, slice bytes)
     return (struct key){.bytes = bytes, .hash = hash, .shard = shard_of(ks, hash), .db = db};
 }
 
-/* ---- locks over several shards ------------------------------------------------------------------------------------------------------- */
+/* ---- locks over several shards ----------------------------------------------------------------------------------- */
 
 enum { SET_WORDS = SHARD_COUNT_MAX / 64 };
 
 /* A bit for each shard that has one of the keys. */
-static unsigned shard_set(const struct keyspace *ks, const struct key *keys, size_t count, uint64_t set[static SET_WORDS])
+static unsigned shard_set(const struct keyspace *ks, const struct key *keys, size_t count,
+                          uint64_t set[static SET_WORDS])
 {
     unsigned words = (ks->shard_count + 63) / 64;
     memset(set, 0, words * sizeof *set);
@@ -248,7 +251,7 @@ void keyspace_unlock_all(struct keyspace *ks)
     lock_release(&ks->gate);
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 struct counted_visit {
     void (*visit)(void *argument, struct entry *e);
@@ -263,7 +266,8 @@ static void count_and_visit(void *argument, struct entry *e)
     v->visit(v->argument, e);
 }
 
-uint64_t keyspace_scan(struct keyspace *ks, unsigned db, uint64_t cursor, size_t count, void (*visit)(void *argument, struct entry *e), void *argument)
+uint64_t keyspace_scan(struct keyspace *ks, unsigned db, uint64_t cursor, size_t count,
+                       void (*visit)(void *argument, struct entry *e), void *argument)
 {
     struct counted_visit v = {.visit = visit, .argument = argument};
     uint64_t within = cursor >> SHARD_BITS;
@@ -307,8 +311,7 @@ static struct entry *random_entry(struct shard *s, unsigned db, uint64_t random,
 {
     struct first_visible f = {.found = shard_random(s, db, random, now_wall_ms), .now_wall_ms = now_wall_ms};
     uint64_t cursor = 0;
-    while (!f.found && (cursor = shard_walk(s, db, cursor, 1, find_visible, &f)) != 0) {
-    }
+    while (!f.found && (cursor = shard_walk(s, db, cursor, 1, find_visible, &f)) != 0) {}
     return f.found;
 }
 
@@ -319,7 +322,8 @@ slice keyspace_random_key(struct keyspace *ks, unsigned db, struct arena *arena,
     uint64_t all = keyspace_key_count(ks, db);
     uint64_t place = all > 0 ? random_below(&source, all) : 0;
     unsigned number = 0;
-    for (uint64_t here; number + 1 < ks->shard_count && (here = shard_key_count(&ks->shards[number], db)) <= place; number++) {
+    for (uint64_t here; number + 1 < ks->shard_count && (here = shard_key_count(&ks->shards[number], db)) <= place;
+         number++) {
         place -= here;
     }
     for (unsigned i = 0; all > 0 && i < ks->shard_count; i++) {
@@ -395,7 +399,7 @@ bool keyspace_reap(struct keyspace *ks, int64_t budget_us)
     return true;
 }
 
-/* ---- housekeeping -------------------------------------------------------------------------------------------------------------------- */
+/* ---- housekeeping ------------------------------------------------------------------------------------------------ */
 
 /* Something done to a shard that is noted in an effect of its own and told to the taps before the unlock. */
 struct unasked {
@@ -436,7 +440,8 @@ static bool over_limit(const struct keyspace *ks)
     return limit > 0 && GET(ks->published_bytes) > limit;
 }
 
-/* Evicts up to `most` entries of a shard while memory is over the limit; false when there was none that the policy allows. */
+/* Evicts up to `most` entries of a shard while memory is over the limit; false when there was none that the policy
+ * allows. */
 static bool evict_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned most)
 {
     bool evicted = false;
@@ -451,7 +456,8 @@ static bool evict_shard(struct keyspace *ks, struct shard *s, struct unasked *u,
     return evicted;
 }
 
-/* Evicts a few entries from some shard that has any, while memory is over the limit; false when the policy finds none in all of them. */
+/* Evicts a few entries from some shard that has any, while memory is over the limit; false when the policy finds none
+ * in all of them. */
 static bool evict_some(struct keyspace *ks, struct unasked *u, struct now now, unsigned most)
 {
     uint64_t start = __atomic_add_fetch(&ks->victim_shard, 0x9e3779b97f4a7c15, __ATOMIC_RELAXED) >> 32;
@@ -468,7 +474,8 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
     assert(worker_index < ks->worker_count);
     struct unasked u;
     arena_init(&u.arena);
-    unsigned mine = (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count;
+    unsigned mine =
+        (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count;
     unsigned work = EXPIRE_WORK_PER_TICK;
     int64_t next_due_ms = now.wall_ms + TICK_MS, reap_end_us = 0;
     bool more = false;
@@ -497,7 +504,7 @@ void keyspace_set_active_expiry(struct keyspace *ks, bool on)
     PUT(ks->active_expiry, on);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes)
 {

@@ -1,4 +1,5 @@
-/* All keys: the shards, the databases, the locks over several shards, and what is done to the whole (scan, flush, swap, expiry slices, memory limit). */
+/* All keys: the shards, the databases, the locks over several shards, and what is done to the whole (scan, flush, swap,
+ * expiry slices, memory limit). */
 #ifndef KEYSPACE_KEYSPACE_H
 #define KEYSPACE_KEYSPACE_H
 
@@ -10,14 +11,24 @@
 enum { KEYSPACE_DB_COUNT_MAX = 16384, SHARD_COUNT_MAX = 2048 };
 
 /* Names and order of redis.conf's maxmemory-policy. */
-enum eviction { EVICTION_NONE, EVICTION_ALLKEYS_LRU, EVICTION_ALLKEYS_LFU, EVICTION_ALLKEYS_RANDOM, EVICTION_VOLATILE_LRU, EVICTION_VOLATILE_LFU, EVICTION_VOLATILE_RANDOM, EVICTION_VOLATILE_TTL, EVICTION_COUNT };
+enum eviction {
+    EVICTION_NONE,
+    EVICTION_ALLKEYS_LRU,
+    EVICTION_ALLKEYS_LFU,
+    EVICTION_ALLKEYS_RANDOM,
+    EVICTION_VOLATILE_LRU,
+    EVICTION_VOLATILE_LFU,
+    EVICTION_VOLATILE_RANDOM,
+    EVICTION_VOLATILE_TTL,
+    EVICTION_COUNT
+};
 
 struct keyspace_options {
     unsigned worker_count;
     unsigned db_count;
     uint64_t maxmemory_bytes; /* 0: no limit */
     enum eviction eviction;
-    unsigned char seed[16];   /* of the key hash */
+    unsigned char seed[16]; /* of the key hash */
 };
 
 MUST_USE err keyspace_new(const struct keyspace_options *o, struct keyspace **ret_keyspace);
@@ -37,7 +48,7 @@ unsigned keyspace_db_count(const struct keyspace *ks);
 /* Resolves a key: hash and shard. The same key falls into the same shard in every database. No lock. */
 struct key keyspace_key(struct keyspace *ks, unsigned db, slice bytes);
 
-/* ---- locks over several shards -------------------------------------------------------------------------------------------------------- */
+/* ---- locks over several shards ----------------------------------------------------------------------------------- */
 /* Locks the shards of `keys` in ascending order, each once. One key is the fast path. */
 void keyspace_lock_keys(struct keyspace *ks, const struct key *keys, size_t count) UNCHECKED_LOCKS;
 void keyspace_unlock_keys(struct keyspace *ks, const struct key *keys, size_t count) UNCHECKED_LOCKS;
@@ -45,35 +56,42 @@ void keyspace_unlock_keys(struct keyspace *ks, const struct key *keys, size_t co
 void keyspace_lock_all(struct keyspace *ks) UNCHECKED_LOCKS;
 void keyspace_unlock_all(struct keyspace *ks) UNCHECKED_LOCKS;
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------------------------ */
-/* SCAN: visits at least `count` entries of a database (expired and negative ones too: the caller filters), locking shard by shard itself. The
- * cursor stays below 2^53. Returns the next one, 0 at the end. A cursor that was never given out is accepted and leads to some place or the end. */
-uint64_t keyspace_scan(struct keyspace *ks, unsigned db, uint64_t cursor, size_t count, void (*visit)(void *argument, struct entry *e), void *argument);
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+/* SCAN: visits at least `count` entries of a database (expired and negative ones too: the caller filters), locking
+ * shard by shard itself. The cursor stays below 2^53. Returns the next one, 0 at the end. A cursor that was never given
+ * out is accepted and leads to some place or the end. */
+uint64_t keyspace_scan(struct keyspace *ks, unsigned db, uint64_t cursor, size_t count,
+                       void (*visit)(void *argument, struct entry *e), void *argument);
 /* Visits every entry of a database; all shards are locked by the caller (KEYS). */
 void keyspace_each(struct keyspace *ks, unsigned db, void (*visit)(void *argument, struct entry *e), void *argument);
 /* A random visible key, copied to the arena; ptr NULL when the database is empty. Locks by itself. */
 slice keyspace_random_key(struct keyspace *ks, unsigned db, struct arena *arena, uint64_t random, int64_t now_wall_ms);
-/* Visible keys of a database (negative entries are not counted), those with a deadline, and the mean time left of those (ms). Without locks. */
+/* Visible keys of a database (negative entries are not counted), those with a deadline, and the mean time left of those
+ * (ms). Without locks. */
 uint64_t keyspace_key_count(const struct keyspace *ks, unsigned db);
 uint64_t keyspace_expiring_count(const struct keyspace *ks, unsigned db);
 int64_t keyspace_mean_ttl_ms(const struct keyspace *ks, unsigned db, int64_t now_wall_ms);
-/* With all shards locked: maps a fresh space and retires the old one, which is freed in slices by keyspace_tick() (or at once when !lazy: after the unlock, by
- * the caller's keyspace_reap()). Voids pendings. Notes nothing per key; the record is the call itself. Returns the keys that were there. */
+/* With all shards locked: empties a database. What was in it is retired, to be freed in slices by keyspace_tick(), or
+ * at once by the caller's keyspace_reap() after the unlock. Voids pendings. Notes nothing per key; the record is the
+ * call itself. Returns the visible keys that were there. */
 uint64_t keyspace_flush_db(struct keyspace *ks, unsigned db);
-/* Frees retired spaces; until `budget_us` of work is done (0: all). True when nothing is left. No locks held by the caller. */
+/* Frees retired spaces; until `budget_us` of work is done (0: all). True when nothing is left. No locks held by the
+ * caller. */
 bool keyspace_reap(struct keyspace *ks, int64_t budget_us);
 /* With all shards locked: exchanges two databases, voids their pendings. */
 void keyspace_swap_dbs(struct keyspace *ks, unsigned a, unsigned b);
 
-/* A worker's slice of the housekeeping: expires what is due in the shards assigned to it (index modulo worker count), frees retired spaces, shrinks
- * indexes; returns the monotonic ms when it wants to be called next. Locks by itself, a shard at a time, bounded work per call. */
+/* A worker's slice of the housekeeping: expires what is due in the shards assigned to it (index modulo worker count),
+ * frees what is retired there, evicts a little while memory is over the limit; returns the monotonic ms when it wants
+ * to be called next. Locks by itself, a shard at a time, bounded work per call. */
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now);
 /* DEBUG SET-ACTIVE-EXPIRE: lazily only, when off. */
 void keyspace_set_active_expiry(struct keyspace *ks, bool on);
 
-/* ---- memory --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum eviction eviction);
-/* Before a call that may need memory locks anything: evicts in bounded slices until used memory is under the limit. ERR_OOM when it cannot be. */
+/* Before a call that may need memory locks anything: evicts in bounded slices until used memory is under the limit.
+ * ERR_OOM when it cannot be. */
 MUST_USE err keyspace_make_room(struct keyspace *ks, struct now now);
 /* All that data costs: entries, values, index, calendar, queues. */
 uint64_t keyspace_used_bytes(const struct keyspace *ks);

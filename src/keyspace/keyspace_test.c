@@ -3,7 +3,7 @@
 
 #include "os/mem.h"
 
-/* ---- a tap that remembers ------------------------------------------------------------------------------------------------------------ */
+/* ---- a tap that remembers ---------------------------------------------------------------------------------------- */
 
 struct watcher {
     struct tap tap;
@@ -44,7 +44,7 @@ static void watcher_init(struct watcher *w, struct bench *b)
     assert_true(keyspace_wants_records(b->ks));
 }
 
-/* ---- expiry -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- expiry ------------------------------------------------------------------------------------------------------ */
 
 static void test_expired_events_come_in_the_order_of_deadlines(void **state)
 {
@@ -72,8 +72,7 @@ static void test_expired_events_come_in_the_order_of_deadlines(void **state)
         due += w.deadlines[i] <= now.wall_ms;
     }
     for (unsigned worker = 0; worker < 2; worker++) {
-        while (keyspace_tick(b.ks, worker, now) == now.mono_ms) {
-        }
+        while (keyspace_tick(b.ks, worker, now) == now.mono_ms) {}
     }
     assert_int_equal(w.count[EVENT_expired], due);
     now = (struct now){.wall_ms = NOW + 3600001, .mono_ms = 12000};
@@ -113,7 +112,7 @@ static void test_active_expiry_can_be_switched_off(void **state)
     bench_fini(&b);
 }
 
-/* ---- what a change notes ------------------------------------------------------------------------------------------------------------- */
+/* ---- what a change notes ----------------------------------------------------------------------------------------- */
 
 static void expect_touch(struct bench *b, const struct key *k, enum change change, enum event event)
 {
@@ -126,7 +125,7 @@ static void expect_touch(struct bench *b, const struct key *k, enum change chang
     bench_reset(b);
 }
 
-/* Every function that alters notes its change, and voids a pending load unless it is a fill, an expiry or an eviction. */
+/* Every function that alters notes its change, and voids a pending load but for fills, expiry and eviction. */
 static void test_what_each_change_notes_and_voids(void **state)
 {
     (void)state;
@@ -142,15 +141,15 @@ static void test_what_each_change_notes_and_voids(void **state)
     c.fresh_until = NOW + 500;
     shard_lock(s);
 
-#define STEP(call, change, event, voids)                                                                                                             \
-    do {                                                                                                                                             \
-        p = pending_open(s, &k, NULL);                                                                                                               \
-        call;                                                                                                                                        \
-        expect_touch(&b, &k, change, event);                                                                                                         \
-        assert_int_equal(!p->attached, voids);                                                                                                       \
-        assert_int_equal(pending_find(s, &k) == p, !(voids));                                                                                        \
-        pending_close(p);                                                                                                                            \
-        shard_check(s);                                                                                                                              \
+#define STEP(call, change, event, voids)                      \
+    do {                                                      \
+        p = pending_open(s, &k, NULL);                        \
+        call;                                                 \
+        expect_touch(&b, &k, change, event);                  \
+        assert_int_equal(!p->attached, voids);                \
+        assert_int_equal(pending_find(s, &k) == p, !(voids)); \
+        pending_close(p);                                     \
+        shard_check(s);                                       \
     } while (0)
 
     STEP(assert_int_equal(shard_insert(s, &k, &c, &b.fx, EVENT_fill, &e), OK), CHANGE_FILLED, EVENT_fill, false);
@@ -160,9 +159,12 @@ static void test_what_each_change_notes_and_voids(void **state)
     assert_true(entry_deadline(e) == NOW + 1000);
     STEP(assert_int_equal(shard_replace(s, &k, e, &c, &b.fx, EVENT_set, &e), OK), CHANGE_CHANGED, EVENT_set, true);
     assert_false(entry_stale(e, NOW));
-    STEP(assert_int_equal(shard_set_times(s, &k, e, NO_DEADLINE, NO_DEADLINE, &b.fx, EVENT_persist, &e), OK), CHANGE_CHANGED, EVENT_persist, true);
-    STEP(assert_int_equal(shard_set_times(s, &k, e, NOW + 5, NOW + 5, &b.fx, EVENT_expire, &e), OK), CHANGE_CHANGED, EVENT_expire, true);
-    STEP(assert_int_equal(shard_edit_string(s, &k, e, 300, &b.fx, EVENT_setrange, &e, &value), OK), CHANGE_CHANGED, EVENT_setrange, true);
+    STEP(assert_int_equal(shard_set_times(s, &k, e, NO_DEADLINE, NO_DEADLINE, &b.fx, EVENT_persist, &e), OK),
+         CHANGE_CHANGED, EVENT_persist, true);
+    STEP(assert_int_equal(shard_set_times(s, &k, e, NOW + 5, NOW + 5, &b.fx, EVENT_expire, &e), OK), CHANGE_CHANGED,
+         EVENT_expire, true);
+    STEP(assert_int_equal(shard_edit_string(s, &k, e, 300, &b.fx, EVENT_setrange, &e, &value), OK), CHANGE_CHANGED,
+         EVENT_setrange, true);
     assert_int_equal(entry_encoding(e), ENCODING_RAW);
     STEP(shard_remove(s, &k, e, &b.fx, CHANGE_DELETED, EVENT_del, false), CHANGE_DELETED, EVENT_del, true);
     STEP(assert_int_equal(shard_insert(s, &k, &c, &b.fx, EVENT_set, &e), OK), CHANGE_CREATED, EVENT_set, true);
@@ -200,7 +202,7 @@ static void test_records(void **state)
     bench_fini(&b);
 }
 
-/* ---- negative entries ---------------------------------------------------------------------------------------------------------------- */
+/* ---- negative entries -------------------------------------------------------------------------------------------- */
 
 static void test_negative_entries_are_not_counted(void **state)
 {
@@ -245,7 +247,7 @@ static void test_negative_entries_go_without_an_event(void **state)
     bench_fini(&b);
 }
 
-/* ---- flush and swap ------------------------------------------------------------------------------------------------------------------ */
+/* ---- flush and swap ---------------------------------------------------------------------------------------------- */
 
 static void test_flush(void **state)
 {
@@ -296,8 +298,7 @@ static void test_flush(void **state)
     keyspace_flush_db(b.ks, 1);
     keyspace_unlock_all(b.ks);
     assert_true(keyspace_used_bytes(b.ks) > 0);
-    while (!keyspace_reap(b.ks, 1)) {
-    }
+    while (!keyspace_reap(b.ks, 1)) {}
     assert_int_equal(keyspace_used_bytes(b.ks), 0);
     keyspace_check(b.ks);
     bench_fini(&b);
@@ -350,7 +351,7 @@ static void test_large_values_are_freed_later(void **state)
     bench_fini(&b);
 }
 
-/* ---- scans and random keys ----------------------------------------------------------------------------------------------------------- */
+/* ---- scans and random keys --------------------------------------------------------------------------------------- */
 
 enum { SCANNED = 5000 };
 
@@ -467,7 +468,7 @@ static void test_random_keys(void **state)
     bench_fini(&b);
 }
 
-/* ---- locks --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- locks ------------------------------------------------------------------------------------------------------- */
 
 static void test_locking_many_keys(void **state)
 {
@@ -502,7 +503,8 @@ static void test_shard_count(void **state)
         unsigned workers;
         uint64_t limit;
         unsigned shards;
-    } rows[] = {{1, 0, 64}, {2, 0, 64}, {3, 0, 128}, {100, 0, 2048}, {4, 64 << 20, 64}, {4, 4 << 20, 4}, {4, 1 << 20, 4}};
+    } rows[] = {{1, 0, 64},        {2, 0, 64},      {3, 0, 128},    {100, 0, 2048},
+                {4, 64 << 20, 64}, {4, 4 << 20, 4}, {4, 1 << 20, 4}};
     for (unsigned i = 0; i < countof(rows); i++) {
         struct bench b;
         bench_init(&b, rows[i].workers, rows[i].limit, EVICTION_NONE);

@@ -1,5 +1,5 @@
-/* How a missing or stale key reaches what stands behind the cache. keyspace/ declares the interface, rule/ implements it, main/ wires it
- * (keyspace_set_loader()); without one every key is a plain key. */
+/* How a missing or stale key reaches what stands behind the cache. keyspace/ declares the interface, rule/ implements
+ * it, main/ wires it (keyspace_set_loader()); without one every key is a plain key. */
 #ifndef KEYSPACE_LOADER_H
 #define KEYSPACE_LOADER_H
 
@@ -23,10 +23,10 @@ enum verdict {
 
 struct load_answer {
     enum verdict verdict;
-    struct pending *pending;   /* VERDICT_PARK */
+    struct pending *pending;    /* VERDICT_PARK */
     int64_t wait_until_mono_ms; /* VERDICT_PARK: the longest that this rule lets a reader wait */
-    err error;                 /* VERDICT_FAIL */
-    slice error_text;          /* VERDICT_FAIL: lent until the unlock; may be empty */
+    err error;                  /* VERDICT_FAIL */
+    slice error_text;           /* VERDICT_FAIL: lent until the unlock; may be empty */
 };
 
 struct rule; /* opaque here */
@@ -34,12 +34,16 @@ struct rule; /* opaque here */
 struct loader {
     /* The rule that governs a key; NULL: none. Lock-free; good until the calling worker's next loop turn. */
     const struct rule *(*govern)(struct loader *l, unsigned db, slice key);
-    /* What a command that uses the key so should do, given the entry as found (NULL when absent or expired). With the shard locked. May start a
-     * refresh in the background (never waits). `outcome` is what an earlier park of this call ended with, NULL on its first run. A call that
-     * only READS a key is never told to park for it twice; one that NEEDS it is, when the key changed in between, and the time of its first park holds. */
-    struct load_answer (*consult)(struct loader *l, const struct rule *r, const struct key *k, struct entry *e, enum key_use use, struct outcome *outcome, struct now now);
-    /* The times of a value that a client writes to a governed key: `deadline` is what the client asked for (NO_DEADLINE: nothing). */
-    void (*times)(struct loader *l, const struct rule *r, struct now now, int64_t deadline, int64_t *ret_deadline, int64_t *ret_fresh_until);
+    /* What a command that uses the key so should do, given the entry as found (NULL when absent or expired). With the
+     * shard locked. May start a refresh in the background (never waits). `outcome` is what an earlier park of this call
+     * ended with, NULL on its first run. A call that only READS a key is never told to park for it twice; one that NEEDS
+     * it is, when the key changed in between, and the time of its first park holds. */
+    struct load_answer (*consult)(struct loader *l, const struct rule *r, const struct key *k, struct entry *e,
+                                  enum key_use use, struct outcome *outcome, struct now now);
+    /* The times of a value that a client writes to a governed key: `deadline` is what the client asked for
+     * (NO_DEADLINE: nothing). */
+    void (*times)(struct loader *l, const struct rule *r, struct now now, int64_t deadline, int64_t *ret_deadline,
+                  int64_t *ret_fresh_until);
 };
 
 #endif

@@ -1,7 +1,8 @@
 /* Pending keys of a shard, in a small table of lists by hash, and the outcomes that parked calls get; see pending.h.
  *
- * Invariants: (I1) exactly the attached pendings are in the table, in the list of their hash, and pending_count counts them. (I2) At most one of
- * them has a given key and database. (I3) A waiter is linked exactly while `pending` is set. Threads: who has the shard locked; outcomes: any. */
+ * Invariants: (I1) exactly the attached pendings are in the table, in the list of their hash, and pending_count counts
+ * them. (I2) At most one of them has a given key and database. (I3) A waiter is linked exactly while `pending` is set.
+ * Threads: who has the shard locked; outcomes: any. */
 #include "keyspace/pending.h"
 
 #include "base/assert.h"
@@ -9,7 +10,7 @@
 #include "keyspace/shard_priv.h"
 #include "os/mem.h"
 
-/* ---- outcomes ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- outcomes ---------------------------------------------------------------------------------------------------- */
 
 static struct outcome *outcome_new(enum outcome_kind kind)
 {
@@ -73,7 +74,7 @@ void outcome_unref(struct outcome *o)
     }
 }
 
-/* ---- pendings ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- pendings ---------------------------------------------------------------------------------------------------- */
 
 static struct list *bucket_of(const struct shard *s, uint64_t hash)
 {
@@ -103,8 +104,12 @@ struct pending *pending_open(struct shard *s, const struct key *k, void *owner)
         return NULL;
     }
     memcpy(p + 1, k->bytes.ptr, k->bytes.len);
-    *p = (struct pending){
-        .shard = s, .hash = k->hash, .db = k->db, .attached = true, .owner = owner, .key = slice_make(p + 1, k->bytes.len)};
+    *p = (struct pending){.shard = s,
+                          .hash = k->hash,
+                          .db = k->db,
+                          .attached = true,
+                          .owner = owner,
+                          .key = slice_make(p + 1, k->bytes.len)};
     list_init(&p->waiters);
     list_push_back(bucket_of(s, k->hash), &p->link);
     s->pending_count++;

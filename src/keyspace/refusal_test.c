@@ -1,4 +1,5 @@
-/* The system refuses memory now and then: whatever fails has changed nothing. Without LARDER_TEST_HOOKS nothing is refused. */
+/* The system refuses memory now and then: whatever fails has changed nothing. Without LARDER_TEST_HOOKS nothing is
+ * refused. */
 #include "keyspace/testing_priv.h"
 
 #include "keyspace/pending.h"
@@ -38,7 +39,8 @@ static void expect_unchanged(struct shard *s, const struct key *k, struct bench 
 static err change(struct bench *b, struct random *r, struct shard *s, const struct key *k, struct entry *e)
 {
     static char bytes[1000];
-    struct content c = content_string(slice_make(bytes, random_below(r, 2) ? random_below(r, 50) : random_below(r, sizeof bytes)));
+    struct content c =
+        content_string(slice_make(bytes, random_below(r, 2) ? random_below(r, 50) : random_below(r, sizeof bytes)));
     char *value;
     c.deadline = random_below(r, 2) ? NO_DEADLINE : NOW + (int64_t)random_below(r, 1000);
     c.fresh_until = c.deadline;
@@ -46,17 +48,11 @@ static err change(struct bench *b, struct random *r, struct shard *s, const stru
         return shard_insert(s, k, &c, &b->fx, EVENT_set, &e);
     }
     switch (random_below(r, 5)) {
-    case 0:
-        return shard_replace(s, k, e, &c, &b->fx, EVENT_set, &e);
-    case 1:
-        return shard_set_times(s, k, e, c.deadline, c.deadline, &b->fx, EVENT_expire, &e);
-    case 2:
-        return shard_edit_string(s, k, e, c.string.len, &b->fx, EVENT_append, &e, &value);
-    case 3:
-        return shard_soften(s, k, e, &b->fx, &e);
-    default:
-        shard_remove(s, k, e, &b->fx, CHANGE_DELETED, EVENT_del, true);
-        return OK;
+    case 0: return shard_replace(s, k, e, &c, &b->fx, EVENT_set, &e);
+    case 1: return shard_set_times(s, k, e, c.deadline, c.deadline, &b->fx, EVENT_expire, &e);
+    case 2: return shard_edit_string(s, k, e, c.string.len, &b->fx, EVENT_append, &e, &value);
+    case 3: return shard_soften(s, k, e, &b->fx, &e);
+    default: shard_remove(s, k, e, &b->fx, CHANGE_DELETED, EVENT_del, true); return OK;
     }
 }
 

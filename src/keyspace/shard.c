@@ -1,15 +1,18 @@
-/* One shard: ties entries, index, calendar, eviction, pending keys and accounts together; the rules are in shard.h, the structure in shard_priv.h.
+/* One shard: ties entries, index, calendar, eviction, pending keys and accounts together; the rules are in shard.h, the
+ * structure in shard_priv.h.
  *
- * Every change has the same form, so that none can forget an account: make what may fail; leave() takes the entry out of counts, calendar and bytes;
- * change it; enter() puts it, or what has taken its place, back in; note() tells the effect and voids a pending load.
+ * Every change has the same form, so that none can forget an account: make what may fail; leave() takes the entry out
+ * of counts, calendar and bytes; change it; enter() puts it, or what has taken its place, back in; note() tells the
+ * effect and voids a pending load.
  *
- * Bytes are counted exactly per shard (used_bytes, by whoever has the lock) and added to the keyspace's total whenever the difference passes a step,
- * so that a write seldom touches a line that other cores write, and a memory limit reads one number. The step is a 1/64 of the limit divided by the
- * number of shards: the total is at most 1/64 of the limit off.
+ * Bytes are counted exactly per shard (used_bytes, by whoever has the lock) and added to the keyspace's total whenever
+ * the difference passes a step, so that a write seldom touches a line that other cores write, and a memory limit reads
+ * one number. The step is a 1/64 of the limit divided by the number of shards: the total is at most 1/64 of the limit
+ * off.
  *
- * Invariants (shard_check): (I1) each space's counts are those of its entries. (I2) An entry with a deadline is in its space's calendar, no other is.
- * (I3) used_bytes = entries + indexes + calendars, retired ones and dead values included. (I4) evict.entry_count is the sum of the entries.
- * (I5) No entry is due before next_due_ms. */
+ * Invariants (shard_check): (I1) each space's counts are those of its entries. (I2) An entry with a deadline is in its
+ * space's calendar, no other is. (I3) used_bytes = entries + indexes + calendars, retired ones and dead values
+ * included. (I4) evict.entry_count is the sum of the entries. (I5) No entry is due before next_due_ms. */
 #include "keyspace/shard.h"
 
 #include "base/assert.h"
@@ -23,7 +26,7 @@ enum {
     RANDOM_BUCKET_ENTRIES = 24, /* fuller buckets are so rare that what they have beyond may be passed over */
 };
 
-/* ---- locks --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- locks ------------------------------------------------------------------------------------------------------- */
 
 void shard_lock(struct shard *s)
 {
@@ -50,7 +53,7 @@ unsigned shard_number(const struct shard *s)
     return s->number;
 }
 
-/* ---- accounts ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- accounts ---------------------------------------------------------------------------------------------------- */
 
 /* Values that are written under the lock and read without it. */
 #define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
@@ -120,7 +123,7 @@ static void enter(struct shard *s, struct space *sp, struct entry *e)
     account(s, (int64_t)entry_bytes(e));
 }
 
-/* ---- spaces -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- spaces ------------------------------------------------------------------------------------------------------ */
 
 static struct space *space_of(const struct shard *s, unsigned db)
 {
@@ -167,10 +170,14 @@ static void free_calendar(struct shard *s, struct space *sp)
     account(s, -(int64_t)calendar_bytes());
 }
 
-err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count, const struct hash_key *hash_key)
+err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count,
+               const struct hash_key *hash_key)
 {
-    *s = (struct shard){
-        .number = (uint16_t)number, .keyspace = ks, .db_count = db_count, .hash_key = hash_key, .next_due_ms = INT64_MAX};
+    *s = (struct shard){.number = (uint16_t)number,
+                        .keyspace = ks,
+                        .db_count = db_count,
+                        .hash_key = hash_key,
+                        .next_due_ms = INT64_MAX};
     lock_init(&s->lock, LOCK_SHARD, number);
     pending_table_init(s);
     uint64_t seed;
@@ -202,12 +209,10 @@ void shard_fini(struct shard *s)
     if (!s->spaces) {
         return;
     }
-    while (shard_reap(s)) {
-    }
+    while (shard_reap(s)) {}
     for (struct space *sp = s->all_spaces, *next; sp; sp = next) {
         next = sp->next;
-        while (drain(&sp->index) > 0) {
-        }
+        while (drain(&sp->index) > 0) {}
         mem_free(sp->calendar);
         mem_free(sp);
     }
@@ -215,9 +220,10 @@ void shard_fini(struct shard *s)
     s->spaces = NULL;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* The addresses come from structures that others change, so that the lock is needed; but never waited for: it is only a hint. */
+/* The addresses come from structures that others change, so that the lock is needed; but never waited for: it is only a
+ * hint. */
 void shard_prefetch_bucket(const struct key *k)
 {
     if (!shard_trylock(k->shard)) {
@@ -257,7 +263,8 @@ void shard_note_read(struct shard *s, struct entry *e, int64_t now_wall_ms)
     evict_read(s, e, now_wall_ms);
 }
 
-uint64_t shard_walk(struct shard *s, unsigned db, uint64_t cursor, size_t count, void (*visit)(void *argument, struct entry *e), void *argument)
+uint64_t shard_walk(struct shard *s, unsigned db, uint64_t cursor, size_t count,
+                    void (*visit)(void *argument, struct entry *e), void *argument)
 {
     shard_assert_locked(s);
     const struct space *sp = space_of(s, db);
@@ -276,7 +283,8 @@ uint64_t shard_walk(struct shard *s, unsigned db, uint64_t cursor, size_t count,
     return cursor;
 }
 
-/* A bucket by chance, then a place in it by chance that may be vacant: so that an entry in a full bucket is as likely as one in a sparse one. */
+/* A bucket by chance, then a place in it by chance that may be vacant: so that an entry in a full bucket is as likely
+ * as one in a sparse one. */
 struct entry *shard_random(struct shard *s, unsigned db, uint64_t random, int64_t now_wall_ms)
 {
     shard_assert_locked(s);
@@ -312,7 +320,7 @@ int64_t shard_deadline_offset_ms(const struct shard *s, unsigned db)
     return sp ? PEEK(sp->deadline_offset_ms) : 0;
 }
 
-/* ---- changing ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- changing ---------------------------------------------------------------------------------------------------- */
 
 static void note(struct shard *s, const struct key *k, struct effect *fx, enum change change, enum event event)
 {
@@ -325,17 +333,30 @@ static void note(struct shard *s, const struct key *k, struct effect *fx, enum c
     }
 }
 
+/* What every function that alters an entry starts with: it is the key's, in this shard. Returns its space. */
+static struct space *space_with(struct shard *s, const struct key *k, const struct entry *e)
+{
+    shard_assert_locked(s);
+    assert(k->shard == s);
+    assert(entry_has_key(e, k->bytes));
+    struct space *sp = space_of(s, k->db);
+    assert(sp != NULL);
+    return sp;
+}
+
 static void check_content(const struct content *c)
 {
     assert(c->kind < KIND_COUNT);
     assert(c->fresh_until <= c->deadline);
 }
 
-err shard_insert(struct shard *s, const struct key *k, const struct content *c, struct effect *fx, enum event event, struct entry **ret_entry)
+err shard_insert(struct shard *s, const struct key *k, const struct content *c, struct effect *fx, enum event event,
+                 struct entry **ret_entry)
 {
     shard_assert_locked(s);
     assert(k->shard == s);
     check_content(c);
+    assert(!shard_find(s, k));
     struct space *sp = space_make(s, k->db);
     if (!sp || !need_calendar(s, sp, c->deadline, fx->now.wall_ms)) {
         return ERR_NOMEM;
@@ -358,12 +379,11 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
     return OK;
 }
 
-err shard_replace(struct shard *s, const struct key *k, struct entry *e, const struct content *c, struct effect *fx, enum event event, struct entry **ret_entry)
+err shard_replace(struct shard *s, const struct key *k, struct entry *e, const struct content *c, struct effect *fx,
+                  enum event event, struct entry **ret_entry)
 {
-    shard_assert_locked(s);
-    assert(k->shard == s);
+    struct space *sp = space_with(s, k, e);
     check_content(c);
-    struct space *sp = space_of(s, k->db);
     if (!need_calendar(s, sp, c->deadline, fx->now.wall_ms)) {
         return ERR_NOMEM;
     }
@@ -387,7 +407,8 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
 }
 
 /* Gives it other times; NULL when the system refuses memory. */
-static struct entry *retime(struct shard *s, struct space *sp, const struct key *k, struct entry *e, int64_t deadline, int64_t fresh_until, int64_t now_wall_ms)
+static struct entry *retime(struct shard *s, struct space *sp, const struct key *k, struct entry *e, int64_t deadline,
+                            int64_t fresh_until, int64_t now_wall_ms)
 {
     if (!need_calendar(s, sp, deadline, now_wall_ms)) {
         return NULL;
@@ -402,11 +423,10 @@ static struct entry *retime(struct shard *s, struct space *sp, const struct key 
     return to;
 }
 
-err shard_set_times(struct shard *s, const struct key *k, struct entry *e, int64_t deadline, int64_t fresh_until, struct effect *fx, enum event event, struct entry **ret_entry)
+err shard_set_times(struct shard *s, const struct key *k, struct entry *e, int64_t deadline, int64_t fresh_until,
+                    struct effect *fx, enum event event, struct entry **ret_entry)
 {
-    shard_assert_locked(s);
-    assert(k->shard == s);
-    e = retime(s, space_of(s, k->db), k, e, deadline, fresh_until, fx->now.wall_ms);
+    e = retime(s, space_with(s, k, e), k, e, deadline, fresh_until, fx->now.wall_ms);
     if (!e) {
         return ERR_NOMEM;
     }
@@ -417,10 +437,9 @@ err shard_set_times(struct shard *s, const struct key *k, struct entry *e, int64
 
 err shard_soften(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, struct entry **ret_entry)
 {
-    shard_assert_locked(s);
-    assert(k->shard == s);
+    struct space *sp = space_with(s, k, e);
     int64_t fresh_until = num_min_i64(entry_fresh_until(e), fx->now.wall_ms);
-    e = retime(s, space_of(s, k->db), k, e, entry_deadline(e), fresh_until, fx->now.wall_ms);
+    e = retime(s, sp, k, e, entry_deadline(e), fresh_until, fx->now.wall_ms);
     if (!e) {
         return ERR_NOMEM;
     }
@@ -429,13 +448,11 @@ err shard_soften(struct shard *s, const struct key *k, struct entry *e, struct e
     return OK;
 }
 
-err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, size_t bytes, struct effect *fx, enum event event, struct entry **ret_entry,
-                      char **ret_value)
+err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, size_t bytes, struct effect *fx,
+                      enum event event, struct entry **ret_entry, char **ret_value)
 {
-    shard_assert_locked(s);
-    assert(k->shard == s);
+    struct space *sp = space_with(s, k, e);
     assert(entry_kind(e) == KIND_STRING);
-    struct space *sp = space_of(s, k->db);
     leave(s, sp, e);
     struct entry *to = entry_resized(e, bytes);
     enter(s, sp, to ? to : e);
@@ -465,11 +482,10 @@ static void bury_value(struct shard *s, struct entry *e)
     entry_free_block(e);
 }
 
-void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, enum change change, enum event event, bool lazy)
+void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, enum change change,
+                  enum event event, bool lazy)
 {
-    shard_assert_locked(s);
-    assert(k->shard == s);
-    struct space *sp = space_of(s, k->db);
+    struct space *sp = space_with(s, k, e);
     leave(s, sp, e);
     size_t before = sp->index.bytes;
     index_remove(&sp->index, k->hash, e);
@@ -483,11 +499,12 @@ void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct 
     }
 }
 
-/* ---- expiry and eviction ------------------------------------------------------------------------------------------------------------- */
+/* ---- expiry and eviction ----------------------------------------------------------------------------------------- */
 
-/* Removes an entry that no command asked for: its key is copied to the arena, the record is a DEL. A negative entry goes without an event, since it
- * does not exist for those who listen. False when there is no memory for that. */
-static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, struct effect *fx, enum change change, enum event event)
+/* Removes an entry that no command asked for: its key is copied to the arena, the record is a DEL. A negative entry
+ * goes without an event, since it does not exist for those who listen. False when there is no memory for that. */
+static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, struct effect *fx, enum change change,
+                           enum event event)
 {
     struct key k = {.bytes = arena_copy(fx->arena, entry_key(e)), .shard = s, .db = sp->db};
     slice *argv = arena_alloc(fx->arena, 2 * sizeof *argv);
@@ -551,7 +568,7 @@ bool shard_evict(struct shard *s, struct effect *fx)
                                              : remove_unasked(s, sp, e, fx, CHANGE_EVICTED, EVENT_evicted);
 }
 
-/* ---- flush, swap, reap --------------------------------------------------------------------------------------------------------------- */
+/* ---- flush, swap, reap ------------------------------------------------------------------------------------------- */
 
 uint64_t shard_flush(struct shard *s, unsigned db)
 {
@@ -654,7 +671,7 @@ bool shard_reap(struct shard *s)
     return true;
 }
 
-/* ---- check --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- check ------------------------------------------------------------------------------------------------------- */
 
 static size_t check_space(struct shard *s, const struct space *sp)
 {

@@ -1,13 +1,16 @@
-/* One lockable part of the keyspace: index, expiry calendar, eviction queues, pending keys and memory account of its keys, in all databases.
- * This is the interface that everything else stands on; what is behind it (index.c, entry layout, calendar.c, evict.c) may change.
+/* One lockable part of the keyspace: index, expiry calendar, eviction queues, pending keys and memory account of its
+ * keys, in all databases. This is the interface that everything else stands on; what is behind it (index.c, entry
+ * layout, calendar.c, evict.c) may change.
  *
  * Rules
  * (R1) Every function takes the shard locked by the caller unless it says otherwise.
- * (R2) A function that alters an entry notes it in the effect, tells the calendar and the eviction policy, keeps the accounts, and (unless the
- *      change is a fill, an expiry or an eviction) voids a pending load of that key: an invalidation beats every fill that began before.
+ * (R2) A function that alters an entry notes it in the effect, tells the calendar and the eviction policy, keeps the
+ *      accounts, and (unless the change is a fill, an expiry or an eviction) voids a pending load of that key: an
+ *      invalidation beats every fill that began before.
  * (R3) It may move the entry; the one it returns is the one to use from then on.
  * (R4) What can fail (memory) fails before anything changed.
- * (R5) Entries of a database live in its *space*: one index a space. keyspace.h maps databases to spaces; SWAPDB and FLUSHDB change the map. */
+ * (R5) Entries of a database live in its *space*: one index a space. keyspace.h maps databases to spaces; SWAPDB and
+ *      FLUSHDB change the map. */
 #ifndef KEYSPACE_SHARD_H
 #define KEYSPACE_SHARD_H
 
@@ -42,35 +45,48 @@ void shard_prefetch_entry(const struct key *k);
 struct entry *shard_find(struct shard *s, const struct key *k);
 
 /* Adds an entry for a key that is absent. CHANGE_CREATED, or CHANGE_FILLED for EVENT_fill. ERR_NOMEM. */
-MUST_USE err shard_insert(struct shard *s, const struct key *k, const struct content *c, struct effect *fx, enum event event, struct entry **ret_entry);
+MUST_USE err shard_insert(struct shard *s, const struct key *k, const struct content *c, struct effect *fx,
+                          enum event event, struct entry **ret_entry);
 /* Gives an entry new content and times; CHANGE_CHANGED or CHANGE_FILLED. ERR_NOMEM. */
-MUST_USE err shard_replace(struct shard *s, const struct key *k, struct entry *e, const struct content *c, struct effect *fx, enum event event, struct entry **ret_entry);
+MUST_USE err shard_replace(struct shard *s, const struct key *k, struct entry *e, const struct content *c,
+                           struct effect *fx, enum event event, struct entry **ret_entry);
 /* Changes the times alone. */
-MUST_USE err shard_set_times(struct shard *s, const struct key *k, struct entry *e, int64_t deadline, int64_t fresh_until, struct effect *fx, enum event event, struct entry **ret_entry);
-/* Resizes a string value to `bytes`, keeping what fits and zeroing what is new; the value becomes raw; *ret_value is writable until the unlock. */
-MUST_USE err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, size_t bytes, struct effect *fx, enum event event, struct entry **ret_entry, char **ret_value);
-/* Removes an entry; `change` says why (CHANGE_DELETED, CHANGE_EXPIRED, CHANGE_EVICTED). A large value is freed by the lazy-free helper when `lazy`. */
-void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, enum change change, enum event event, bool lazy);
+MUST_USE err shard_set_times(struct shard *s, const struct key *k, struct entry *e, int64_t deadline,
+                             int64_t fresh_until, struct effect *fx, enum event event, struct entry **ret_entry);
+/* Resizes a string value to `bytes`, keeping what fits and zeroing what is new; the value becomes raw; *ret_value is
+ * writable until the unlock. */
+MUST_USE err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, size_t bytes, struct effect *fx,
+                               enum event event, struct entry **ret_entry, char **ret_value);
+/* Removes an entry; `change` says why (CHANGE_DELETED, CHANGE_EXPIRED, CHANGE_EVICTED). A large value is freed
+ * later, by keyspace_reap() or keyspace_tick(), when `lazy`. The key's bytes are not the entry's own. */
+void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, enum change change,
+                  enum event event, bool lazy);
 
 /* Notes a read for the eviction policy and OBJECT IDLETIME/FREQ; writes only when something changes. */
 void shard_note_read(struct shard *s, struct entry *e, int64_t now_wall_ms);
 
-/* Marks a loaded entry as stale from now on (soft invalidation); the stale window that it has left stays. Voids a pending load. */
-MUST_USE err shard_soften(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, struct entry **ret_entry);
+/* Marks a loaded entry as stale from now on (soft invalidation); the stale window that it has left stays. Voids a
+ * pending load. */
+MUST_USE err shard_soften(struct shard *s, const struct key *k, struct entry *e, struct effect *fx,
+                          struct entry **ret_entry);
 
-/* Walks the entries of one space of this shard in hash order, from `cursor` (0: the start), until `visit` has been called for at least `count` of
- * them or the end; buckets are never split between calls. Returns the next cursor, 0 at the end. Each entry that is there throughout is visited at
- * least once, however the index grows and shrinks between calls. `visit` may remove the entry it is given, nothing else. */
-uint64_t shard_walk(struct shard *s, unsigned db, uint64_t cursor, size_t count, void (*visit)(void *argument, struct entry *e), void *argument);
+/* Walks the entries of one space of this shard in hash order, from `cursor` (0: the start), until `visit` has been
+ * called for at least `count` of them or the end; buckets are never split between calls. Returns the next cursor, 0 at
+ * the end. Each entry that is there throughout is visited at least once, however the index grows and shrinks between
+ * calls. `visit` may remove the entry it is given, nothing else. */
+uint64_t shard_walk(struct shard *s, unsigned db, uint64_t cursor, size_t count,
+                    void (*visit)(void *argument, struct entry *e), void *argument);
 
-/* Some entry of the database that is neither expired nor negative, near-uniformly chosen; NULL when none was met within a bounded search. */
+/* Some entry of the database that is neither expired nor negative, near-uniformly chosen; NULL when none was met within
+ * a bounded search. */
 struct entry *shard_random(struct shard *s, unsigned db, uint64_t random, int64_t now_wall_ms);
 
 /* Counts of one database in this shard, without the lock (racy by design): visible keys, those with a deadline. */
 uint64_t shard_key_count(const struct shard *s, unsigned db);
 uint64_t shard_expiring_count(const struct shard *s, unsigned db);
 
-/* Checks every invariant of the shard (index, calendar, queues, accounts); aborts when one is broken. Slow; for LARDER_CHECKS and tests. */
+/* Checks every invariant of the shard (index, calendar, queues, accounts); aborts when one is broken. Slow; for
+ * LARDER_CHECKS and tests. */
 void shard_check(struct shard *s);
 
 #endif

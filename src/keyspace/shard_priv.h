@@ -4,8 +4,9 @@
  *            -- pendings       keys that somebody waits for
  *            -- retired        what flushes left behind, freed in slices
  *
- * Spaces are made at first use and freed with the shard only, so that their counts can be read without the lock; a flush takes a space's index and
- * calendar away and leaves it empty. Entries do not know their space: each space has its own calendar, and eviction meets entries through an index. */
+ * Spaces are made at first use and freed with the shard only, so that their counts can be read without the lock; a
+ * flush takes a space's index and calendar away and leaves it empty. Entries do not know their space: each space has
+ * its own calendar, and eviction meets entries through an index. */
 #ifndef KEYSPACE_SHARD_PRIV_H
 #define KEYSPACE_SHARD_PRIV_H
 
@@ -42,19 +43,19 @@ struct retired {
 struct shard {
     struct lock lock;
     uint16_t number;
-    uint16_t policy;          /* enum eviction; set without the lock */
-    uint32_t pending_count;   /* attached */
+    uint16_t policy;        /* enum eviction; set without the lock */
+    uint32_t pending_count; /* attached */
     uint32_t db_count;
-    struct space **spaces;    /* by database; NULL: never used */
+    struct space **spaces; /* by database; NULL: never used */
     struct keyspace *keyspace;
     const struct hash_key *hash_key;
-    int64_t next_due_ms;      /* wall; nothing is due before; read without the lock */
+    int64_t next_due_ms;                           /* wall; nothing is due before; read without the lock */
     ALIGNED(CACHE_LINE_BYTES) uint64_t used_bytes; /* exact; read without the lock */
-    int64_t unpublished_bytes; /* part of used_bytes that the keyspace's total does not have yet */
+    int64_t unpublished_bytes;                     /* part of used_bytes that the keyspace's total does not have yet */
     struct space *all_spaces;
     struct retired *retired;
-    uint32_t reaper_count;    /* threads that have taken something off to free it */
-    void *dead_values;        /* large values to be freed without the lock; each begins with a pointer to the next */
+    uint32_t reaper_count; /* threads that have taken something off to free it */
+    void *dead_values;     /* large values to be freed without the lock; each begins with a pointer to the next */
     struct evict evict;
     struct list pendings[PENDING_BUCKETS];
 } ALIGNED(CACHE_LINE_BYTES);
@@ -63,18 +64,20 @@ struct shard {
 static_assert(offsetof(struct shard, used_bytes) == CACHE_LINE_BYTES, "a look-up reads one line of the shard");
 #endif
 
-MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count, const struct hash_key *hash_key);
+MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count,
+                        const struct hash_key *hash_key);
 void shard_fini(struct shard *s);
 
-/* Expires what is due, in the order of deadlines, noting it in the effect; each entry and each step of the calendar costs one of *work. Keys are copied
- * to the effect's arena. Frees calendars that are empty. */
+/* Expires what is due, in the order of deadlines, noting it in the effect; each entry and each step of the calendar
+ * costs one of *work. Keys are copied to the effect's arena. Frees calendars that are empty. */
 void shard_expire(struct shard *s, struct effect *fx, unsigned *work);
 /* Evicts one entry, or removes an expired one that it met; false when the policy finds none. */
 bool shard_evict(struct shard *s, struct effect *fx);
 /* Empties a database, for shard_reap() to free. Returns the visible keys that were there. */
 uint64_t shard_flush(struct shard *s, unsigned db);
 void shard_swap(struct shard *s, unsigned a, unsigned b);
-/* Frees a part of what was retired (about a segment, or all dead values), taking the lock itself. False when there was nothing. */
+/* Frees a part of what was retired (about a segment, or all dead values), taking the lock itself. False when there was
+ * nothing. */
 bool shard_reap(struct shard *s);
 /* Adds to the keyspace's total what it does not have yet. */
 void shard_publish(struct shard *s);

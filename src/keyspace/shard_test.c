@@ -20,9 +20,12 @@ static void change_one(struct bench *b, struct model *m, unsigned number, struct
     struct key k = bench_key(b, number % 2, number);
     struct entry *e, *after = NULL;
     int64_t deadline = random_below(r, 2) ? NO_DEADLINE : NOW + 1 + (int64_t)random_below(r, 1000000);
-    int64_t fresh_until = random_below(r, 4) || deadline == NO_DEADLINE ? deadline : NOW + (int64_t)random_below(r, (uint64_t)(deadline - NOW));
+    int64_t fresh_until = random_below(r, 4) || deadline == NO_DEADLINE
+                              ? deadline
+                              : NOW + (int64_t)random_below(r, (uint64_t)(deadline - NOW));
     size_t len = random_below(r, 4) ? random_below(r, 60) : random_below(r, VALUE_MAX);
-    struct content c = {.string = {value, len}, .encoding = ENCODING_RAW, .deadline = deadline, .fresh_until = fresh_until};
+    struct content c = {
+        .string = {value, len}, .encoding = ENCODING_RAW, .deadline = deadline, .fresh_until = fresh_until};
     char *bytes;
     memset(value, 'a' + (int)random_below(r, 26), sizeof value);
     if (random_below(r, 10) == 0) {
@@ -73,9 +76,7 @@ static void change_one(struct bench *b, struct model *m, unsigned number, struct
             m->fill = value[0];
         }
         break;
-    default:
-        shard_remove(k.shard, &k, e, &b->fx, CHANGE_DELETED, EVENT_del, random_below(r, 2));
-        m->there = false;
+    default: shard_remove(k.shard, &k, e, &b->fx, CHANGE_DELETED, EVENT_del, random_below(r, 2)); m->there = false;
     }
     assert_true(!after || shard_find(k.shard, &k) == after);
     shard_unlock(k.shard);

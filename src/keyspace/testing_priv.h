@@ -1,4 +1,5 @@
-/* What the unit tests of keyspace/ share: a keyspace with fixed seeds, an effect to note in, keys and contents in a line. */
+/* What the unit tests of keyspace/ share: a keyspace with fixed seeds, an effect to note in, keys and contents in a
+ * line. */
 #ifndef KEYSPACE_TESTING_PRIV_H
 #define KEYSPACE_TESTING_PRIV_H
 
@@ -26,8 +27,11 @@ struct bench {
 
 static inline void bench_init(struct bench *b, unsigned workers, uint64_t maxmemory_bytes, enum eviction eviction)
 {
-    struct keyspace_options o = {
-        .worker_count = workers, .db_count = 16, .maxmemory_bytes = maxmemory_bytes, .eviction = eviction, .seed = {1, 2, 3}};
+    struct keyspace_options o = {.worker_count = workers,
+                                 .db_count = 16,
+                                 .maxmemory_bytes = maxmemory_bytes,
+                                 .eviction = eviction,
+                                 .seed = {1, 2, 3}};
     assert_int_equal(keyspace_new(&o, &b->ks), OK);
     arena_init(&b->arena);
     effect_init(&b->fx, &b->arena, (struct now){.wall_ms = NOW, .mono_ms = 1000}, true);
@@ -63,7 +67,9 @@ static inline void bench_set(struct bench *b, unsigned db, unsigned number, slic
     c.deadline = c.fresh_until = deadline;
     shard_lock(k.shard);
     e = shard_find(k.shard, &k);
-    assert_int_equal(e ? shard_replace(k.shard, &k, e, &c, &b->fx, EVENT_set, &e) : shard_insert(k.shard, &k, &c, &b->fx, EVENT_set, &e), OK);
+    assert_int_equal(e ? shard_replace(k.shard, &k, e, &c, &b->fx, EVENT_set, &e)
+                       : shard_insert(k.shard, &k, &c, &b->fx, EVENT_set, &e),
+                     OK);
     shard_unlock(k.shard);
     bench_reset(b);
 }

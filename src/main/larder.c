@@ -32,10 +32,10 @@ static const char usage[] =
     "       larder --describe options | metrics | errors | knobs | commands | exits\n"
     "       larder --version | --help\n"
     "\n"
-    "Starts the cache server with the configuration FILE; `check` only says whether it could, and tries the sources. A directive of the command line (--port 7000) wins over the\n"
-    "environment (LARDER_PORT=7000), which wins over the file.\n";
+    "Starts the cache server with the configuration FILE; `check` only reads it and tries its sources. A directive of\n"
+    "the command line (--port 7000) wins over the environment (LARDER_PORT=7000), which wins over the file.\n";
 
-/* ---- tables ---------------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 static void describe_commands(struct buf *text)
 {
@@ -67,7 +67,7 @@ static err describe(slice kind, struct buf *text)
     return describe_table(kind, text);
 }
 
-/* ---- tasks ----------------------------------------------------------------------------------------------------------------- */
+/* ---- tasks ------------------------------------------------------------------------------------------------------- */
 
 static enum exit_code run_version(int argc, char **argv)
 {
@@ -121,7 +121,8 @@ static enum exit_code run_check(int argc, char **argv)
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    struct config_input input = {.file = argv[2], .environment = environ, .arguments = argv + 3, .argument_count = (unsigned)(argc - 3)};
+    struct config_input input = {
+        .file = argv[2], .environment = environ, .arguments = argv + 3, .argument_count = (unsigned)(argc - 3)};
     struct buf text;
     buf_init(&text, TEXT_BYTES_MAX);
     struct config *config = load_config(&input, &text);
@@ -135,6 +136,7 @@ static enum exit_code run_check(int argc, char **argv)
     return good ? EXIT_DONE : EXIT_CONFIG;
 }
 
+/* clang-format off */
 static const struct {
     const char *word; /* argv[1] */
     enum exit_code (*run)(int argc, char **argv);
@@ -146,8 +148,9 @@ static const struct {
     {"--describe", run_describe},
     {"check", run_check},
 };
+/* clang-format on */
 
-/* ---- the server -------------------------------------------------------------------------------------------------------------- */
+/* ---- the server -------------------------------------------------------------------------------------------------- */
 
 static enum exit_code run_server(int argc, char **argv)
 {

@@ -2,11 +2,13 @@
  *
  *     configuration -> log -> limits -> keyspace, engine -> rules -> workers -> door -> listeners -> signals
  *
- * The main thread is the *front*: its loop accepts connections and receives signals, and helps nobody with commands. A first SIGTERM or SIGINT
- * stops the listening and lets every connection have the answer to what runs; whoever is not done after shutdown-timeout is cut off; a second
- * signal ends the process at once. SIGHUP opens the log anew and reads the rules again.
+ * The main thread is the *front*: its loop accepts connections and receives signals, and helps nobody with commands. A
+ * first SIGTERM or SIGINT stops the listening and lets every connection have the answer to what runs; whoever is not
+ * done after shutdown-timeout is cut off; a second signal ends the process at once. SIGHUP opens the log anew and
+ * reads the rules again.
  *
- * Where a lower room asks a higher one (who loads a missing key, who is told of changes), wire_rooms() makes the connection. */
+ * Where a lower room asks a higher one (who loads a missing key, who is told of changes), wire_rooms() makes the
+ * connection. */
 #include "main/server.h"
 
 #include <errno.h>
@@ -32,8 +34,8 @@
 
 enum {
     PATH_BYTES_MAX = 4096,
-    OWN_FILES = 64,       /* descriptors besides those of clients */
-    TICK_MS = 1000,       /* of the front */
+    OWN_FILES = 64, /* descriptors besides those of clients */
+    TICK_MS = 1000, /* of the front */
     SECOND_MS = 1000,
 };
 
@@ -63,7 +65,7 @@ struct server {
     const char *pidfile; /* written, to be removed; NULL: none */
 };
 
-/* ---- housekeeping -------------------------------------------------------------------------------------------------------- */
+/* ---- housekeeping ------------------------------------------------------------------------------------------------ */
 
 static void fire_housekeeping(struct timer *t, struct now now)
 {
@@ -88,7 +90,7 @@ static void fire_tick(struct timer *t, struct now now)
     assert(e == OK);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void all_gone(void *argument)
 {
@@ -101,7 +103,8 @@ static void fire_cut_off(struct timer *t, struct now now)
 {
     (void)now;
     struct server *s = container_of(t, struct server, cut_off);
-    log_write(LOG_WARNING, "main", "%u connections are closed before they have their answers: shutdown-timeout is over", door_conn_count(s->door));
+    log_write(LOG_WARNING, "main", "%u connections are closed before they have their answers: shutdown-timeout is over",
+              door_conn_count(s->door));
     door_close_all(s->door);
 }
 
@@ -126,21 +129,18 @@ static void signal_arrived(struct signal_watch *w, int number)
     struct server *s = container_of(w, struct server, signals);
     switch (number) {
     case SIGTERM:
-    case SIGINT:
-        stop(s, number);
-        break;
+    case SIGINT: stop(s, number); break;
     case SIGHUP:
         if (log_reopen()) {
             log_write(LOG_ERROR, "main", "the log cannot be opened anew: %s", strerror(errno));
         }
         settings_reload(&s->settings);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
-/* ---- set-up -------------------------------------------------------------------------------------------------------------- */
+/* ---- set-up ------------------------------------------------------------------------------------------------------ */
 
 static enum exit_code refused(const char *what, err e)
 {
@@ -186,7 +186,8 @@ static void raise_limits(const struct config *config)
     uint64_t wanted = (uint64_t)config->maxclients + OWN_FILES;
     uint64_t granted = process_raise_open_files(wanted);
     if (granted < wanted) {
-        log_write(LOG_WARNING, "main", "maxclients is %" PRId64 ", but the limit of open files (%" PRIu64 ") lets in about %" PRIu64,
+        log_write(LOG_WARNING, "main",
+                  "maxclients is %" PRId64 ", but the limit of open files (%" PRIu64 ") lets in about %" PRIu64,
                   config->maxclients, granted, granted > OWN_FILES ? granted - OWN_FILES : 0);
     }
 }
@@ -289,7 +290,8 @@ static enum exit_code listen_all(struct server *s, const struct config *config)
     buf_init(&why, PATH_BYTES_MAX);
     err e = door_listen(s->door, config, &why);
     if (e) {
-        log_write(LOG_ERROR, "main", "cannot listen: %.*s", SLICE_ARG(why.len > 0 ? buf_slice(&why) : slice_of(err_row(e)->text)));
+        log_write(LOG_ERROR, "main", "cannot listen: %.*s",
+                  SLICE_ARG(why.len > 0 ? buf_slice(&why) : slice_of(err_row(e)->text)));
     } else if (door_listener_count(s->door) == 0) {
         log_write(LOG_WARNING, "main", "listens on nothing: neither port nor unixsocket is set");
     }
@@ -316,7 +318,8 @@ static enum exit_code write_pidfile(struct server *s, const struct config *confi
     return e ? EXIT_SYSTEM : EXIT_DONE;
 }
 
-static enum exit_code set_up(struct server *s, const char *program, const struct config_input *input, struct config *config, slice warnings)
+static enum exit_code set_up(struct server *s, const char *program, const struct config_input *input,
+                             struct config *config, slice warnings)
 {
     lock_init(&s->engine.config_lock, LOCK_CONFIG, 0);
     settings_init(&s->settings, &s->engine, config, input);
@@ -359,7 +362,7 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
     return code ? code : listen_all(s, config);
 }
 
-/* ---- tear-down ----------------------------------------------------------------------------------------------------------- */
+/* ---- tear-down --------------------------------------------------------------------------------------------------- */
 
 /* Of whatever set_up() came to. */
 static void tear_down(struct server *s)

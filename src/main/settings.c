@@ -1,20 +1,18 @@
 /* The configuration of a running server.
  *
- * A change is a new snapshot. It is applied, where somebody must be told (everything else is looked up when it is needed), and published. The
- * engine's config_lock lets one change go after the other; readers take no lock.
+ * A change is a new snapshot. It is applied, where somebody must be told (everything else is looked up when it is
+ * needed), and published. The engine's config_lock lets one change go after the other; readers take no lock.
  *
- * Whoever reads a snapshot lets go of it within the loop turn. So a snapshot that was replaced is freed when each worker has begun a turn that
- * was not yet running then; each makes at least one a second.
+ * Whoever reads a snapshot lets go of it within the loop turn. So a snapshot that was replaced is freed when each
+ * worker has begun a turn that was not yet running then; each makes at least one a second.
  *
- * New addresses are the front's business: a worker that changes `bind` or `port` tells the front, and the front says in the log how it went. An
- * address that cannot be had leaves the former ones in force.
+ * New addresses are the front's business: a worker that changes `bind` or `port` tells the front, and the front says
+ * in the log how it went. An address that cannot be had leaves the former ones in force.
  *
  * Any worker and the front. */
 #include "main/settings.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "base/num.h"
@@ -31,27 +29,19 @@ struct retired {
 
 static struct settings *settings_of_process; /* the engine's hook has no other way to it */
 
-/* ---- what the configuration means to others ------------------------------------------------------------------------------ */
+/* ---- what the configuration means to others ---------------------------------------------------------------------- */
 
 enum eviction settings_eviction(const struct config *config)
 {
     switch ((enum config_policy)config->maxmemory_policy) {
-    case POLICY_VOLATILE_LRU:
-        return EVICTION_VOLATILE_LRU;
-    case POLICY_VOLATILE_LFU:
-        return EVICTION_VOLATILE_LFU;
-    case POLICY_VOLATILE_RANDOM:
-        return EVICTION_VOLATILE_RANDOM;
-    case POLICY_VOLATILE_TTL:
-        return EVICTION_VOLATILE_TTL;
-    case POLICY_ALLKEYS_LRU:
-        return EVICTION_ALLKEYS_LRU;
-    case POLICY_ALLKEYS_LFU:
-        return EVICTION_ALLKEYS_LFU;
-    case POLICY_ALLKEYS_RANDOM:
-        return EVICTION_ALLKEYS_RANDOM;
-    case POLICY_NOEVICTION:
-        break;
+    case POLICY_VOLATILE_LRU: return EVICTION_VOLATILE_LRU;
+    case POLICY_VOLATILE_LFU: return EVICTION_VOLATILE_LFU;
+    case POLICY_VOLATILE_RANDOM: return EVICTION_VOLATILE_RANDOM;
+    case POLICY_VOLATILE_TTL: return EVICTION_VOLATILE_TTL;
+    case POLICY_ALLKEYS_LRU: return EVICTION_ALLKEYS_LRU;
+    case POLICY_ALLKEYS_LFU: return EVICTION_ALLKEYS_LFU;
+    case POLICY_ALLKEYS_RANDOM: return EVICTION_ALLKEYS_RANDOM;
+    case POLICY_NOEVICTION: break;
     }
     return EVICTION_NONE;
 }
@@ -66,7 +56,7 @@ struct log_options settings_log_options(const struct config *config)
     };
 }
 
-/* ---- publishing ---------------------------------------------------------------------------------------------------------- */
+/* ---- publishing -------------------------------------------------------------------------------------------------- */
 
 static void retire(struct settings *s, struct config *config) HOLDS(s->engine->config_lock)
 {
@@ -108,7 +98,7 @@ void settings_tick(struct settings *s)
     lock_release(&s->engine->config_lock);
 }
 
-/* ---- applying ------------------------------------------------------------------------------------------------------------ */
+/* ---- applying ---------------------------------------------------------------------------------------------------- */
 
 static bool same_words(const struct config_words *a, const struct config_words *b)
 {
@@ -142,26 +132,16 @@ static void relisten(struct settings *s) HOLDS(s->engine->config_lock)
     }
 }
 
-static err apply_log(const struct config *old, const struct config *next)
-{
-    if (slice_equal(old->logfile, next->logfile) && old->loglevel == next->loglevel && old->log_format == next->log_format) {
-        return OK;
-    }
-    struct log_options options = settings_log_options(next);
-    return log_open(&options);
-}
-
 err settings_apply(struct engine *engine, struct config *next, enum option *ret_option, const char **ret_reason)
 {
     struct settings *s = settings_of_process;
     const struct config *old = config_now();
     assert(s->engine == engine);
     lock_assert_held(&s->engine->config_lock);
-    if (apply_log(old, next)) { /* what can fail comes first */
-        *ret_option = OPTION_logfile;
-        *ret_reason = strerror(errno);
-        return ERR_CONFIG;
-    }
+    (void)ret_option; /* nothing of this can fail */
+    (void)ret_reason;
+    log_set_level((enum log_level)next->loglevel);
+    log_set_format((enum log_format)next->log_format);
     if (old->maxmemory != next->maxmemory || old->maxmemory_policy != next->maxmemory_policy) {
         keyspace_set_limit(engine->keyspace, next->maxmemory, settings_eviction(next));
     }
@@ -172,7 +152,7 @@ err settings_apply(struct engine *engine, struct config *next, enum option *ret_
     return OK;
 }
 
-/* ---- reload -------------------------------------------------------------------------------------------------------------- */
+/* ---- reload ------------------------------------------------------------------------------------------------------ */
 
 void settings_reload(struct settings *s)
 {
@@ -181,26 +161,28 @@ void settings_reload(struct settings *s)
     struct config *next;
     lock_acquire(&s->engine->config_lock);
     err e = config_reload(config_now(), s->input, &faults, &next);
+    struct config_blocks *blocks = NULL;
     if (e == OK) {
-        e = rules_reload(s->engine->rules, next->blocks);
-        if (e == OK) {
-            retire(s, config_publish(next));
-        } else {
-            config_free(next);
-        }
+        blocks = blocks_ref(next->blocks);
+        retire(s, config_publish(next));
     }
     lock_release(&s->engine->config_lock);
     if (e == OK) {
+        e = rules_reload(s->engine->rules, blocks); /* without the lock: it may wait for a source that goes */
+    }
+    blocks_unref(blocks);
+    if (e == OK) {
         log_write(LOG_NOTICE, "main", "the rules were read again");
     } else if (e == ERR_CONFIG) {
-        log_write(LOG_ERROR, "main", "the rules were not changed, since the configuration is wrong: %.*s", SLICE_ARG(faults_text(&faults)));
+        log_write(LOG_ERROR, "main", "the rules were not changed, since the configuration is wrong: %.*s",
+                  SLICE_ARG(faults_text(&faults)));
     } else {
         log_write(LOG_ERROR, "main", "the rules were not changed: %s", err_row(e)->text);
     }
     faults_fini(&faults);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 void settings_init(struct settings *s, struct engine *engine, struct config *config, const struct config_input *input)
 {

@@ -1,4 +1,5 @@
-/* The configuration of a running server: changed by CONFIG SET and by a reload, applied, published, freed when nobody can see it any more. */
+/* The configuration of a running server: changed by CONFIG SET and by a reload, applied, published, freed when nobody
+ * can see it any more. */
 #ifndef MAIN_SETTINGS_H
 #define MAIN_SETTINGS_H
 
@@ -11,9 +12,9 @@ struct settings {
     struct engine *engine;
     struct door *door;
     const struct config_input *input; /* what a reload reads again */
-    struct retired *retired; /* snapshots that some worker may still read; under the engine's config_lock */
-    struct message relisten; /* to the front */
-    bool relistening;        /* under the same lock: it is on its way */
+    struct retired *retired;          /* snapshots that some worker may still read; under the engine's config_lock */
+    struct message relisten;          /* to the front */
+    bool relistening;                 /* under the same lock: it is on its way */
 };
 
 /* Publishes `config`, which it owns from then on. One a process. */
@@ -29,7 +30,8 @@ enum eviction settings_eviction(const struct config *config);
 /* The log as the configuration has it. */
 struct log_options settings_log_options(const struct config *config);
 
-/* Reads the file again and takes its blocks; a file with mistakes changes nothing. Says in the log how it went. The front's thread. */
+/* Reads the file again and takes its blocks; a file with mistakes changes nothing. Says in the log how it went. The
+ * front's thread. */
 void settings_reload(struct settings *s);
 /* Frees snapshots that nobody can see any more. The front's thread, now and then. */
 void settings_tick(struct settings *s);

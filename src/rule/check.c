@@ -9,7 +9,8 @@ static const bool never = false;
 
 static const char *value_name(enum config_value value)
 {
-    static const char *const names[] = {[CONFIG_VALUE_STRING] = "string", [CONFIG_VALUE_JSON] = "json", [CONFIG_VALUE_JSON_ARRAY] = "json-array"};
+    static const char *const names[] = {
+        [CONFIG_VALUE_STRING] = "string", [CONFIG_VALUE_JSON] = "json", [CONFIG_VALUE_JSON_ARRAY] = "json-array"};
     return names[value];
 }
 
@@ -24,7 +25,8 @@ static const char *words_of(const struct source_failure *f)
     return f->text[0] ? f->text : err_row(f->error)->text;
 }
 
-static bool check_rule(const struct config_rule *rule, const struct driver *driver, struct driver_connection *c, struct buf *report)
+static bool check_rule(const struct config_rule *rule, const struct driver *driver, struct driver_connection *c,
+                       struct buf *report)
 {
     struct arena arena;
     struct source_statement statement;
@@ -37,11 +39,12 @@ static bool check_rule(const struct config_rule *rule, const struct driver *driv
         e = driver->check(c, &statement, &limits, &columns, &failure);
     }
     if (e == OK) {
-        buf_printf(report, "rule %.*s: source %.*s, %s of %u column%s\n", SLICE_ARG(rule->pattern.text), SLICE_ARG(rule->source->name), value_name(rule->value),
-                   columns, columns == 1 ? "" : "s");
+        buf_printf(report, "rule %.*s: source %.*s, %s of %u column%s\n", SLICE_ARG(rule->pattern.text),
+                   SLICE_ARG(rule->source->name), value_name(rule->value), columns, columns == 1 ? "" : "s");
     } else {
         append_place(report, rule->place);
-        buf_printf(report, "rule %.*s: source %.*s refuses its statement: %s\n", SLICE_ARG(rule->pattern.text), SLICE_ARG(rule->source->name), words_of(&failure));
+        buf_printf(report, "rule %.*s: source %.*s refuses its statement: %s\n", SLICE_ARG(rule->pattern.text),
+                   SLICE_ARG(rule->source->name), words_of(&failure));
     }
     arena_fini(&arena);
     return e == OK;

@@ -84,8 +84,9 @@ static void log_failure(const struct load *l, err e, slice text)
 {
     static struct log_limit limit;
     slice words = text.len > 0 ? text : slice_of(err_row(e)->text);
-    log_write_limited(&limit, LOG_WARNING, "rule", "a load for rule %.*s from source %.*s failed: %.*s", SLICE_ARG(l->rule->config->pattern.text),
-                      SLICE_ARG(source_name(l->rule->source->source)), SLICE_ARG(words));
+    log_write_limited(&limit, LOG_WARNING, "rule", "a load for rule %.*s from source %.*s failed: %.*s",
+                      SLICE_ARG(l->rule->config->pattern.text), SLICE_ARG(source_name(l->rule->source->source)),
+                      SLICE_ARG(words));
 }
 
 static void count_end(const struct load *l, const struct outcome *o)
@@ -136,7 +137,8 @@ static void free_load(struct load *l)
 }
 
 /* What the readers get, and in *c what is to be stored. */
-static struct outcome *make_outcome(struct load *l, const struct source_failure *failure, struct now now, struct content *c, bool *ret_stores)
+static struct outcome *make_outcome(struct load *l, const struct source_failure *failure, struct now now,
+                                    struct content *c, bool *ret_stores)
 {
     struct outcome *o = NULL;
     err value_error = failure ? OK : row_value_finish(&l->value);
@@ -205,7 +207,11 @@ static struct load *new_load(struct rules *rs, const struct rule *r, const struc
         return NULL;
     }
     rule_set_ref(r->set);
-    l->query = (struct source_query){.statement = &r->load, .parameters = l->parameters, .row = load_row, .restart = load_restart, .done = load_done};
+    l->query = (struct source_query){.statement = &r->load,
+                                     .parameters = l->parameters,
+                                     .row = load_row,
+                                     .restart = load_restart,
+                                     .done = load_done};
     l->rules = rs;
     l->rule = r;
     l->key = *k;
@@ -327,7 +333,8 @@ static struct load_answer wait_for_load(struct rules *rs, const struct rule *r, 
         rule_count(r, FIGURE_refused);
         return fail(ERR_SOURCE_BUSY, S(""));
     }
-    struct load_answer answer = {.verdict = VERDICT_PARK, .wait_until_mono_ms = now.mono_ms + r->config->wait_timeout_ms};
+    struct load_answer answer = {.verdict = VERDICT_PARK,
+                                 .wait_until_mono_ms = now.mono_ms + r->config->wait_timeout_ms};
     answer.pending = pending_find(k->shard, k);
     if (answer.pending) {
         metric_add(METRIC_load_coalesced, 1);
@@ -341,18 +348,19 @@ static struct load_answer wait_for_load(struct rules *rs, const struct rule *r, 
 static bool is_time_to_refresh(const struct rule *r, const struct entry *e, int64_t now_wall_ms)
 {
     switch (r->config->refresh) {
-    case CONFIG_REFRESH_OFF:
-        return false;
+    case CONFIG_REFRESH_OFF: return false;
     case CONFIG_REFRESH_EARLY:
         return refresh_is_early(now_wall_ms, entry_fresh_until(e), entry_load_ms(e), r->config->refresh_beta, chance());
     case CONFIG_REFRESH_AHEAD:
-        return refresh_is_ahead(now_wall_ms, entry_loaded_at(e), entry_fresh_until(e), r->config->refresh_ahead_percent);
+        return refresh_is_ahead(now_wall_ms, entry_loaded_at(e), entry_fresh_until(e),
+                                r->config->refresh_ahead_percent);
     }
     unreachable();
 }
 
 /* The first run of a call that reads. */
-static struct load_answer read_entry(struct rules *rs, const struct rule *r, const struct key *k, const struct entry *e, enum freshness freshness, struct now now)
+static struct load_answer read_entry(struct rules *rs, const struct rule *r, const struct key *k, const struct entry *e,
+                                     enum freshness freshness, struct now now)
 {
     switch (freshness) {
     case FRESHNESS_FRESH:
@@ -365,12 +373,9 @@ static struct load_answer read_entry(struct rules *rs, const struct rule *r, con
         metric_add(METRIC_negative_served, 1);
         rule_count(r, FIGURE_negative_hits);
         return use_entry();
-    case FRESHNESS_STALE:
-        refresh(rs, r, k);
-        return use_stale(r);
+    case FRESHNESS_STALE: refresh(rs, r, k); return use_stale(r);
     case FRESHNESS_FALLBACK:
-    case FRESHNESS_ABSENT:
-        break;
+    case FRESHNESS_ABSENT: break;
     }
     if (r->config->on_miss == CONFIG_ON_MISS_RETURN) {
         if (e) {
@@ -401,8 +406,8 @@ static struct load_answer read_outcome(const struct rule *r, enum freshness fres
 }
 
 /* A call that will change what is there: it must be the newest that there is. */
-static struct load_answer need(struct rules *rs, const struct rule *r, const struct key *k, const struct entry *e, enum freshness freshness,
-                               const struct outcome *o, struct now now)
+static struct load_answer need(struct rules *rs, const struct rule *r, const struct key *k, const struct entry *e,
+                               enum freshness freshness, const struct outcome *o, struct now now)
 {
     if (freshness == FRESHNESS_FRESH) {
         return use_entry();
@@ -419,7 +424,8 @@ static struct load_answer need(struct rules *rs, const struct rule *r, const str
     return wait_for_load(rs, r, k, now);
 }
 
-static struct load_answer consult(struct loader *loader, const struct rule *r, const struct key *k, struct entry *e, enum key_use use, struct outcome *o, struct now now)
+static struct load_answer consult(struct loader *loader, const struct rule *r, const struct key *k, struct entry *e,
+                                  enum key_use use, struct outcome *o, struct now now)
 {
     struct rules *rs = container_of(loader, struct rules, loader);
     enum freshness freshness = load_freshness(r, e, now.wall_ms);
@@ -443,7 +449,8 @@ static const struct rule *govern(struct loader *loader, unsigned db, slice key)
     return rule_set_find(rules_published(container_of(loader, struct rules, loader)), db, key);
 }
 
-static void times(struct loader *loader, const struct rule *r, struct now now, int64_t deadline, int64_t *ret_deadline, int64_t *ret_fresh_until)
+static void times(struct loader *loader, const struct rule *r, struct now now, int64_t deadline, int64_t *ret_deadline,
+                  int64_t *ret_fresh_until)
 {
     (void)loader;
     struct times t = times_of_write(r->config, now.wall_ms, deadline, chance());

@@ -57,10 +57,11 @@ static void reload(const char *text)
 static void start_with(const char *knobs)
 {
     char text[1000];
-    snprintf(text, sizeof text,
-             "source s {\n sqlite \"x.db\"\n connections 4\n retries 0\n timeout 60s\n breaker errors=50%% window=1h open=1h\n}\n"
-             "rule k:{id} {\n source s\n load \"SELECT {id}\"\n%s\n}\n",
-             knobs);
+    snprintf(
+        text, sizeof text,
+        "source s {\n sqlite \"x.db\"\n connections 4\n retries 0\n timeout 60s\n breaker errors=50%% window=1h open=1h\n}\n"
+        "rule k:{id} {\n source s\n load \"SELECT {id}\"\n%s\n}\n",
+        knobs);
     reload(text);
 }
 
@@ -400,7 +401,8 @@ static void a_key_that_cannot_be_bound_is_refused_without_a_query(void **state)
     for (size_t i = 0; i < countof(keys); i++) {
         struct key k = keyspace_key(ks, 0, keys[i]);
         shard_lock(k.shard);
-        struct load_answer a = loader->consult(loader, loader->govern(loader, 0, keys[i]), &k, NULL, KEY_READS, NULL, clock_now());
+        struct load_answer a =
+            loader->consult(loader, loader->govern(loader, 0, keys[i]), &k, NULL, KEY_READS, NULL, clock_now());
         assert_int_equal(a.verdict, VERDICT_FAIL);
         assert_int_equal(a.error, ERR_SOURCE);
         assert_true(slice_equal(a.error_text, S("the key has bytes that cannot be bound as text")));
@@ -536,8 +538,7 @@ static uint64_t walk_all(const struct walk_order *order)
 {
     struct walk *w = walk_new(rs, order);
     assert_non_null(w);
-    while (!walk_step(w, clock_now())) {
-    }
+    while (!walk_step(w, clock_now())) {}
     uint64_t touched = walk_touched(w);
     walk_free(w);
     return touched;
@@ -563,7 +564,8 @@ static void a_walk_touches_what_it_names_and_voids_loads(void **state)
     await_loads(1);
     assert_stored("k:x", NULL);
     assert_int_equal(keyspace_key_count(ks, 0), 1000);
-    assert_int_equal(walk_all(&(struct walk_order){.prefix = S("other:1")}), 555); /* 1, 1x, 1xx, 1xxx: the even ones, and without 1 itself */
+    assert_int_equal(walk_all(&(struct walk_order){.prefix = S("other:1")}),
+                     555); /* 1, 1x, 1xx, 1xxx: the even ones, and without 1 itself */
     assert_int_equal(keyspace_key_count(ks, 0), 445);
     assert_int_equal(walk_all(&(struct walk_order){.db = 1, .prefix = S("")}), 0);
 
@@ -576,7 +578,8 @@ static void a_walk_touches_what_it_names_and_voids_loads(void **state)
     assert_int_equal(run(&r, "k:soft", KEY_READS, failed, later(0)), VERDICT_USE);
     assert_string_equal(r.value, "v1");
     outcome_unref(failed);
-    assert_int_equal(walk_all(&(struct walk_order){.prefix = S("other:"), .soft = true}), 445); /* nothing could refresh these: they go */
+    assert_int_equal(walk_all(&(struct walk_order){.prefix = S("other:"), .soft = true}),
+                     445); /* nothing could refresh these: they go */
     assert_int_equal(keyspace_key_count(ks, 0), 1);
 }
 
@@ -637,11 +640,12 @@ static void info_tells_of_rules_and_sources(void **state)
     await_loads(1);
     rules_info(rs, &out, clock_mono_ms());
     buf_append_byte(&out, '\0');
-    assert_string_equal(out.bytes,
-                        "cache_rules:1\r\ncache_sources:1\r\n"
-                        "rule0:pattern=k:{id},database=0,hits=0,stale_hits=0,negative_hits=0,misses=1,coalesced=0,refused=0,loads=1,refreshes=0,"
-                        "failed=0,negative=0,voided=0,waiters=0\r\n"
-                        "source0:name=s,kind=fake,breaker=closed,connections=1,inflight=0,queued=0,queries=1,retries=0,errors=0,timeouts=0\r\n");
+    assert_string_equal(
+        out.bytes,
+        "cache_rules:1\r\ncache_sources:1\r\n"
+        "rule0:pattern=k:{id},database=0,hits=0,stale_hits=0,negative_hits=0,misses=1,coalesced=0,refused=0,loads=1,refreshes=0,"
+        "failed=0,negative=0,voided=0,waiters=0\r\n"
+        "source0:name=s,kind=fake,breaker=closed,connections=1,inflight=0,queued=0,queries=1,retries=0,errors=0,timeouts=0\r\n");
     buf_fini(&out);
 }
 

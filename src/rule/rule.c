@@ -133,7 +133,8 @@ static err fill_index(struct rule_index *index, const struct rule **sorted, unsi
     for (unsigned i = 0; i < count; i++) {
         slice text = prefix_of(sorted[i]);
         if (i == 0 || !slice_equal(text, index->prefixes[index->count - 1].text)) {
-            index->prefixes[index->count] = (struct prefix){.text = text, .parent = parent_of(index, text), .rules = &sorted[i]};
+            index->prefixes[index->count] =
+                (struct prefix){.text = text, .parent = parent_of(index, text), .rules = &sorted[i]};
             index->count++;
         }
         index->prefixes[index->count - 1].rule_count++;
@@ -246,9 +247,10 @@ uint64_t rule_figure(const struct rule *r, enum figure f)
 /* ---- sources ----------------------------------------------------------------------------------------------------------------------------- */
 static bool is_same_source(const struct config_source *a, const struct config_source *b)
 {
-    return slice_equal(a->name, b->name) && a->kind == b->kind && slice_equal(a->target, b->target) && a->connections == b->connections &&
-           a->connect_timeout_ms == b->connect_timeout_ms && a->timeout_ms == b->timeout_ms && a->max_inflight == b->max_inflight &&
-           a->retries == b->retries && a->breaker.enabled == b->breaker.enabled && a->breaker.errors_percent == b->breaker.errors_percent &&
+    return slice_equal(a->name, b->name) && a->kind == b->kind && slice_equal(a->target, b->target) &&
+           a->connections == b->connections && a->connect_timeout_ms == b->connect_timeout_ms &&
+           a->timeout_ms == b->timeout_ms && a->max_inflight == b->max_inflight && a->retries == b->retries &&
+           a->breaker.enabled == b->breaker.enabled && a->breaker.errors_percent == b->breaker.errors_percent &&
            a->breaker.window_ms == b->breaker.window_ms && a->breaker.open_ms == b->breaker.open_ms;
 }
 
@@ -262,7 +264,8 @@ static struct shared_source *find_source(const struct rule_set *before, const st
     return NULL;
 }
 
-static err open_shared(struct config_blocks *blocks, const struct config_source *config, const struct driver *driver, struct shared_source **ret_source)
+static err open_shared(struct config_blocks *blocks, const struct config_source *config, const struct driver *driver,
+                       struct shared_source **ret_source)
 {
     struct shared_source *shared = calloc(1, sizeof *shared);
     if (!shared) {
@@ -288,7 +291,8 @@ static void put_source(struct shared_source *shared)
     }
 }
 
-static err get_sources(struct rule_set *set, const struct rule_set *before, const struct driver *(*driver_of)(enum config_source_kind))
+static err get_sources(struct rule_set *set, const struct rule_set *before,
+                       const struct driver *(*driver_of)(enum config_source_kind))
 {
     const struct config_blocks *blocks = set->blocks;
     set->sources = arena_alloc(&set->arena, blocks->source_count * sizeof set->sources[0]);
@@ -317,7 +321,8 @@ static err get_rules(struct rule_set *set, const struct rule_set *before, unsign
     for (; set->rule_count < blocks->rule_count && e == OK; set->rule_count++) {
         const struct config_rule *config = &blocks->rules[set->rule_count];
         struct rule *r = &set->rules[set->rule_count];
-        *r = (struct rule){.config = config, .set = set, .source = config->source ? set->sources[config->source->index] : NULL};
+        *r = (struct rule){
+            .config = config, .set = set, .source = config->source ? set->sources[config->source->index] : NULL};
         e = get_account(r, before, worker_count);
         if (e == OK && r->source) {
             e = source_statement_make(&config->load, r->source->driver, &set->arena, &r->load);

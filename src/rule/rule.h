@@ -57,9 +57,9 @@ struct rule_pass {
 };
 
 struct rule_set {
-    struct list link;        /* among the retired */
-    unsigned references;     /* atomic */
-    unsigned passes_missing; /* atomic: workers that may still look at it after it was retired */
+    struct list link;         /* among the retired */
+    unsigned references;      /* atomic */
+    unsigned passes_missing;  /* atomic: workers that may still look at it after it was retired */
     struct rule_pass *passes; /* one a worker */
     struct config_blocks *blocks;
     struct arena arena;

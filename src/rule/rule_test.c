@@ -58,9 +58,10 @@ static void assert_governed(const struct rule_set *set, unsigned db, const char 
 static void the_longest_literal_prefix_governs(void **state)
 {
     (void)state;
-    struct rule_set *set = set_of("rule product:{id} {\n ttl 1s\n}\nrule product:new:{id} {\n ttl 1s\n}\nrule product:* {\n ttl 1s\n}\n"
-                                  "rule {shop}:orders {\n ttl 1s\n}\nrule p{x}:y {\n ttl 1s\n}\nrule session:* {\n database 3\n ttl 1s\n}\n",
-                                  NULL);
+    struct rule_set *set = set_of(
+        "rule product:{id} {\n ttl 1s\n}\nrule product:new:{id} {\n ttl 1s\n}\nrule product:* {\n ttl 1s\n}\n"
+        "rule {shop}:orders {\n ttl 1s\n}\nrule p{x}:y {\n ttl 1s\n}\nrule session:* {\n database 3\n ttl 1s\n}\n",
+        NULL);
     assert_governed(set, 0, "product:42", "product:{id}");
     assert_governed(set, 0, "product:new:42", "product:new:{id}");
     assert_governed(set, 0, "product:new:", "product:*");
@@ -136,7 +137,8 @@ static void finds_what_a_plain_search_finds(void **state)
         assert_int_equal(parse_text(slice_of(text.bytes), S("test"), &arena, &lines, &faults), OK);
         assert_int_equal(blocks_read(lines.first, 16, &faults, &blocks), OK);
         struct rule_set *set = NULL;
-        if (faults.count == 0 || blocks->rule_count > 0) { /* doubles are refused by the reader; what it kept is a valid set or nothing */
+        if (faults.count == 0 ||
+            blocks->rule_count > 0) { /* doubles are refused by the reader; what it kept is a valid set or nothing */
             assert_int_equal(rule_set_new(blocks, NULL, 1, fake, &set), OK);
         }
         for (unsigned i = 0; set && i < 2000; i++) {
@@ -166,14 +168,19 @@ static void finds_what_a_plain_search_finds(void **state)
 static void a_new_set_shares_what_did_not_change(void **state)
 {
     (void)state;
-    static const char *const head = "source shop {\n sqlite \"x.db\"\n connections 1\n}\nsource other {\n sqlite \"y.db\"\n connections 1\n}\n";
+    static const char *const head =
+        "source shop {\n sqlite \"x.db\"\n connections 1\n}\nsource other {\n sqlite \"y.db\"\n connections 1\n}\n";
     char text[1000];
-    snprintf(text, sizeof text, "%srule a:{x} {\n source shop\n load \"SELECT {x}\"\n}\nrule b:{x} {\n source other\n load \"SELECT {x}\"\n}\n", head);
+    snprintf(
+        text, sizeof text,
+        "%srule a:{x} {\n source shop\n load \"SELECT {x}\"\n}\nrule b:{x} {\n source other\n load \"SELECT {x}\"\n}\n",
+        head);
     struct rule_set *first = set_of(text, NULL);
     rule_count(&first->rules[0], FIGURE_hits);
-    snprintf(text, sizeof text,
-             "source other {\n sqlite \"y.db\"\n connections 2\n}\nsource shop {\n sqlite \"x.db\"\n connections 1\n}\n"
-             "rule b:{x} {\n source other\n load \"SELECT {x}\"\n}\nrule a:{x} {\n source shop\n load \"SELECT 2, {x}\"\n ttl 3s\n}\n");
+    snprintf(
+        text, sizeof text,
+        "source other {\n sqlite \"y.db\"\n connections 2\n}\nsource shop {\n sqlite \"x.db\"\n connections 1\n}\n"
+        "rule b:{x} {\n source other\n load \"SELECT {x}\"\n}\nrule a:{x} {\n source shop\n load \"SELECT 2, {x}\"\n ttl 3s\n}\n");
     struct rule_set *second = set_of(text, first);
     assert_ptr_equal(second->rules[1].source, first->rules[0].source);
     assert_ptr_not_equal(second->rules[0].source, first->rules[1].source);

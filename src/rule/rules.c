@@ -107,6 +107,7 @@ static void stop_sources(struct rule_set *set)
 
 void rules_stop(struct rules *rs)
 {
+    __atomic_store_n(&rs->stopping, true, __ATOMIC_RELAXED);
     LIST_EACH (link, &rs->retired) {
         stop_sources(container_of(link, struct rule_set, link));
     }
@@ -145,9 +146,11 @@ void rules_info(struct rules *rs, struct buf *out, int64_t now_mono_ms)
     for (unsigned i = 0; i < set->source_count; i++) {
         struct source *s = set->sources[i]->source;
         struct source_figures f = source_figures(s, now_mono_ms);
-        buf_printf(out,
-                   "source%u:name=%.*s,kind=%s,breaker=%s,connections=%u,inflight=%u,queued=%u,queries=%llu,retries=%llu,errors=%llu,timeouts=%llu\r\n", i,
-                   SLICE_ARG(source_name(s)), set->sources[i]->driver->name, f.breaker, f.connections, f.inflight, f.queued,
-                   (unsigned long long)f.queries, (unsigned long long)f.retries, (unsigned long long)f.errors, (unsigned long long)f.timeouts);
+        buf_printf(
+            out,
+            "source%u:name=%.*s,kind=%s,breaker=%s,connections=%u,inflight=%u,queued=%u,queries=%llu,retries=%llu,errors=%llu,timeouts=%llu\r\n",
+            i, SLICE_ARG(source_name(s)), set->sources[i]->driver->name, f.breaker, f.connections, f.inflight, f.queued,
+            (unsigned long long)f.queries, (unsigned long long)f.retries, (unsigned long long)f.errors,
+            (unsigned long long)f.timeouts);
     }
 }

@@ -16,8 +16,8 @@ struct rule_set;
 
 struct rules_options {
     struct keyspace *keyspace;
-    struct worker *workers; /* they must outlive the rules */
-    unsigned worker_count;  /* 0: nobody to wait for (tests of one thread) */
+    struct worker *workers;                                     /* they must outlive the rules */
+    unsigned worker_count;                                      /* 0: nobody to wait for (tests of one thread) */
     const struct driver *(*driver_of)(enum config_source_kind); /* NULL: driver_of() */
 };
 
@@ -37,7 +37,8 @@ MUST_USE err rules_reload(struct rules *rs, struct config_blocks *blocks);
 /* Frees replaced sets that nobody uses any more, and closes sources that went with them. True when none is left to wait for: until then call it again
  * now and then. */
 bool rules_reap(struct rules *rs);
-/* Ends all loads: who waits is answered with ERR_SOURCE_DOWN, helpers are joined. Further loads are refused. Workers may still run. */
+/* Ends all loads: who waits is answered with ERR_SOURCE_DOWN, helpers are joined. Further loads are refused, walks end
+ * at their next step. Workers may still run. */
 void rules_stop(struct rules *rs);
 
 /* The `cache` section of INFO, without its heading: a line per rule and per source, lines end in \r\n. Any worker. */

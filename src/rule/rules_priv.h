@@ -13,6 +13,7 @@ struct rules {
     const struct driver *(*driver_of)(enum config_source_kind);
     struct rule_set *published; /* atomic; never NULL */
     struct list retired;        /* by the one thread that reloads */
+    bool stopping;              /* atomic: walks end early */
 };
 
 /* Fills in the functions of the loader. */

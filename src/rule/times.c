@@ -59,7 +59,12 @@ bool refresh_is_early(int64_t now_wall_ms, int64_t fresh_until, uint32_t load_ms
     if (load_ms == 0 || fresh_until == NO_DEADLINE) {
         return false;
     }
-    return -(double)load_ms * beta * log(1 - chance) >= (double)(fresh_until - now_wall_ms); /* 1 - chance is in (0, 1] */
+    double left_ms = (double)(fresh_until - now_wall_ms);
+    double unit_ms = load_ms * beta;
+    if (left_ms > 40 * unit_ms) {
+        return false; /* chance has 53 bits, so -ln(1 - chance) is below 37 */
+    }
+    return -unit_ms * log(1 - chance) >= left_ms; /* 1 - chance is in (0, 1] */
 }
 
 bool refresh_is_ahead(int64_t now_wall_ms, int64_t loaded_at, int64_t fresh_until, unsigned percent)

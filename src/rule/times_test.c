@@ -22,7 +22,8 @@ static void assert_times(struct times t, int64_t fresh_until, int64_t deadline)
 static void a_load_lives_for_ttl_and_the_longer_window(void **state)
 {
     (void)state;
-    struct config_rule r = {.source = &source, .ttl_ms = 1000, .stale_while_revalidate_ms = 50, .stale_if_error_ms = 200};
+    struct config_rule r = {
+        .source = &source, .ttl_ms = 1000, .stale_while_revalidate_ms = 50, .stale_if_error_ms = 200};
     assert_times(times_of_load(&r, NOW, 0.9), NOW + 1000, NOW + 1200);
     r.ttl_ms = 0;
     assert_times(times_of_load(&r, NOW, 0.9), NO_DEADLINE, NO_DEADLINE);
@@ -39,7 +40,8 @@ static void a_write_keeps_what_the_client_asked_within_max_ttl(void **state)
     r.source = &source;
     assert_times(times_of_write(&r, NOW, NOW + 3000, 0), NOW + 3000, NOW + 3200);
     r.ttl_ms = 0;
-    assert_times(times_of_write(&r, NOW, NO_DEADLINE, 0), NOW + 5000, NOW + 5200); /* max-ttl bounds also who asks for none */
+    assert_times(times_of_write(&r, NOW, NO_DEADLINE, 0), NOW + 5000,
+                 NOW + 5200); /* max-ttl bounds also who asks for none */
     r.max_ttl_ms = 0;
     assert_times(times_of_write(&r, NOW, NO_DEADLINE, 0), NO_DEADLINE, NO_DEADLINE);
     assert_times(times_of_write(&r, NOW, INT64_MAX - 1, 0.5), INT64_MAX - 1, INT64_MAX - 1);

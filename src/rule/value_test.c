@@ -6,12 +6,10 @@
 
 #include <cmocka.h>
 
-static const struct source_column first[] = {{S("id"), SOURCE_NUMBER, S("42")},
-                                             {S("a \"name\""), SOURCE_TEXT, S("caf\xc3\xa9\n")},
-                                             {S("price"), SOURCE_NUMBER, S("1.5e+20")},
-                                             {S("far"), SOURCE_NUMBER, S("-Inf")},
-                                             {S("picture"), SOURCE_BLOB, S("\0\xff")},
-                                             {S("none"), SOURCE_NULL, {NULL, 0}}};
+static const struct source_column first[] = {
+    {S("id"), SOURCE_NUMBER, S("42")},         {S("a \"name\""), SOURCE_TEXT, S("caf\xc3\xa9\n")},
+    {S("price"), SOURCE_NUMBER, S("1.5e+20")}, {S("far"), SOURCE_NUMBER, S("-Inf")},
+    {S("picture"), SOURCE_BLOB, S("\0\xff")},  {S("none"), SOURCE_NULL, {NULL, 0}}};
 static const struct source_column second[] = {{S("id"), SOURCE_NUMBER, S("43")}};
 static const struct source_column nothing[] = {{S("id"), SOURCE_NULL, {NULL, 0}}};
 
@@ -52,7 +50,9 @@ static void json_is_the_first_row(void **state)
     struct row_value v;
     row_value_init(&v, CONFIG_VALUE_JSON, 1000);
     add(&v, first, countof(first), false);
-    assert_value(&v, S("{\"id\":42,\"a \\\"name\\\"\":\"caf\xc3\xa9\\n\",\"price\":1.5e+20,\"far\":null,\"picture\":\"AP8=\",\"none\":null}"));
+    assert_value(
+        &v,
+        S("{\"id\":42,\"a \\\"name\\\"\":\"caf\xc3\xa9\\n\",\"price\":1.5e+20,\"far\":null,\"picture\":\"AP8=\",\"none\":null}"));
     row_value_init(&v, CONFIG_VALUE_JSON, 1000);
     assert_int_equal(row_value_finish(&v), OK);
     assert_false(v.found);

@@ -123,6 +123,9 @@ static void collect(void *argument, struct entry *e)
 bool walk_step(struct walk *w, struct now now)
 {
     struct keyspace *ks = w->rules->keyspace;
+    if (__atomic_load_n(&w->rules->stopping, __ATOMIC_RELAXED)) {
+        return true;
+    }
     struct shard *s = keyspace_shard(ks, w->shard_number);
     struct effect fx;
     uint64_t touched = 0;

@@ -24,7 +24,8 @@ struct walk;
 /* Copies the order. NULL when the system refuses memory. */
 struct walk *walk_new(struct rules *rs, const struct walk_order *order);
 /* Does one slice: some hundred entries of one shard. True when the walk is over. Every load that was in flight when the walk began has been voided or its
- * fill touched by then. */
+ * fill touched by then;
+ * unless the rules were stopped, which ends it early. */
 bool walk_step(struct walk *w, struct now now);
 uint64_t walk_touched(const struct walk *w);
 /* NULL is fine. */

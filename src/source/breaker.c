@@ -94,12 +94,9 @@ bool breaker_note_probe(struct breaker *b, bool failed, int64_t now_mono_ms)
 const char *breaker_state_name(const struct breaker *b, int64_t now_mono_ms)
 {
     switch (b->state) {
-    case BREAKER_CLOSED:
-        return "closed";
-    case BREAKER_OPEN:
-        return now_mono_ms < b->open_until_mono_ms ? "open" : "half-open";
-    case BREAKER_HALF_OPEN:
-        return "half-open";
+    case BREAKER_CLOSED: return "closed";
+    case BREAKER_OPEN: return now_mono_ms < b->open_until_mono_ms ? "open" : "half-open";
+    case BREAKER_HALF_OPEN: return "half-open";
     }
     unreachable();
 }

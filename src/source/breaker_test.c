@@ -10,7 +10,8 @@
 static struct breaker breaker_of(unsigned percent)
 {
     struct breaker b;
-    breaker_init(&b, &(struct config_breaker){.enabled = true, .errors_percent = percent, .window_ms = 10000, .open_ms = 5000});
+    breaker_init(
+        &b, &(struct config_breaker){.enabled = true, .errors_percent = percent, .window_ms = 10000, .open_ms = 5000});
     return b;
 }
 

@@ -29,7 +29,7 @@ void source_failure_set(struct source_failure *f, err error, bool transient, con
 
 /* A statement in the words of its source: parameter i of the text is bound to part parts[i] of the key. */
 struct source_statement {
-    slice sql; /* NUL-terminated; the memory is the owner's */
+    slice sql;     /* NUL-terminated; the memory is the owner's */
     uint64_t hash; /* of sql: what a connection knows its prepared form by */
     unsigned parameter_count;
     unsigned parts[SOURCE_PARAMETER_COUNT_MAX];
@@ -86,7 +86,8 @@ struct driver_listener {
 struct driver_pipes {
     unsigned depth_max; /* tries that a pipe takes at a time */
     /* Begins to connect. On failure *f says why. */
-    err (*open)(const struct config_source *config, struct loop *loop, struct driver_listener *listener, struct driver_pipe **ret_pipe, struct source_failure *f);
+    err (*open)(const struct config_source *config, struct loop *loop, struct driver_listener *listener,
+                struct driver_pipe **ret_pipe, struct source_failure *f);
     /* Sends a try behind those that the pipe has; it is ready and has fewer than depth_max. */
     void (*send)(struct driver_pipe *p, struct driver_try *t);
     /* The first of its tries is its owner's again at once; its rows, when they come, are dropped. Its end is reported as NULL. */
@@ -105,15 +106,16 @@ struct driver {
     /* Appends the mark of parameter `number` (from 0) as the source's dialect has it. */
     void (*append_parameter)(struct buf *sql, unsigned number);
     /* On failure *f says why and there is no connection. */
-    err (*open)(const struct config_source *config, const struct source_limits *limits, struct driver_connection **ret_connection, struct source_failure *f);
+    err (*open)(const struct config_source *config, const struct source_limits *limits,
+                struct driver_connection **ret_connection, struct source_failure *f);
     /* Whether the connection can be used for another query; false: close it and open a new one. */
     bool (*usable)(struct driver_connection *c);
     /* Checks a statement without running it, telling how many columns it returns. */
-    err (*check)(struct driver_connection *c, const struct source_statement *s, const struct source_limits *limits, unsigned *ret_column_count,
-                 struct source_failure *f);
+    err (*check)(struct driver_connection *c, const struct source_statement *s, const struct source_limits *limits,
+                 unsigned *ret_column_count, struct source_failure *f);
     /* Runs it with its parameters (parameter_count of them) and hands over rows until the end or until the receiver has enough. */
-    err (*run)(struct driver_connection *c, const struct source_statement *s, const slice *parameters, const struct source_limits *limits,
-               source_receive *receive, void *argument, struct source_failure *f);
+    err (*run)(struct driver_connection *c, const struct source_statement *s, const slice *parameters,
+               const struct source_limits *limits, source_receive *receive, void *argument, struct source_failure *f);
     void (*close)(struct driver_connection *c);
     const struct driver_pipes *pipes; /* NULL: it has none */
 };

@@ -75,7 +75,8 @@ static void fake_append_parameter(struct buf *sql, unsigned number)
     buf_printf(sql, "$%u", number + 1);
 }
 
-static err fake_open(const struct config_source *config, const struct source_limits *limits, struct driver_connection **ret_connection, struct source_failure *f)
+static err fake_open(const struct config_source *config, const struct source_limits *limits,
+                     struct driver_connection **ret_connection, struct source_failure *f)
 {
     (void)config, (void)limits, (void)f;
     lock_acquire(&fake_source.lock);
@@ -91,7 +92,8 @@ static bool fake_usable(struct driver_connection *c)
     return true;
 }
 
-static err fake_check(struct driver_connection *c, const struct source_statement *s, const struct source_limits *limits, unsigned *ret_column_count, struct source_failure *f)
+static err fake_check(struct driver_connection *c, const struct source_statement *s, const struct source_limits *limits,
+                      unsigned *ret_column_count, struct source_failure *f)
 {
     (void)c, (void)s, (void)limits, (void)f;
     *ret_column_count = 1;
@@ -117,14 +119,16 @@ static err pass_gate(const struct source_limits *limits) HOLDS(fake_source.lock)
     return e;
 }
 
-static err fake_run(struct driver_connection *c, const struct source_statement *s, const slice *parameters, const struct source_limits *limits,
-                    source_receive *receive, void *argument, struct source_failure *f)
+static err fake_run(struct driver_connection *c, const struct source_statement *s, const slice *parameters,
+                    const struct source_limits *limits, source_receive *receive, void *argument,
+                    struct source_failure *f)
 {
     (void)c, (void)s, (void)parameters;
     lock_acquire(&fake_source.lock);
     fake_source.queries++;
     fake_source.running++;
-    fake_source.running_max = fake_source.running > fake_source.running_max ? fake_source.running : fake_source.running_max;
+    fake_source.running_max =
+        fake_source.running > fake_source.running_max ? fake_source.running : fake_source.running_max;
     const char *row = fake_source.row; /* as it is when the query begins */
     err e = pass_gate(limits);
     bool transient = true;

@@ -16,11 +16,11 @@ struct fake_source {
     unsigned queries;     /* that began, ever */
     unsigned running_max; /* most that ran at once */
     unsigned running;
-    unsigned opened;      /* connections opened, ever */
-    unsigned failures;    /* the next so many queries fail */
+    unsigned opened;   /* connections opened, ever */
+    unsigned failures; /* the next so many queries fail */
     err failure;
     bool failure_transient;
-    const char *row;      /* the one column of the one row that each query returns; NULL: no row */
+    const char *row; /* the one column of the one row that each query returns; NULL: no row */
 };
 extern struct fake_source fake_source;
 

@@ -2,8 +2,8 @@
  *
  *     queue -> an idle pipe; else the one with the fewest tries, at most depth_max; else it stays in the queue
  *
- * A query that finds no idle pipe also has one more opened, as long as there are places; so the pool grows with need. A pipe that is lost is not replaced before
- * somebody asks again. After a failed attempt to connect there is one attempt at a time, each after a longer pause; those who wait for a
+ * A query that finds no idle pipe has one more opened, as long as there are places, and waits for it; so the pool grows with need. A pipe that
+ * is lost is not replaced before somebody asks again. After a failed attempt to connect there is one attempt at a time, each after a longer pause; those who wait for a
  * connection while there is none learn of each failure: to them it is a failed try.
  *
  * Pipes answer in order, so the turn of a try comes when it is its pipe's first: from then on `timeout` counts. When it is over, the try has ended
@@ -236,8 +236,7 @@ static void expire(struct pool_place *p)
     container_of(first, struct attempt, t)->beside_cancel = false; /* its own time was over */
     p->draining = true;
     p->cancel = p->cancel == CANCEL_NONE ? CANCEL_WANTED : p->cancel;
-    LIST_EACH(link, &p->tries)
-    {
+    LIST_EACH (link, &p->tries) {
         container_of(link, struct attempt, t.link)->beside_cancel = true;
     }
     set_timer(c, &p->timer, c->source->config->connect_timeout_ms);
@@ -279,30 +278,31 @@ static void note_connect_failure(struct carrier *c, const struct source_failure 
     int64_t pause_ms = (int64_t)BACKOFF_MS_MIN << (c->failures < 10 ? c->failures : 10);
     c->failures++;
     set_timer(c, &c->backoff, pause_ms < BACKOFF_MS_MAX ? pause_ms : BACKOFF_MS_MAX);
-    log_write_limited(&limit, LOG_WARNING, "source", "source %.*s: cannot connect: %s", SLICE_ARG(c->source->config->name), f->text);
+    log_write_limited(&limit, LOG_WARNING, "source", "source %.*s: cannot connect: %s",
+                      SLICE_ARG(c->source->config->name), f->text);
     if (count_places(c, PLACE_READY) == 0 && count_places(c, PLACE_CONNECTING) == 0) {
         fail_waiting(c, f);
     }
 }
 
-/* Opens one more pipe, if that is of use to `waiting` queries. */
-static void connect_more(struct carrier *c, unsigned waiting)
+/* Opens pipes for `waiting` queries, as many as are of use; after a failure one at a time. Returns how many are being opened. */
+static unsigned connect_more(struct carrier *c, unsigned waiting)
 {
     unsigned connecting = count_places(c, PLACE_CONNECTING);
-    if (is_set(&c->backoff) || connecting >= (c->failures > 0 ? 1 : waiting)) {
-        return;
-    }
-    for (unsigned i = 0; i < c->place_count; i++) {
+    unsigned wanted = is_set(&c->backoff) ? 0 : c->failures > 0 ? 1 : waiting;
+    for (unsigned i = 0; i < c->place_count && connecting < wanted; i++) {
         if (c->places[i].state == PLACE_FREE) {
             struct source_failure f;
             bool opened;
             open_pipe(&c->places[i], &f, &opened);
             if (!opened) {
                 note_connect_failure(c, &f);
+                return connecting;
             }
-            return;
+            connecting++;
         }
     }
+    return connecting;
 }
 
 static void backoff_over(struct timer *t, struct now now)
@@ -325,7 +325,9 @@ static void send_query(struct pool_place *p, struct source_query *q)
         a++;
     }
     assert(a < p->attempts + DEPTH_MAX);
-    *a = (struct attempt){.query = q, .t = {.statement = q->statement, .parameters = q->parameters, .receive = receive_row, .argument = q}};
+    *a = (struct attempt){
+        .query = q,
+        .t = {.statement = q->statement, .parameters = q->parameters, .receive = receive_row, .argument = q}};
     list_push_back(&p->tries, &a->t.link);
     p->depth++;
     p->pool->pipes->send(p->pipe, &a->t);
@@ -340,7 +342,8 @@ static struct pool_place *find_place(struct carrier *c)
     struct pool_place *best = NULL;
     for (unsigned i = 0; i < c->place_count; i++) {
         struct pool_place *p = &c->places[i];
-        bool takes = p->state == PLACE_READY && !p->draining && p->cancel == CANCEL_NONE && p->depth < c->pipes->depth_max;
+        bool takes =
+            p->state == PLACE_READY && !p->draining && p->cancel == CANCEL_NONE && p->depth < c->pipes->depth_max;
         if (takes && (!best || p->depth < best->depth)) {
             best = p;
         }
@@ -348,16 +351,14 @@ static struct pool_place *find_place(struct carrier *c)
     return best;
 }
 
-/* Sends what can be sent. */
+/* Sends what can be sent. Who finds no idle pipe waits for one that is being opened, if there is one for him. */
 static void pump(struct carrier *c)
 {
     unsigned waiting;
     while ((waiting = source_waiting(c->source)) > 0) {
         struct pool_place *p = find_place(c);
-        if (!p || p->depth > 0) {
-            connect_more(c, waiting);
-        }
-        if (!p) {
+        bool is_idle = p && p->depth == 0;
+        if (!is_idle && (connect_more(c, waiting) >= waiting || !p)) {
             return;
         }
         struct source_query *q = source_take(c->source);
@@ -427,7 +428,8 @@ static void place_late(struct timer *t, struct now now)
     struct source_failure f;
     (void)now;
     if (p->state == PLACE_CONNECTING) {
-        source_failure_set(&f, ERR_SOURCE_TIMEOUT, true, "no connection within %lld ms", (long long)p->pool->source->config->connect_timeout_ms);
+        source_failure_set(&f, ERR_SOURCE_TIMEOUT, true, "no connection within %lld ms",
+                           (long long)p->pool->source->config->connect_timeout_ms);
         lose_place(p, &f);
     } else if (p->draining) {
         source_failure_set(&f, ERR_SOURCE_DOWN, true, "the source did not react to the cancelling of a query");
@@ -463,7 +465,8 @@ static void woken(struct watch *w, unsigned events)
     uint64_t count;
     (void)events;
     (void)!read(w->fd, &count, sizeof count);
-    __atomic_store_n(&c->woken, false, __ATOMIC_SEQ_CST); /* before the look at the queue: who comes later wakes again */
+    __atomic_store_n(&c->woken, false,
+                     __ATOMIC_SEQ_CST); /* before the look at the queue: who comes later wakes again */
     if (__atomic_load_n(&c->source->stopping, __ATOMIC_ACQUIRE)) {
         shut_down(c);
     } else {
@@ -543,7 +546,8 @@ static err pool_start(struct source *s, struct carrier **ret_carrier)
     c->wake.fd = -1;
     timer_init(&c->backoff, backoff_over);
     place_init(&c->control, c);
-    c->control.listener = (struct driver_listener){.ready = control_ready, .ended = control_ended, .lost = control_lost};
+    c->control.listener =
+        (struct driver_listener){.ready = control_ready, .ended = control_ended, .lost = control_lost};
     c->control.timer.fire = control_late;
     for (unsigned i = 0; i < count; i++) {
         place_init(&c->places[i], c);

@@ -68,11 +68,11 @@ struct exchange {
     struct driver_try *t; /* NULL: forgotten */
     enum stage stage;
     struct prepared *prepared;
-    unsigned number;   /* of the prepared statement that was sent */
+    unsigned number;    /* of the prepared statement that was sent */
     unsigned successes; /* PREPARE: commands of the batch that succeeded */
-    bool fresh;        /* prepared within this exchange */
-    bool delivered;    /* some rows were */
-    bool enough;       /* no more rows are wanted */
+    bool fresh;         /* prepared within this exchange */
+    bool delivered;     /* some rows were */
+    bool enough;        /* no more rows are wanted */
     bool failed;
     bool stale; /* the failure may be of the prepared form only */
     struct source_failure failure;
@@ -131,8 +131,10 @@ static void set_query_failure(struct exchange *e, const PGresult *r)
         set_connection_failure(&e->failure, PQresultErrorMessage(r));
         return;
     }
-    bool transient = is_class(sqlstate, "40") || is_class(sqlstate, "53") || is_class(sqlstate, "57") || is_class(sqlstate, "58");
-    err error = strcmp(sqlstate, "57014") == 0 ? ERR_SOURCE_TIMEOUT : ERR_SOURCE; /* cancelled: by its timeout, as a rule */
+    bool transient =
+        is_class(sqlstate, "40") || is_class(sqlstate, "53") || is_class(sqlstate, "57") || is_class(sqlstate, "58");
+    err error =
+        strcmp(sqlstate, "57014") == 0 ? ERR_SOURCE_TIMEOUT : ERR_SOURCE; /* cancelled: by its timeout, as a rule */
     e->stale = is_class(sqlstate, "0A") || is_class(sqlstate, "26") || is_class(sqlstate, "42");
     source_failure_set(&e->failure, error, transient, "%s", text ? text : "");
 }
@@ -203,7 +205,8 @@ static void flush(struct driver_pipe *p)
 
 /* ---- sending ----------------------------------------------------------------------------------------------------------------------------- */
 /* The prepared form of a statement; NULL when there is none, *ret_oldest being the place that was not used for the longest time. */
-static struct prepared *find_prepared(struct driver_pipe *p, const struct source_statement *s, struct prepared **ret_oldest)
+static struct prepared *find_prepared(struct driver_pipe *p, const struct source_statement *s,
+                                      struct prepared **ret_oldest)
 {
     *ret_oldest = &p->prepared[0];
     for (unsigned i = 0; i < STATEMENT_COUNT_MAX; i++) {
@@ -221,6 +224,29 @@ static void name_of(unsigned number, char ret_name[static NAME_CHARS])
     snprintf(ret_name, NAME_CHARS, "larder_%u", number);
 }
 
+static bool send_text(struct driver_pipe *p, const char *sql)
+{
+    return PQsendQueryParams(p->pg, sql, 0, NULL, NULL, NULL, NULL, 0);
+}
+
+/* Has a statement planned that is only to be checked, with NULL for each parameter: so it shows whether its tables may be read. */
+static bool send_explain(struct driver_pipe *p, const char *name, unsigned parameter_count)
+{
+    char sql[NAME_CHARS + 32 + SOURCE_PARAMETER_COUNT_MAX * 5];
+    int len = snprintf(sql, sizeof sql, "EXPLAIN EXECUTE %s", name);
+    for (unsigned i = 0; i < parameter_count; i++) {
+        len += snprintf(sql + len, sizeof sql - (size_t)len, i == 0 ? "(NULL" : ",NULL");
+    }
+    snprintf(sql + len, sizeof sql - (size_t)len, parameter_count > 0 ? ")" : "");
+    return send_text(p, sql);
+}
+
+/* The commands of the batch that have to succeed. */
+static unsigned steps_of(const struct exchange *e)
+{
+    return e->t && !e->t->receive ? 3 : 2;
+}
+
 /* Prepares and describes it; then gives up the one whose place it takes, at the end, so that it matters to nobody if that one is unknown. */
 static bool send_prepare(struct driver_pipe *p, struct exchange *e, struct prepared *place)
 {
@@ -230,19 +256,22 @@ static bool send_prepare(struct driver_pipe *p, struct exchange *e, struct prepa
     name_of(place->number, old);
     snprintf(deallocate, sizeof deallocate, "DEALLOCATE %s", old);
     bool replaces = place->number > 0;
-    *place = (struct prepared){.hash = e->t->statement->hash, .sql_bytes = e->t->statement->sql.len, .number = ++p->last_number};
+    const struct source_statement *s = e->t->statement;
+    *place = (struct prepared){.hash = s->hash, .sql_bytes = s->sql.len, .number = ++p->last_number};
     name_of(place->number, name);
     e->stage = STAGE_PREPARE;
     e->prepared = place;
     e->successes = 0;
     e->fresh = true;
     p->preparing = true;
-    return PQsendPrepare(p->pg, name, e->t->statement->sql.ptr, 0, NULL) && PQsendDescribePrepared(p->pg, name) &&
-           (!replaces || PQsendQueryParams(p->pg, deallocate, 0, NULL, NULL, NULL, NULL, 0)) && PQpipelineSync(p->pg);
+    return PQsendPrepare(p->pg, name, s->sql.ptr, 0, NULL) && PQsendDescribePrepared(p->pg, name) &&
+           (e->t->receive || send_explain(p, name, s->parameter_count)) && (!replaces || send_text(p, deallocate)) &&
+           PQpipelineSync(p->pg);
 }
 
 /* The parameters as libpq wants them: each with a NUL behind it. */
-static bool lay_out_parameters(struct driver_pipe *p, struct exchange *e, const char *values[static SOURCE_PARAMETER_COUNT_MAX])
+static bool lay_out_parameters(struct driver_pipe *p, struct exchange *e,
+                               const char *values[static SOURCE_PARAMETER_COUNT_MAX])
 {
     unsigned count = e->t->statement->parameter_count;
     size_t starts[SOURCE_PARAMETER_COUNT_MAX];
@@ -315,21 +344,17 @@ static void send_more(struct driver_pipe *p)
 static enum source_type type_of(Oid oid)
 {
     switch ((enum type_oid)oid) {
-    case OID_BOOL:
-        return SOURCE_BOOLEAN;
-    case OID_BYTEA:
-        return SOURCE_BLOB;
+    case OID_BOOL: return SOURCE_BOOLEAN;
+    case OID_BYTEA: return SOURCE_BLOB;
     case OID_INT2:
     case OID_INT4:
     case OID_INT8:
     case OID_OID:
     case OID_FLOAT4:
     case OID_FLOAT8:
-    case OID_NUMERIC:
-        return SOURCE_NUMBER;
+    case OID_NUMERIC: return SOURCE_NUMBER;
     case OID_JSON:
-    case OID_JSONB:
-        return SOURCE_JSON;
+    case OID_JSONB: return SOURCE_JSON;
     }
     return SOURCE_TEXT;
 }
@@ -443,7 +468,7 @@ static void set_session(struct driver_pipe *p)
     snprintf(text, sizeof text, "SET statement_timeout = %lld", (long long)p->timeout_ms);
     p->state = PIPE_SETTING;
     PQsetnonblocking(p->pg, 1);
-    if (!PQenterPipelineMode(p->pg) || !PQsendQueryParams(p->pg, text, 0, NULL, NULL, NULL, NULL, 0) || !PQpipelineSync(p->pg)) {
+    if (!PQenterPipelineMode(p->pg) || !send_text(p, text) || !PQpipelineSync(p->pg)) {
         lose(p);
         return;
     }
@@ -464,12 +489,11 @@ static void take_result(struct driver_pipe *p, const PGresult *r)
 {
     struct exchange *e = &p->exchanges[0];
     switch (PQresultStatus(r)) {
-    case PGRES_PIPELINE_SYNC:
-        end_exchange(p);
-        return;
+    case PGRES_PIPELINE_SYNC: end_exchange(p); return;
     case PGRES_SINGLE_TUPLE:
     case PGRES_TUPLES_OK:
-        for (int row = 0; row < PQntuples(r) && e->t && !e->enough && !e->failed; row++) {
+        e->successes++; /* PREPARE: what EXPLAIN says is not wanted */
+        for (int row = 0; e->stage == STAGE_EXECUTE && row < PQntuples(r) && e->t && !e->enough && !e->failed; row++) {
             deliver_row(p, e, r, row);
         }
         return;
@@ -478,18 +502,15 @@ static void take_result(struct driver_pipe *p, const PGresult *r)
             check_description(e, r);
         }
         return;
-    case PGRES_PIPELINE_ABORTED:
-        return; /* behind the failure in its batch */
+    case PGRES_PIPELINE_ABORTED: return; /* behind the failure in its batch */
     case PGRES_BAD_RESPONSE:
     case PGRES_NONFATAL_ERROR:
     case PGRES_FATAL_ERROR:
-        if (!e->failed && (e->stage == STAGE_EXECUTE || e->successes < 2)) {
+        if (!e->failed && (e->stage == STAGE_EXECUTE || e->successes < steps_of(e))) {
             set_query_failure(e, r);
         }
         return;
-    default: /* COPY: refused when it was prepared */
-        lose_with(p, "the server answered out of turn");
-        return;
+    default: /* COPY: refused when it was prepared */ lose_with(p, "the server answered out of turn"); return;
     }
 }
 
@@ -551,21 +572,15 @@ static void read_all(struct driver_pipe *p)
 static void go_on_connecting(struct driver_pipe *p)
 {
     switch (PQconnectPoll(p->pg)) {
-    case PGRES_POLLING_READING:
-        watch_socket(p, LOOP_READ);
-        return;
-    case PGRES_POLLING_WRITING:
-        watch_socket(p, LOOP_WRITE);
-        return;
+    case PGRES_POLLING_READING: watch_socket(p, LOOP_READ); return;
+    case PGRES_POLLING_WRITING: watch_socket(p, LOOP_WRITE); return;
     case PGRES_POLLING_OK:
         watch_socket(p, LOOP_READ);
         if (!p->lost) {
             set_session(p);
         }
         return;
-    default:
-        lose(p);
-        return;
+    default: lose(p); return;
     }
 }
 
@@ -613,8 +628,8 @@ static void postgres_pipe_close(struct driver_pipe *p)
     }
 }
 
-static err postgres_pipe_open(const struct config_source *config, struct loop *loop, struct driver_listener *listener, struct driver_pipe **ret_pipe,
-                              struct source_failure *f)
+static err postgres_pipe_open(const struct config_source *config, struct loop *loop, struct driver_listener *listener,
+                              struct driver_pipe **ret_pipe, struct source_failure *f)
 {
     if (!is_understood(config->target.ptr)) {
         source_failure_set(f, ERR_SOURCE, false, "the URL of the database cannot be understood");
@@ -661,10 +676,12 @@ static void postgres_pipe_forget_first(struct driver_pipe *p)
 
 static void postgres_pipe_make_cancel(struct driver_pipe *whom, struct driver_try *t)
 {
-    static const struct source_statement statement = {.sql = {"SELECT pg_cancel_backend($1)", 28}, .hash = 1, .parameter_count = 1};
+    static const struct source_statement statement = {
+        .sql = {"SELECT pg_cancel_backend($1)", 28}, .hash = 1, .parameter_count = 1};
     snprintf(whom->pid, sizeof whom->pid, "%d", PQbackendPID(whom->pg));
     whom->pid_parameter = slice_of(whom->pid);
-    *t = (struct driver_try){.statement = &statement, .parameters = &whom->pid_parameter, .receive = source_receive_nothing};
+    *t = (struct driver_try){
+        .statement = &statement, .parameters = &whom->pid_parameter, .receive = source_receive_nothing};
 }
 
 static const struct driver_pipes pipes = {
@@ -681,8 +698,8 @@ static void postgres_append_parameter(struct buf *sql, unsigned number)
     buf_printf(sql, "$%u", number + 1);
 }
 
-static err postgres_open(const struct config_source *config, const struct source_limits *limits, struct driver_connection **ret_connection,
-                         struct source_failure *f)
+static err postgres_open(const struct config_source *config, const struct source_limits *limits,
+                         struct driver_connection **ret_connection, struct source_failure *f)
 {
     return waiting_open(&pipes, config, limits, ret_connection, f);
 }

@@ -57,10 +57,13 @@ static void log_breaker(const struct source *s, bool opened, const char *why)
 {
     if (opened) {
         metric_add(METRIC_breaker_opened, 1);
-        log_write_fields(LOG_WARNING, "source", LOG_FIELDS(LOG_FIELD_SLICE("source", s->config->name), LOG_FIELD_SLICE("error", slice_of(why))),
-                         "too many queries fail: nothing is asked for a while");
+        log_write_fields(
+            LOG_WARNING, "source",
+            LOG_FIELDS(LOG_FIELD_SLICE("source", s->config->name), LOG_FIELD_SLICE("error", slice_of(why))),
+            "too many queries fail: nothing is asked for a while");
     } else {
-        log_write_fields(LOG_NOTICE, "source", LOG_FIELDS(LOG_FIELD_SLICE("source", s->config->name)), "the source answers again");
+        log_write_fields(LOG_NOTICE, "source", LOG_FIELDS(LOG_FIELD_SLICE("source", s->config->name)),
+                         "the source answers again");
     }
 }
 
@@ -140,7 +143,8 @@ static bool note_try(struct source *s, struct source_query *q, const struct sour
     } else {
         opened = breaker_note(&s->breaker, failed, now);
     }
-    bool again = failed && !was_probe && q->tries <= s->config->retries && s->breaker.state == BREAKER_CLOSED && !s->stopping;
+    bool again =
+        failed && !was_probe && q->tries <= s->config->retries && s->breaker.state == BREAKER_CLOSED && !s->stopping;
     lock_release(&s->lock);
     if (f) {
         metric_add(METRIC_source_errors, 1);
@@ -313,7 +317,8 @@ static unsigned parameter_number(struct source_statement *s, unsigned part)
     return s->parameter_count++;
 }
 
-err source_statement_make(const struct statement *statement, const struct driver *driver, struct arena *arena, struct source_statement *ret_statement)
+err source_statement_make(const struct statement *statement, const struct driver *driver, struct arena *arena,
+                          struct source_statement *ret_statement)
 {
     struct source_statement made = {.parameter_count = 0};
     struct buf sql;
@@ -341,10 +346,8 @@ err source_statement_make(const struct statement *statement, const struct driver
 const struct driver *driver_of(enum config_source_kind kind)
 {
     switch (kind) {
-    case SOURCE_KIND_SQLITE:
-        return &driver_sqlite;
-    case SOURCE_KIND_POSTGRES:
-        return &driver_postgres;
+    case SOURCE_KIND_SQLITE: return &driver_sqlite;
+    case SOURCE_KIND_POSTGRES: return &driver_postgres;
     }
     unreachable();
 }

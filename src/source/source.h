@@ -21,9 +21,9 @@ struct source;
 struct source_query {
     struct list link;
     const struct source_statement *statement;
-    const slice *parameters; /* statement->parameter_count of them */
+    const slice *parameters;                                           /* statement->parameter_count of them */
     bool (*row)(struct source_query *q, const struct source_row *row); /* false: enough */
-    void (*restart)(struct source_query *q);                            /* another try begins: forget the rows so far */
+    void (*restart)(struct source_query *q);                           /* another try begins: forget the rows so far */
     /* The end, once: failure is NULL when all rows were delivered. May free the query. */
     void (*done)(struct source_query *q, const struct source_failure *failure);
     bool probe;     /* source.c's own, as the next */
@@ -46,7 +46,7 @@ slice source_name(const struct source *s);
 const struct config_source *source_config(const struct source *s);
 
 struct source_figures {
-    const char *breaker; /* "closed", "open", "half-open" */
+    const char *breaker;  /* "closed", "open", "half-open" */
     unsigned connections; /* open now */
     unsigned inflight;
     unsigned queued;
@@ -56,6 +56,7 @@ struct source_figures {
 struct source_figures source_figures(struct source *s, int64_t now_mono_ms);
 
 /* Writes `statement` in the driver's words; sql is allocated in `arena`. ERR_NOMEM. */
-MUST_USE err source_statement_make(const struct statement *statement, const struct driver *driver, struct arena *arena, struct source_statement *ret_statement);
+MUST_USE err source_statement_make(const struct statement *statement, const struct driver *driver, struct arena *arena,
+                                   struct source_statement *ret_statement);
 
 #endif

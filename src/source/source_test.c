@@ -59,13 +59,14 @@ static void await_ends(unsigned count)
 
 static struct config_source config_of(unsigned connections, unsigned max_inflight)
 {
-    return (struct config_source){.name = S("fake"),
-                                  .connections = connections,
-                                  .max_inflight = max_inflight,
-                                  .connect_timeout_ms = 500,
-                                  .timeout_ms = 60000,
-                                  .retries = 1,
-                                  .breaker = {.enabled = true, .errors_percent = 50, .window_ms = 3600000, .open_ms = 3600000}};
+    return (struct config_source){
+        .name = S("fake"),
+        .connections = connections,
+        .max_inflight = max_inflight,
+        .connect_timeout_ms = 500,
+        .timeout_ms = 60000,
+        .retries = 1,
+        .breaker = {.enabled = true, .errors_percent = 50, .window_ms = 3600000, .open_ms = 3600000}};
 }
 
 static struct source *open_source(const struct config_source *config)
@@ -80,7 +81,8 @@ static struct source *open_source(const struct config_source *config)
 
 static err submit(struct source *s, struct probe_query *p)
 {
-    *p = (struct probe_query){.query = {.statement = &statement, .row = on_row, .restart = on_restart, .done = on_done}};
+    *p =
+        (struct probe_query){.query = {.statement = &statement, .row = on_row, .restart = on_restart, .done = on_done}};
     return source_submit(s, &p->query);
 }
 

@@ -31,8 +31,8 @@
 
 enum {
     STATEMENT_COUNT_MAX = 128, /* prepared statements a connection keeps */
-    PROGRESS_STEPS = 2000,     /* instructions of SQLite's machine between two looks at the clock: tens of microseconds */
-    COLUMN_COUNT_MAX = 2000,   /* SQLite's own limit */
+    PROGRESS_STEPS = 2000,   /* instructions of SQLite's machine between two looks at the clock: tens of microseconds */
+    COLUMN_COUNT_MAX = 2000, /* SQLite's own limit */
 };
 
 struct prepared {
@@ -94,10 +94,8 @@ static bool is_transient(int code)
     case SQLITE_CANTOPEN:
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-    case SQLITE_FULL:
-        return true;
-    default:
-        return false;
+    case SQLITE_FULL: return true;
+    default: return false;
     }
 }
 
@@ -128,7 +126,8 @@ static int on_trace(unsigned what, void *argument, void *stmt, void *detail)
     (void)detail;
     char *sql = sqlite3_expanded_sql(stmt);
     char line[1024];
-    int len = snprintf(line, sizeof line, "%s %lld %.900s\n", what == SQLITE_TRACE_STMT ? "start" : "end", (long long)clock_mono_ns(), sql ? sql : "?");
+    int len = snprintf(line, sizeof line, "%s %lld %.900s\n", what == SQLITE_TRACE_STMT ? "start" : "end",
+                       (long long)clock_mono_ns(), sql ? sql : "?");
     sqlite3_free(sql);
     int fd = open(argument, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd >= 0) {
@@ -161,7 +160,8 @@ static void forget_statement(struct prepared *p)
     *p = (struct prepared){.used = 0};
 }
 
-static err prepare(struct driver_connection *c, const struct source_statement *s, struct prepared *p, struct source_failure *f)
+static err prepare(struct driver_connection *c, const struct source_statement *s, struct prepared *p,
+                   struct source_failure *f)
 {
     const char *tail = NULL;
     int code = sqlite3_prepare_v3(c->db, s->sql.ptr, (int)s->sql.len + 1, SQLITE_PREPARE_PERSISTENT, &p->stmt, &tail);
@@ -190,7 +190,8 @@ static err prepare(struct driver_connection *c, const struct source_statement *s
 }
 
 /* The prepared form of a statement: from the cache, or made in the place that was not used for the longest time. */
-static err get_prepared(struct driver_connection *c, const struct source_statement *s, struct prepared **ret_prepared, struct source_failure *f)
+static err get_prepared(struct driver_connection *c, const struct source_statement *s, struct prepared **ret_prepared,
+                        struct source_failure *f)
 {
     struct prepared *oldest = &c->prepared[0];
     for (unsigned i = 0; i < STATEMENT_COUNT_MAX; i++) {
@@ -212,11 +213,15 @@ static err get_prepared(struct driver_connection *c, const struct source_stateme
 
 static void fill_column(sqlite3_stmt *stmt, int number, struct source_column *column)
 {
-    static const enum source_type types[] = {
-        [SQLITE_INTEGER] = SOURCE_NUMBER, [SQLITE_FLOAT] = SOURCE_NUMBER, [SQLITE_TEXT] = SOURCE_TEXT, [SQLITE_BLOB] = SOURCE_BLOB, [SQLITE_NULL] = SOURCE_NULL};
+    static const enum source_type types[] = {[SQLITE_INTEGER] = SOURCE_NUMBER,
+                                             [SQLITE_FLOAT] = SOURCE_NUMBER,
+                                             [SQLITE_TEXT] = SOURCE_TEXT,
+                                             [SQLITE_BLOB] = SOURCE_BLOB,
+                                             [SQLITE_NULL] = SOURCE_NULL};
     column->type = types[sqlite3_column_type(stmt, number)];
     column->name = slice_of(sqlite3_column_name(stmt, number));
-    const void *bytes = column->type == SOURCE_BLOB ? sqlite3_column_blob(stmt, number) : (const void *)sqlite3_column_text(stmt, number);
+    const void *bytes = column->type == SOURCE_BLOB ? sqlite3_column_blob(stmt, number)
+                                                    : (const void *)sqlite3_column_text(stmt, number);
     column->bytes = slice_make(bytes, (size_t)sqlite3_column_bytes(stmt, number));
 }
 
@@ -259,7 +264,8 @@ static void sqlite_close(struct driver_connection *c)
 /* Reads the header, so that what is no database, or is locked for good, shows at opening and not in somebody's query. */
 static err open_file(struct driver_connection *c, struct source_failure *f)
 {
-    int code = sqlite3_open_v2(c->path, &c->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    int code =
+        sqlite3_open_v2(c->path, &c->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (code != SQLITE_OK) {
         return fail(c, code, f);
     }
@@ -272,12 +278,14 @@ static err open_file(struct driver_connection *c, struct source_failure *f)
     return code == SQLITE_OK ? OK : fail(c, code, f);
 }
 
-static err sqlite_open(const struct config_source *config, const struct source_limits *limits, struct driver_connection **ret_connection, struct source_failure *f)
+static err sqlite_open(const struct config_source *config, const struct source_limits *limits,
+                       struct driver_connection **ret_connection, struct source_failure *f)
 {
     struct stat status;
     int error = stat(config->target.ptr, &status) < 0 ? errno : 0;
     if (error || !S_ISREG(status.st_mode)) {
-        source_failure_set(f, ERR_SOURCE, true, "unable to open database file: %s", error ? strerrordesc_np(error) : "not a regular file");
+        source_failure_set(f, ERR_SOURCE, true, "unable to open database file: %s",
+                           error ? strerrordesc_np(error) : "not a regular file");
         return ERR_SOURCE;
     }
     struct driver_connection *c = calloc(1, sizeof *c);
@@ -305,7 +313,8 @@ static bool sqlite_usable(struct driver_connection *c)
     return !c->lost && stat(c->path, &status) == 0 && status.st_dev == c->device && status.st_ino == c->inode;
 }
 
-static err sqlite_check(struct driver_connection *c, const struct source_statement *s, const struct source_limits *limits, unsigned *ret_column_count, struct source_failure *f)
+static err sqlite_check(struct driver_connection *c, const struct source_statement *s,
+                        const struct source_limits *limits, unsigned *ret_column_count, struct source_failure *f)
 {
     struct prepared *p;
     c->limits = limits;
@@ -316,8 +325,9 @@ static err sqlite_check(struct driver_connection *c, const struct source_stateme
     return e;
 }
 
-static err sqlite_run(struct driver_connection *c, const struct source_statement *s, const slice *parameters, const struct source_limits *limits,
-                      source_receive *receive, void *argument, struct source_failure *f)
+static err sqlite_run(struct driver_connection *c, const struct source_statement *s, const slice *parameters,
+                      const struct source_limits *limits, source_receive *receive, void *argument,
+                      struct source_failure *f)
 {
     struct prepared *p;
     c->limits = limits;
@@ -330,7 +340,8 @@ static err sqlite_run(struct driver_connection *c, const struct source_statement
     bool no_memory = false;
     int code = SQLITE_OK;
     for (unsigned i = 0; i < s->parameter_count && code == SQLITE_OK; i++) {
-        code = sqlite3_bind_text64(p->stmt, (int)i + 1, parameters[i].ptr, parameters[i].len, SQLITE_STATIC, SQLITE_UTF8);
+        code =
+            sqlite3_bind_text64(p->stmt, (int)i + 1, parameters[i].ptr, parameters[i].len, SQLITE_STATIC, SQLITE_UTF8);
     }
     while (code == SQLITE_OK || (code == SQLITE_ROW && more)) {
         code = sqlite3_step(p->stmt);

@@ -50,8 +50,10 @@ static int set_up(void **state)
     strcpy(folder, "/tmp/larder-sqlite-XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/t.db", folder);
-    write_db(path, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, any);"
-                   "INSERT INTO t VALUES (1, 'one', 1), (2, '2', 2.5), (3, 'three', x'00ff'), (4, NULL, 9e999), (5, 'a' || char(0) || 'b', NULL)");
+    write_db(
+        path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, any);"
+        "INSERT INTO t VALUES (1, 'one', 1), (2, '2', 2.5), (3, 'three', x'00ff'), (4, NULL, 9e999), (5, 'a' || char(0) || 'b', NULL)");
     connection = NULL;
     stopping = false;
     return 0;
@@ -74,7 +76,8 @@ static bool receive(void *argument, const struct source_row *row)
     size_t at = strlen(rows);
     for (unsigned i = 0; i < row->column_count; i++) {
         const struct source_column *c = &row->columns[i];
-        at += (size_t)snprintf(rows + at, sizeof rows - at, "%s%.*s=%c:", i ? "|" : "", SLICE_ARG(c->name), "0NTB"[c->type]);
+        at += (size_t)snprintf(rows + at, sizeof rows - at, "%s%.*s=%c:", i ? "|" : "", SLICE_ARG(c->name),
+                               "0NTB"[c->type]);
         for (size_t b = 0; b < c->bytes.len; b++) {
             unsigned char byte = (unsigned char)c->bytes.ptr[b];
             at += (size_t)snprintf(rows + at, sizeof rows - at, byte < 0x20 || byte > 0x7e ? "\\%02x" : "%c", byte);
@@ -86,7 +89,8 @@ static bool receive(void *argument, const struct source_row *row)
 
 static err run_limited(const char *sql, slice parameter, int64_t ms, unsigned wanted)
 {
-    struct source_statement s = {.sql = slice_of(sql), .parameter_count = parameter.ptr != NULL, .hash = (uint64_t)strlen(sql)};
+    struct source_statement s = {
+        .sql = slice_of(sql), .parameter_count = parameter.ptr != NULL, .hash = (uint64_t)strlen(sql)};
     struct source_limits limits = limits_of(ms);
     rows[0] = '\0';
     rows_wanted = wanted;
@@ -234,7 +238,11 @@ static void never_checkpoints_a_wal(void **state)
     (void)state;
     sqlite3 *writer;
     assert_int_equal(sqlite3_open(path, &writer), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(writer, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; INSERT INTO t (name) VALUES ('new')", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(writer,
+                     "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; INSERT INTO t (name) VALUES ('new')",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
     sqlite3_db_config(writer, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     assert_int_equal(open_connection(), OK);
     assert_int_equal(run("SELECT count(*) FROM t", NULL), OK);

@@ -123,7 +123,8 @@ static err threads_start(struct source *s, struct carrier **ret_carrier)
     for (; c->helper_count < count && e == OK; c->helper_count++) {
         struct helper *h = &c->helpers[c->helper_count];
         char name[16];
-        snprintf(name, sizeof name, "source-%.*s", (int)(config->name.len < 8 ? config->name.len : 8), config->name.ptr);
+        snprintf(name, sizeof name, "source-%.*s", (int)(config->name.len < 8 ? config->name.len : 8),
+                 config->name.ptr);
         h->source = s;
         h->carrier = c;
         e = thread_start(&h->thread, name, helper_run, h);

@@ -14,7 +14,7 @@ struct driver_connection {
     struct loop *loop;
     struct driver_pipe *pipe; /* NULL: lost */
     bool ready;
-    struct driver_try *running; /* NULL: it has ended */
+    struct driver_try *running;    /* NULL: it has ended */
     struct source_failure failure; /* of what ended last; error OK: none */
 };
 
@@ -68,8 +68,9 @@ static err no_memory(struct source_failure *f)
     return ERR_NOMEM;
 }
 
-err waiting_open(const struct driver_pipes *pipes, const struct config_source *config, const struct source_limits *limits,
-                 struct driver_connection **ret_connection, struct source_failure *f)
+err waiting_open(const struct driver_pipes *pipes, const struct config_source *config,
+                 const struct source_limits *limits, struct driver_connection **ret_connection,
+                 struct source_failure *f)
 {
     struct driver_connection *c = calloc(1, sizeof *c);
     if (!c) {
@@ -103,7 +104,8 @@ bool waiting_usable(struct driver_connection *c)
 }
 
 /* Once more when it came to nothing by nobody's fault. */
-static err run_try(struct driver_connection *c, struct driver_try *t, const struct source_limits *limits, struct source_failure *f)
+static err run_try(struct driver_connection *c, struct driver_try *t, const struct source_limits *limits,
+                   struct source_failure *f)
 {
     bool again = c->pipe != NULL;
     while (again) {
@@ -118,8 +120,8 @@ static err run_try(struct driver_connection *c, struct driver_try *t, const stru
     return f->error;
 }
 
-err waiting_check(struct driver_connection *c, const struct source_statement *s, const struct source_limits *limits, unsigned *ret_column_count,
-                  struct source_failure *f)
+err waiting_check(struct driver_connection *c, const struct source_statement *s, const struct source_limits *limits,
+                  unsigned *ret_column_count, struct source_failure *f)
 {
     struct driver_try t = {.statement = s};
     err e = run_try(c, &t, limits, f);
@@ -129,8 +131,8 @@ err waiting_check(struct driver_connection *c, const struct source_statement *s,
     return e;
 }
 
-err waiting_run(struct driver_connection *c, const struct source_statement *s, const slice *parameters, const struct source_limits *limits,
-                source_receive *receive, void *argument, struct source_failure *f)
+err waiting_run(struct driver_connection *c, const struct source_statement *s, const slice *parameters,
+                const struct source_limits *limits, source_receive *receive, void *argument, struct source_failure *f)
 {
     struct driver_try t = {.statement = s, .parameters = parameters, .receive = receive, .argument = argument};
     return run_try(c, &t, limits, f);

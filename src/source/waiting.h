@@ -5,13 +5,14 @@
 
 #include "source/driver.h"
 
-err waiting_open(const struct driver_pipes *pipes, const struct config_source *config, const struct source_limits *limits,
-                 struct driver_connection **ret_connection, struct source_failure *f);
+err waiting_open(const struct driver_pipes *pipes, const struct config_source *config,
+                 const struct source_limits *limits, struct driver_connection **ret_connection,
+                 struct source_failure *f);
 bool waiting_usable(struct driver_connection *c);
-err waiting_check(struct driver_connection *c, const struct source_statement *s, const struct source_limits *limits, unsigned *ret_column_count,
-                  struct source_failure *f);
-err waiting_run(struct driver_connection *c, const struct source_statement *s, const slice *parameters, const struct source_limits *limits,
-                source_receive *receive, void *argument, struct source_failure *f);
+err waiting_check(struct driver_connection *c, const struct source_statement *s, const struct source_limits *limits,
+                  unsigned *ret_column_count, struct source_failure *f);
+err waiting_run(struct driver_connection *c, const struct source_statement *s, const slice *parameters,
+                const struct source_limits *limits, source_receive *receive, void *argument, struct source_failure *f);
 void waiting_close(struct driver_connection *c);
 
 #endif

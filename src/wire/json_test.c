@@ -25,16 +25,24 @@ static void strings(void **state)
     assert_string(S("\b\f\n\r\t\x01\x1f"), "\"\\b\\f\\n\\r\\t\\u0001\\u001f\"");
     assert_string(S("a\0b"), "\"a\\u0000b\"");
     assert_string(S("Évora \xf0\x9f\x8e\xb5"), "\"Évora \xf0\x9f\x8e\xb5\"");
-    assert_string(S("\xff" "a\xc3"), "\"\xef\xbf\xbd" "a\xef\xbf\xbd\"");                       /* no such byte; cut short */
+    assert_string(S("\xff"
+                    "a\xc3"),
+                  "\"\xef\xbf\xbd"
+                  "a\xef\xbf\xbd\"");                                             /* no such byte; cut short */
     assert_string(S("\xed\xa0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""); /* a surrogate */
-    assert_string(S("\xc0\xaf"), "\"\xef\xbf\xbd\xef\xbf\xbd\"");                   /* overlong */
+    assert_string(S("\xc0\xaf"), "\"\xef\xbf\xbd\xef\xbf\xbd\"");                 /* overlong */
 }
 
 static void base64(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {{"", "\"\""},         {"f", "\"Zg==\""},       {"fo", "\"Zm8=\""},      {"foo", "\"Zm9v\""},
-                                           {"foob", "\"Zm9vYg==\""}, {"fooba", "\"Zm9vYmE=\""}, {"foobar", "\"Zm9vYmFy\""}};
+    static const char *const cases[][2] = {{"", "\"\""},
+                                           {"f", "\"Zg==\""},
+                                           {"fo", "\"Zm8=\""},
+                                           {"foo", "\"Zm9v\""},
+                                           {"foob", "\"Zm9vYg==\""},
+                                           {"fooba", "\"Zm9vYmE=\""},
+                                           {"foobar", "\"Zm9vYmFy\""}};
     for (size_t i = 0; i < countof(cases); i++) {
         struct buf out;
         buf_init(&out, 64);
@@ -48,7 +56,8 @@ static void base64(void **state)
 static void numbers(void **state)
 {
     (void)state;
-    static const char *const good[] = {"0", "-0.0", "42", "-1", "1.5", "1.0e+20", "9223372036854775807", "1E5", "0.1e-7"};
+    static const char *const good[] = {"0",   "-0.0",  "42", "-1", "1.5", "1.0e+20", "9223372036854775807",
+                                       "1E5", "0.1e-7"};
     static const char *const bad[] = {"", "-", "Inf", "-Inf", "NaN", "01", "1.", ".5", "1e", "1e+", "0x10", "1 ", "+1"};
     for (size_t i = 0; i < countof(good); i++) {
         assert_true(json_is_number(slice_of(good[i])));

@@ -4,16 +4,19 @@
  *
  *     *3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nvalue\r\n        SET k "a value"\r\n
  *
- * The parser goes forward only. It keeps places as offsets from the request's first byte, since the input may have been moved when the next
- * piece comes, and remembers how far a line was searched for its end; so a request that comes byte by byte costs the same steps as one that
- * comes whole, plus one call a piece. Lengths and counts are believed only as far as bytes have come: a claim reserves nothing.
+ * The parser goes forward only. It keeps places as offsets from the request's first byte, since the input may have
+ * been moved when the next piece comes, and remembers how far a line was searched for its end; so a request that comes
+ * byte by byte costs the same steps as one that comes whole, plus one call a piece. Lengths and counts are believed
+ * only as far as bytes have come: a claim reserves nothing.
  *
- * The wording of the faults, and what is let pass, are Redis's: the byte behind a \r and the two behind a bulk are skipped unseen. One thing
- * is stricter: a line is too long if its end is not among the first 64 KB, however the pieces fell.
+ * The wording of the faults, and what is let pass, are Redis's: the byte behind a \r and the two behind a bulk are
+ * skipped unseen. One thing is stricter: a line is too long if its end is not among the first 64 KB, however the
+ * pieces fell.
  *
  * Invariants:
  * (I1) searched >= at, and both are at most the length of the input that was last seen.
- * (I2) span_count < argument_count, except when argument_count is 0: then nothing but the search for the first line's end has happened.
+ * (I2) span_count < argument_count, except when argument_count is 0: then nothing but the search for the first line's
+ * end has happened.
  * (I3) Whether a request is complete or faulty depends on its bytes and the limits, not on the pieces.
  *
  * Not here: what an argument means, who is allowed what (command/), buffers and sockets (door/). */
@@ -25,7 +28,7 @@
 #include "base/assert.h"
 #include "base/num.h"
 
-/* ---- the parser ------------------------------------------------------------------------------------------------------ */
+/* ---- the parser -------------------------------------------------------------------------------------------------- */
 
 void resp_parser_init(struct resp_parser *p)
 {
@@ -56,8 +59,10 @@ static enum resp_step no_memory(struct resp_parser *p)
     return fault(p, "the system refused memory for this request");
 }
 
-/* The line that begins at p->at up to its first `end` byte, which is not part of it, when `behind` more bytes are there, too. */
-static enum resp_step find_line(struct resp_parser *p, slice input, char end, size_t behind, const char *too_long, slice *ret_line)
+/* The line that begins at p->at up to its first `end` byte, which is not part of it, when `behind` more bytes are
+ * there, too. */
+static enum resp_step find_line(struct resp_parser *p, slice input, char end, size_t behind, const char *too_long,
+                                slice *ret_line)
 {
     size_t limit = num_min_u64(input.len, p->at + RESP_LINE_BYTES_MAX + 1);
     const char *found = memchr(input.ptr + p->searched, end, limit - p->searched);
@@ -74,7 +79,8 @@ static enum resp_step find_line(struct resp_parser *p, slice input, char end, si
     return RESP_REQUEST;
 }
 
-/* A number of one to nine digits, \r and one more byte behind the byte at p->at: nearly every line with a number. Goes past it. */
+/* A number of one to ten digits, \r and one more byte behind the byte at p->at: nearly every line with a number. Goes
+ * past it. */
 static bool take_short_number(struct resp_parser *p, slice input, int64_t *ret_number)
 {
     const char *c = input.ptr + p->at + 1;
@@ -143,7 +149,8 @@ static enum resp_step parse_bulk_length(struct resp_parser *p, slice input, cons
     }
     if (first != '$') {
         char what[32];
-        snprintf(what, sizeof what, first >= ' ' && first <= '~' ? "expected '$', got '%c'" : "expected '$', got '\\x%02x'",
+        snprintf(what, sizeof what,
+                 first >= ' ' && first <= '~' ? "expected '$', got '%c'" : "expected '$', got '\\x%02x'",
                  (unsigned char)first);
         return fault(p, what);
     }
@@ -173,8 +180,8 @@ static bool add_span(struct resp_parser *p)
     return true;
 }
 
-static enum resp_step parse_array(struct resp_parser *p, slice input, const struct resp_limits *limits, struct arena *arena,
-                                  struct resp_request *ret_request)
+static enum resp_step parse_array(struct resp_parser *p, slice input, const struct resp_limits *limits,
+                                  struct arena *arena, struct resp_request *ret_request)
 {
     if (p->argument_count == 0) {
         enum resp_step step = parse_count(p, input, limits);
@@ -212,7 +219,7 @@ static enum resp_step parse_array(struct resp_parser *p, slice input, const stru
     return RESP_REQUEST;
 }
 
-/* ---- inline requests --------------------------------------------------------------------------------------------------- */
+/* ---- inline requests --------------------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
@@ -221,10 +228,14 @@ static bool is_blank(char c)
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
-/* One escape of a double-quoted part; `c` is behind the backslash, of which there is at least one byte. Returns what is behind it. */
+/* One escape of a double-quoted part; `c` is behind the backslash, of which there is at least one byte. Returns what
+ * is behind it. */
 static const char *take_escape(const char *c, const char *end, char *ret_byte)
 {
     if (*c == 'x' && end - c >= 3 && hex_digit(c[1]) >= 0 && hex_digit(c[2]) >= 0) {
@@ -242,7 +253,7 @@ static const char *take_word(const char *c, const char *end, char *out, size_t *
 {
     char *begin = out;
     char quote = 0;
-    for (; c < end || quote; ) {
+    for (; c < end || quote;) {
         if (c == end) {
             return NULL;
         }
@@ -274,7 +285,8 @@ static const char *take_word(const char *c, const char *end, char *out, size_t *
     return c;
 }
 
-static enum resp_step split_line(struct resp_parser *p, slice line, struct arena *arena, struct resp_request *ret_request)
+static enum resp_step split_line(struct resp_parser *p, slice line, struct arena *arena,
+                                 struct resp_request *ret_request)
 {
     size_t words_max = 0;
     for (size_t i = 0; i < line.len; i++) {
@@ -311,7 +323,8 @@ static enum resp_step split_line(struct resp_parser *p, slice line, struct arena
     return RESP_REQUEST;
 }
 
-static enum resp_step parse_inline(struct resp_parser *p, slice input, struct arena *arena, struct resp_request *ret_request)
+static enum resp_step parse_inline(struct resp_parser *p, slice input, struct arena *arena,
+                                   struct resp_request *ret_request)
 {
     slice line;
     enum resp_step step = find_line(p, input, '\n', 0, "too big inline request", &line);
@@ -339,7 +352,7 @@ enum resp_step resp_parse(struct resp_parser *p, slice input, const struct resp_
     return step;
 }
 
-/* ---- replies --------------------------------------------------------------------------------------------------------- */
+/* ---- replies ----------------------------------------------------------------------------------------------------- */
 
 static size_t digit_count(uint64_t number)
 {

@@ -1,4 +1,5 @@
-/* The Redis protocol as bytes: requests in, replies out. Pure: no sockets, no clock; any thread, each parser by one thread at a time. */
+/* The Redis protocol as bytes: requests in, replies out. Pure: no sockets, no clock; any thread, each parser by one
+ * thread at a time. */
 #ifndef WIRE_RESP_H
 #define WIRE_RESP_H
 
@@ -14,7 +15,7 @@ enum {
     RESP_UNKNOWN_BULK_BYTES_MAX = 16 * 1024,
 };
 
-/* ---- requests ------------------------------------------------------------------------------------------------------ */
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 /* What may change from request to request. */
 struct resp_limits {
@@ -30,15 +31,15 @@ struct resp_span {
 
 /* How far a request that has not come in full is parsed. */
 struct resp_parser {
-    size_t at;                /* everything before is parsed */
-    size_t searched;          /* no end of line in [at, searched) */
-    uint32_t argument_count;  /* as claimed; 0 while the first line is not complete */
-    bool in_bulk;             /* the length line of the next argument is parsed */
-    size_t bulk_bytes;        /* in_bulk: its length */
-    struct resp_span *spans;  /* of the arguments that are there; grows with what came, never with what was claimed */
+    size_t at;               /* everything before is parsed */
+    size_t searched;         /* no end of line in [at, searched) */
+    uint32_t argument_count; /* as claimed; 0 while the first line is not complete */
+    bool in_bulk;            /* the length line of the next argument is parsed */
+    size_t bulk_bytes;       /* in_bulk: its length */
+    struct resp_span *spans; /* of the arguments that are there; grows with what came, never with what was claimed */
     uint32_t span_count;
     uint32_t span_capacity;
-    char fault[64];           /* RESP_FAULT: what is wrong, for the peer: "Protocol error: ..." */
+    char fault[64]; /* RESP_FAULT: what is wrong, for the peer: "Protocol error: ..." */
 };
 
 struct resp_request {
@@ -59,13 +60,13 @@ void resp_parser_fini(struct resp_parser *p);
 /* Forgets a request that was begun; keeps the memory. */
 void resp_parser_reset(struct resp_parser *p);
 
-/* Parses the request that `input` begins with. After RESP_MORE it is called again with the same bytes and at least one more, which may lie
- * elsewhere by then: what was parsed is not looked at again. After RESP_REQUEST the parser is ready for the next request, whose first byte
- * is input.ptr[bytes]. A system that refuses memory is a fault, too. */
-MUST_USE enum resp_step resp_parse(struct resp_parser *p, slice input, const struct resp_limits *limits, struct arena *arena,
-                                   struct resp_request *ret_request);
+/* Parses the request that `input` begins with. After RESP_MORE it is called again with the same bytes and at least one
+ * more, which may lie elsewhere by then: what was parsed is not looked at again. After RESP_REQUEST the parser is
+ * ready for the next request, whose first byte is input.ptr[bytes]. A system that refuses memory is a fault, too. */
+MUST_USE enum resp_step resp_parse(struct resp_parser *p, slice input, const struct resp_limits *limits,
+                                   struct arena *arena, struct resp_request *ret_request);
 
-/* ---- replies: appended; a failure is remembered by the buffer ------------------------------------------------------- */
+/* ---- replies: appended; a failure is remembered by the buffer ---------------------------------------------------- */
 
 void resp_render_bulk(struct buf *out, slice bytes);
 void resp_render_status(struct buf *out, slice word);

@@ -14,10 +14,10 @@
 static const struct resp_limits usual = {.bulk_bytes_max = 512 << 20};
 static const struct resp_limits strangers = {.bulk_bytes_max = 512 << 20, .unknown = true};
 
-/* ---- helpers ----------------------------------------------------------------------------------------------------------- */
+/* ---- helpers ----------------------------------------------------------------------------------------------------- */
 
-/* What the parser makes of `input`, given in pieces of `piece` bytes, each at another address: "[a|b]" for each request, then "..." when bytes are
- * left, or the fault. */
+/* What the parser makes of `input`, given in pieces of `piece` bytes, each at another address: "[a|b]" for each
+ * request, then "..." when bytes are left, or the fault. */
 static void describe(slice input, size_t piece, const struct resp_limits *limits, struct buf *ret_text)
 {
     struct resp_parser p;
@@ -71,7 +71,7 @@ static void expect(const struct resp_limits *limits, slice input, const char *ex
 #define EXPECT(input, expected) expect(&usual, S(input), expected)
 #define EXPECT_STRANGER(input, expected) expect(&strangers, S(input), expected)
 
-/* ---- requests ---------------------------------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 static void test_arrays(void **state)
 {
@@ -83,7 +83,8 @@ static void test_arrays(void **state)
     EXPECT("*2\r\n$3\r\nGET\r\n$4\r\nab", "...");
     EXPECT("*2\r\n$3\r\nGET\r\n$1\r\nk\r", "...");
     EXPECT("*1\r\n$1\r\nx\r\n*", "[x]...");
-    EXPECT("*12\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$10\r\n0123456789\r\n",
+    EXPECT("*12\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n"
+           "$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$10\r\n0123456789\r\n",
            "[a|a|a|a|a|a|a|a|a|a|a|0123456789]");
 }
 
@@ -159,8 +160,10 @@ static void test_lines_are_bounded(void **state)
         char *whole = malloc(before + RESP_LINE_BYTES_MAX + 1);
         memset(whole, '1', before + RESP_LINE_BYTES_MAX + 1);
         memcpy(whole, cases[i].begin, strlen(cases[i].begin));
-        assert_int_equal(resp_parse(&p, slice_make(whole, before + RESP_LINE_BYTES_MAX), &usual, &arena, &r), RESP_MORE);
-        assert_int_equal(resp_parse(&p, slice_make(whole, before + RESP_LINE_BYTES_MAX + 1), &usual, &arena, &r), RESP_FAULT);
+        assert_int_equal(resp_parse(&p, slice_make(whole, before + RESP_LINE_BYTES_MAX), &usual, &arena, &r),
+                         RESP_MORE);
+        assert_int_equal(resp_parse(&p, slice_make(whole, before + RESP_LINE_BYTES_MAX + 1), &usual, &arena, &r),
+                         RESP_FAULT);
         assert_string_equal(p.fault, cases[i].fault);
         free(whole);
         resp_parser_fini(&p);
@@ -232,7 +235,7 @@ static void test_a_million_arguments(void **state)
     buf_fini(&input);
 }
 
-/* ---- replies ----------------------------------------------------------------------------------------------------------- */
+/* ---- replies ----------------------------------------------------------------------------------------------------- */
 
 static void test_replies(void **state)
 {
@@ -259,8 +262,10 @@ static void test_replies(void **state)
     resp_render_real(&out, -0.25);
     resp_render_verbatim(&out, S("hello"));
     buf_append_byte(&out, '\0');
-    assert_string_equal(out.bytes, "$4\r\na\r\nb\r\n$0\r\n\r\n+OK\r\n-ERR two  lines\r\n-plain\r\n:0\r\n:-12345\r\n:-9223372036854775808\r\n:9223372036854775807\r\n"
-                                   "*0\r\n%1234567\r\n$-1\r\n*-1\r\n$3\r\n1.5\r\n_\r\n#t\r\n#f\r\n,-0.25\r\n=9\r\ntxt:hello\r\n");
+    assert_string_equal(out.bytes,
+                        "$4\r\na\r\nb\r\n$0\r\n\r\n+OK\r\n-ERR two  lines\r\n-plain\r\n"
+                        ":0\r\n:-12345\r\n:-9223372036854775808\r\n:9223372036854775807\r\n"
+                        "*0\r\n%1234567\r\n$-1\r\n*-1\r\n$3\r\n1.5\r\n_\r\n#t\r\n#f\r\n,-0.25\r\n=9\r\ntxt:hello\r\n");
     buf_fini(&out);
 }
 

@@ -1,5 +1,6 @@
 """Connections: limits, who comes in, who is closed and why, and that one cannot harm the others."""
 import os
+import resource
 import signal
 import socket
 import stat
@@ -8,6 +9,7 @@ import time
 import pytest
 
 from harness import resp
+from harness.raw import Raw
 
 
 def wait_until(condition, seconds=10):
@@ -26,7 +28,8 @@ def resident_bytes(server):
 def test_maxclients(start_larder):
     server = start_larder(args=["--threads", 2])
     inside = [server.raw()]
-    wait_until(lambda: b"connected_clients:1\r\n" in inside[0].call("INFO", "clients"))    # the harness has looked whether we listen
+    # The harness has looked whether we listen; that connection must be gone.
+    wait_until(lambda: b"connected_clients:1\r\n" in inside[0].call("INFO", "clients"))
     assert inside[0].call("CONFIG", "SET", "maxclients", 3) == b"OK"
     inside += [server.raw() for _ in range(2)]
     assert [raw.call("PING") for raw in inside] == [b"PONG"] * 3
@@ -44,6 +47,20 @@ def test_maxclients(start_larder):
             raw.send(b"PING\r\n")
             return raw.read_reply() == b"PONG"
     wait_until(comes_in)                # the places of those who left are free
+
+
+def test_without_descriptors_new_connections_wait(start_larder):
+    server = start_larder(args=["--threads", 2])
+    with server.raw() as inside:
+        in_use = len(os.listdir(f"/proc/{server.pid}/fd"))
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (in_use + 10, in_use + 10))
+        waiting = [server.raw() for _ in range(20)]
+        wait_until(lambda: "no file descriptor or memory is left" in server.log())
+        assert inside.call("PING") == b"PONG"
+        for _ in range(20):             # each that leaves lets another one in
+            raw = waiting.pop(0)
+            assert raw.call("PING") == b"PONG"
+            raw.close()
 
 
 def test_unix_socket(start_larder):
@@ -93,6 +110,39 @@ def test_port_and_bind_change_while_it_runs(start_larder):
         assert raw.call("PING") == b"PONG"      # those who are in stay
 
 
+def other_address():
+    """An address of this machine that is not loopback; None when there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("198.51.100.1", 9))      # sends nothing
+        except OSError:
+            return None
+        return s.getsockname()[0]
+
+
+def test_protected_mode(start_larder):
+    address = other_address()
+    if not address:
+        pytest.skip("this machine has only loopback")
+    server = start_larder()
+    with server.raw() as inside:
+        assert inside.call("CONFIG", "SET", "bind", "*") == b"OK"
+
+        def connect():
+            return Raw((address, server.port))
+        wait_until(lambda: socket.socket().connect_ex((address, server.port)) == 0)
+        with connect() as stranger:
+            assert stranger.read_reply().startswith(b"DENIED ")
+            stranger.expect_closed()
+        assert inside.call("CONFIG", "SET", "requirepass", "secret") == b"OK"
+        with connect() as stranger:
+            assert stranger.call("PING").startswith(b"NOAUTH")
+        assert inside.call("CONFIG", "SET", "requirepass", "") == b"OK"
+        assert inside.call("CONFIG", "SET", "protected-mode", "no") == b"OK"
+        with connect() as stranger:
+            assert stranger.call("PING") == b"PONG"
+
+
 # ---- before AUTH ---------------------------------------------------------------------------------------------------
 @pytest.fixture
 def guarded(start_larder):
@@ -101,7 +151,8 @@ def guarded(start_larder):
 
 def test_auth_in_a_pipeline(guarded):
     with guarded.raw() as raw:
-        raw.send(resp.encode("PING") + resp.encode("AUTH", "secret") + resp.encode("SET", "k", "x" * 20000) + resp.encode(*["DEL"] + ["k"] * 20))
+        raw.send(resp.encode("PING") + resp.encode("AUTH", "secret") + resp.encode("SET", "k", "x" * 20000) +
+                 resp.encode("DEL", *["k"] * 20))
         raw.expect(b"-NOAUTH Authentication required.\r\n+OK\r\n+OK\r\n:1\r\n")
 
 
@@ -139,7 +190,8 @@ def test_quit(larder, server):
 def test_client_reply(server, larder):
     with server.raw() as raw:
         raw.send(resp.encode("CLIENT", "REPLY", "OFF") + resp.encode("SET", "k", "1") + resp.encode("NOSUCH") +
-                 resp.encode("CLIENT", "REPLY", "ON") + resp.encode("CLIENT", "REPLY", "SKIP") + resp.encode("INCR", "k") + resp.encode("GET", "k"))
+                 resp.encode("CLIENT", "REPLY", "ON") + resp.encode("CLIENT", "REPLY", "SKIP") +
+                 resp.encode("INCR", "k") + resp.encode("GET", "k"))
         raw.expect(b"+OK\r\n$1\r\n2\r\n")
 
 

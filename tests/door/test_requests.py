@@ -1,4 +1,6 @@
 """Requests as they come over a socket: in pieces, in bulk, typed by hand, damaged."""
+import socket
+
 import pytest
 
 from harness import resp
@@ -46,7 +48,14 @@ def test_100000_commands_in_one_write(raw, larder, scale):
 def test_what_was_sent_before_hanging_up_still_runs(server, larder):
     count = 3000
     with server.raw() as raw:
-        raw.send(b"".join(resp.encode("SET", f"gone:{i}", i) for i in range(count)) + resp.encode("SET", "gone", "done"))
+        raw.send(b"".join(resp.encode("SET", f"gone:{i}", i) for i in range(count)))
+        raw.send(resp.encode("SET", "gone", "done"))
+        raw.socket.shutdown(socket.SHUT_WR)
+        try:
+            while raw.socket.recv(1 << 20):
+                pass
+        except ConnectionResetError:
+            pass
     with server.raw() as other:
         while other.call("GET", "gone") != b"done":     # bounded by the test's limit
             pass
@@ -60,7 +69,8 @@ def test_a_large_value_comes_back_whole(larder, rng):
 
 
 def test_binary_keys(raw, larder, rng):
-    keys = {bytes([i]) for i in range(256)} | {rng.randbytes(30) for _ in range(50)} | {b"", b"\r\n", b"\x00" * 1000, b"*1\r\n$4\r\nPING\r\n"}
+    keys = {b"", b"\r\n", b"\x00" * 1000, b"*1\r\n$4\r\nPING\r\n"}
+    keys |= {bytes([i]) for i in range(256)} | {rng.randbytes(30) for _ in range(50)}
     for key in keys:
         assert raw.call("SET", key, key[::-1]) == b"OK"
     for key in keys:
@@ -123,8 +133,8 @@ def test_claims_reserve_nothing(server, larder):
     connections = [server.raw() for _ in range(100)]
     for i, raw in enumerate(connections):
         raw.send(claims[i % 2])
-    clients = larder.client_list()
-    assert len(clients) >= 100
+    while len(clients := larder.client_list()) < 101:
+        pass                            # they are still on their way to their workers
     assert sum(int(client["tot-mem"]) for client in clients) < 100 * 10_000
     for raw in connections:
         raw.close()
@@ -132,7 +142,8 @@ def test_claims_reserve_nothing(server, larder):
 
 
 def test_a_web_page_cannot_command(server, larder):
-    for request in (b"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET k evil\r\n", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent: x\r\n\r\nSET k evil\r\n"):
+    for request in (b"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET k evil\r\n",
+                    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent: x\r\n\r\nSET k evil\r\n"):
         with server.raw() as raw:
             raw.send(request)
             try:

@@ -1,4 +1,5 @@
 """`larder check`, what is refused at start, and reloading the rules by SIGHUP."""
+import pathlib
 import signal
 import sqlite3
 
@@ -38,6 +39,32 @@ def test_a_mistake_refuses_the_start(run_larder, check, tmp_path, text, words):
     assert result.returncode == 1 and words in result.stderr and "larder.conf:" in result.stderr
     started = run_larder("larder.conf", "--port", "0", directory=tmp_path)
     assert started.returncode == 1 and words in started.stderr
+
+
+def test_a_source_that_changes_is_opened_anew_and_the_old_one_closed(start, source, helpers):
+    source.script("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO t VALUES (1, 'one'), (2, 'two')")
+    server = start('rule row:{id} {\n source db\n load "SELECT name FROM t WHERE id = {id}"\n}\n', "connections 3")
+    threads = f"/proc/{server.pid}/task"
+
+    def count():
+        return sum("source-db" in (thread / "comm").read_text() for thread in pathlib.Path(threads).iterdir())
+
+    with server.client() as client, server.raw() as reader:
+        assert client.get("row:1") == b"one" and count() == 3
+        with server.pause("load_before_fill") as point:
+            reader.send(b"GET row:2\r\n")
+            point.wait_reached()
+            server.config.write_text(server.config.read_text().replace("connections 3", "connections 5"))
+            server.signal(signal.SIGHUP)
+            helpers.wait_until(lambda: count() == 8)        # the old ones wait for the load that runs
+            point.release()
+            assert reader.read_reply() == b"two"
+        helpers.wait_until(lambda: count() == 5)
+        client.delete("row:1")
+        assert client.get("row:1") == b"one"
+        server.config.write_text("")                        # all rules and sources go
+        server.signal(signal.SIGHUP)
+        helpers.wait_until(lambda: count() == 0)
 
 
 def test_sighup_applies_new_rules_to_later_loads(start, source, helpers):

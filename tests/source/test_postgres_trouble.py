@@ -10,8 +10,9 @@ import redis
 SLEEP = 'rule sleep:{s}:{id} {\n source db\n load "SELECT pg_sleep({s}::float8), {id}::int"\n value json\n ttl 5m\n wait-timeout 60s\n}\n'
 ROW = 'rule row:{id} {\n source db\n load "SELECT name FROM t WHERE id = {id}"\n ttl 5m\n}\n'
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, name text); INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 1000) i"
-ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'larder' AND state = 'active'"
-CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'larder'"
+ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'larder' AND state = 'active'"
+OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'larder'"
+CONNECTED = f"SELECT count(*) {OURS}"
 
 
 def config(url, rules, knobs=""):
@@ -52,7 +53,7 @@ def nothing_is_left(client, connections):
 # ---- sharing connections -------------------------------------------------------------------------------------------------
 def test_idle_connections_first_then_four_deep_then_the_queue(start_larder, shop):
     url, psql = shop()
-    server = start_larder(config_text=config(url, SLEEP, "connections 3\n timeout 30s\n max-inflight 20"))
+    server = start_larder(config_text=config(url, SLEEP, "connections 3\n timeout 30s\n retries 0\n max-inflight 20"))
     client = server.client()
     client.get("sleep:0:0")
     assert figures(client)["connections"] == 1          # it grows with need
@@ -61,11 +62,21 @@ def test_idle_connections_first_then_four_deep_then_the_queue(start_larder, shop
     more = ask(server, [f"sleep:0:{i}" for i in range(1, 16)])
     wait_until(lambda: figures(client)["queued"] == 6)
     assert figures(client)["inflight"] == 12 and psql.value(CONNECTED) == "3"
-    psql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'larder' ORDER BY backend_start LIMIT 1")
-    assert sum(b"SOURCETIMEOUT" in (reader.read_reply() or b"") for reader in []) == 0
-    server.signal(signal.SIGTERM)                       # with all of that under way
-    for reader in readers + more:
-        reader.read_reply()
+    psql(f"SELECT pg_cancel_backend(pid) {OURS} AND state = 'active'")
+    assert [reader.read_reply().startswith(b"SOURCETIMEOUT canceling statement due to user request") for reader in readers] == [True] * 3
+    assert [b'"int4":%d' % i in reader.read_reply() for i, reader in enumerate(more, 1)] == [True] * 15
+    nothing_is_left(client, 3)
+
+
+def test_a_stop_in_the_middle_answers_everyone(start_larder, shop):
+    url, psql = shop()
+    server = start_larder(config_text=config(url, SLEEP, "connections 2\n timeout 60s\n retries 0"), args=["--shutdown-timeout", "1"])
+    readers = ask(server, [f"sleep:60:{i}" for i in range(12)])
+    wait_until(lambda: psql.value(ACTIVE) == "2")
+    server.stop()
+    assert psql.value(CONNECTED) is not None
+    for reader in readers:
+        reader.close()
 
 
 def test_max_inflight_bounds_all(start_larder, shop):
@@ -209,14 +220,14 @@ def test_a_server_that_hangs(start_larder, own_cluster):
 # ---- a lost server -----------------------------------------------------------------------------------------------------------
 def test_a_terminated_backend_is_not_noticed_by_anybody(start_larder, shop):
     url, psql = shop(TABLE)
-    server = start_larder(config_text=config(url, ROW + SLEEP, "connections 4\n timeout 30s"))
+    server = start_larder(config_text=config(url, ROW + SLEEP, "connections 4\n timeout 30s\n breaker off"))
     client = server.client()
     for i in range(1, 21):
         assert client.get(f"row:{i}") == b"row %d" % i
-        psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'larder'")
+        psql(f"SELECT pg_terminate_backend(pid) {OURS}")
     readers = ask(server, [f"sleep:0.5:{i}" for i in range(8)])     # also in the middle of queries: each is tried again
     wait_until(lambda: psql.value(ACTIVE) == "4")
-    psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'larder'")
+    psql(f"SELECT pg_terminate_backend(pid) {OURS}")
     assert [b'"int4":%d' % i in reader.read_reply() for i, reader in enumerate(readers)] == [True] * 8
     assert figures(client)["retries"] >= 8
     nothing_is_left(client, 4)

@@ -53,7 +53,8 @@ static void reply_figures(struct reply *reply, const struct rule *r)
 
 void describe_rule(struct reply *reply, const struct rule *r)
 {
-    static const char *const values[] = {[CONFIG_VALUE_STRING] = "string", [CONFIG_VALUE_JSON] = "json", [CONFIG_VALUE_JSON_ARRAY] = "json-array"};
+    static const char *const values[] = {
+        [CONFIG_VALUE_STRING] = "string", [CONFIG_VALUE_JSON] = "json", [CONFIG_VALUE_JSON_ARRAY] = "json-array"};
     const struct config_rule *c = r->config;
     char jitter[16];
     snprintf(jitter, sizeof jitter, "%u%%", c->ttl_jitter_percent);

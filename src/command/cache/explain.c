@@ -6,15 +6,11 @@
 static slice freshness_name(enum freshness f)
 {
     switch (f) {
-    case FRESHNESS_ABSENT:
-        return S("miss");
-    case FRESHNESS_NEGATIVE:
-        return S("negative");
-    case FRESHNESS_FRESH:
-        return S("fresh");
+    case FRESHNESS_ABSENT: return S("miss");
+    case FRESHNESS_NEGATIVE: return S("negative");
+    case FRESHNESS_FRESH: return S("fresh");
     case FRESHNESS_STALE:
-    case FRESHNESS_FALLBACK:
-        return S("stale");
+    case FRESHNESS_FALLBACK: return S("stale");
     }
     return S("");
 }

@@ -61,7 +61,8 @@ static err invalidate_keys(struct call *call, unsigned at, bool soft)
     if (count != call->argc - at - 1) {
         return call_fail(call, ERR_SYNTAX, "the number of keys does not match numkeys");
     }
-    uint64_t touched = walk_keys(call->engine->rules, call->session->db, (size_t)count, call->argv + at + 1, soft, call->now);
+    uint64_t touched =
+        walk_keys(call->engine->rules, call->session->db, (size_t)count, call->argv + at + 1, soft, call->now);
     reply_integer(call->reply, (int64_t)touched);
     return OK;
 }

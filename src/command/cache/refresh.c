@@ -17,7 +17,8 @@ err cmd_cache_refresh(struct call *call)
         }
     }
     if (count == 0 && failure != OK) {
-        return failure;
+        return failure == ERR_SOURCE ? call_fail(call, failure, "the key has bytes that cannot be bound as text")
+                                     : failure;
     }
     reply_integer(call->reply, count);
     return OK;

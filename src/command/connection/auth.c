@@ -46,9 +46,9 @@ err cmd_auth(struct call *call)
 }
 
 struct hello {
-    int64_t protocol;   /* 0: as it is */
-    unsigned auth;      /* index of the user's name; 0: not given */
-    unsigned name;      /* index of the connection's name; 0: not given */
+    int64_t protocol; /* 0: as it is */
+    unsigned auth;    /* index of the user's name; 0: not given */
+    unsigned name;    /* index of the connection's name; 0: not given */
 };
 
 static err parse_hello(struct call *call, struct hello *ret_hello)
@@ -98,9 +98,10 @@ err cmd_hello(struct call *call)
         return e;
     }
     if (session_needs_auth(s)) {
-        return call_fail(call, ERR_NOAUTH,
-                         "HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
-                         "option can be used to authenticate the client and select the RESP protocol version at the same time");
+        return call_fail(
+            call, ERR_NOAUTH,
+            "HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
+            "option can be used to authenticate the client and select the RESP protocol version at the same time");
     }
     if (h.name > 0) {
         e = session_set_text(s, SESSION_NAME, call_arg(call, h.name));

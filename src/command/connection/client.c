@@ -44,7 +44,8 @@ err cmd_client_setinfo(struct call *call)
         return call_fail(call, ERR_SYNTAX, "Unrecognized option '%.*s'", SLICE_ARG(attribute));
     }
     if (!is_plain_text(call_arg(call, 3))) {
-        return call_fail(call, ERR_INVALID, "%.*s cannot contain spaces, newlines or special characters.", SLICE_ARG(attribute));
+        return call_fail(call, ERR_INVALID, "%.*s cannot contain spaces, newlines or special characters.",
+                         SLICE_ARG(attribute));
     }
     err e = session_set_text(call->session, which, call_arg(call, 3));
     if (e == OK) {

@@ -48,12 +48,17 @@ static void append_line(struct buf *out, const struct session *s, struct now now
     slice name = s->texts[SESSION_NAME], lib = s->texts[SESSION_LIB_NAME], version = s->texts[SESSION_LIB_VERSION];
     buf_printf(out, "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=", s->id, s->peer, s->local, f.fd);
     buf_append(out, name);
-    buf_printf(out, " age=%" PRId64 " idle=%" PRId64 " flags=", seconds_since(&s->created_mono_ms, now), seconds_since(&s->last_mono_ms, now));
+    buf_printf(out, " age=%" PRId64 " idle=%" PRId64 " flags=", seconds_since(&s->created_mono_ms, now),
+               seconds_since(&s->last_mono_ms, now));
     append_flags(out, s);
-    buf_printf(out, " db=%u sub=0 psub=0 ssub=0 multi=-1 qbuf=%" PRIu64 " qbuf-free=%" PRIu64 " argv-mem=%" PRIu64 " multi-mem=0 rbs=%" PRIu64 " rbp=%" PRIu64,
+    buf_printf(out,
+               " db=%u sub=0 psub=0 ssub=0 multi=-1 qbuf=%" PRIu64 " qbuf-free=%" PRIu64 " argv-mem=%" PRIu64
+               " multi-mem=0 rbs=%" PRIu64 " rbp=%" PRIu64,
                __atomic_load_n(&s->db, __ATOMIC_RELAXED), f.query_bytes, f.query_free_bytes, f.argv_bytes,
                f.out_fixed_bytes, f.out_fixed_peak_bytes);
-    buf_printf(out, " obl=0 oll=%" PRIu64 " omem=%" PRIu64 " tot-mem=%" PRIu64 " events=r cmd=%s user=default redir=-1 resp=%d lib-name=",
+    buf_printf(out,
+               " obl=0 oll=%" PRIu64 " omem=%" PRIu64 " tot-mem=%" PRIu64
+               " events=r cmd=%s user=default redir=-1 resp=%d lib-name=",
                f.out_list_count, f.out_list_bytes, f.total_bytes, last ? last->name : "NULL",
                __atomic_load_n(&s->protocol, __ATOMIC_RELAXED));
     buf_append(out, lib);
@@ -79,8 +84,8 @@ err cmd_client_info(struct call *call)
 struct list_filter {
     struct buf text;
     struct now now;
-    bool none;              /* a type of connection that nobody is */
-    const uint64_t *ids;    /* with id_count > 0: only these */
+    bool none;           /* a type of connection that nobody is */
+    const uint64_t *ids; /* with id_count > 0: only these */
     unsigned id_count;
 };
 

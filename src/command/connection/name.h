@@ -17,8 +17,9 @@ static inline bool is_plain_text(slice text)
 
 MUST_USE static inline err check_client_name(struct call *call, slice name)
 {
-    return is_plain_text(name) ? OK
-                               : call_fail(call, ERR_INVALID, "Client names cannot contain spaces, newlines or special characters.");
+    return is_plain_text(name)
+               ? OK
+               : call_fail(call, ERR_INVALID, "Client names cannot contain spaces, newlines or special characters.");
 }
 
 #endif

@@ -12,7 +12,8 @@ err cmd_select(struct call *call)
         return e;
     }
     if (db < INT_MIN || db > INT_MAX) {
-        return call_fail(call, ERR_OUT_OF_RANGE, "value is out of range, value must between %d and %d", INT_MIN, INT_MAX);
+        return call_fail(call, ERR_OUT_OF_RANGE, "value is out of range, value must between %d and %d", INT_MIN,
+                         INT_MAX);
     }
     if (db < 0 || db >= keyspace_db_count(call->engine->keyspace)) {
         return ERR_DB_INDEX;

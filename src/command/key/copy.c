@@ -12,28 +12,46 @@ struct words {
     unsigned db_index; /* of the argument with the last DB; 0: none */
 };
 
-/* As far as the arguments alone tell. */
-static bool parse_words(unsigned argc, const slice *argv, struct words *ret_words)
+/* Reads the word at *index, and moves that to the word's own argument if it has one. False: there is no such word. */
+static bool read_word(unsigned argc, const slice *argv, unsigned *index, struct words *w)
+{
+    if (slice_equal_nocase(argv[*index], S("REPLACE"))) {
+        w->replace = true;
+        return true;
+    }
+    if (slice_equal_nocase(argv[*index], S("DB")) && *index + 1 < argc) {
+        w->db_index = ++*index;
+        return true;
+    }
+    return false;
+}
+
+/* Numbers are checked word by word, as Redis does: the first mistake is the one that is told. */
+static err parse_words(struct call *call, struct words *ret_words, unsigned *ret_db)
 {
     struct words w = {0};
-    for (unsigned i = 3; i < argc; i++) {
-        if (slice_equal_nocase(argv[i], S("REPLACE"))) {
-            w.replace = true;
-        } else if (slice_equal_nocase(argv[i], S("DB")) && i + 1 < argc) {
-            w.db_index = ++i;
-        } else {
-            return false;
+    unsigned db = call->session->db;
+    for (unsigned i = 3; i < call->argc; i++) {
+        if (!read_word(call->argc, call->argv, &i, &w)) {
+            return ERR_SYNTAX;
+        }
+        err e = w.db_index == i ? transfer_db(call, i, &db) : OK;
+        if (e != OK) {
+            return e;
         }
     }
     *ret_words = w;
-    return true;
+    *ret_db = db;
+    return OK;
 }
 
 enum key_use use_copy(unsigned spec, unsigned argc, const slice *argv)
 {
-    struct words w;
-    if (!parse_words(argc, argv, &w)) {
-        return KEY_PEEKS;
+    struct words w = {0};
+    for (unsigned i = 3; i < argc; i++) {
+        if (!read_word(argc, argv, &i, &w)) {
+            return KEY_PEEKS;
+        }
     }
     if (spec == 0) {
         return KEY_READS;
@@ -46,13 +64,10 @@ enum key_use use_copy(unsigned spec, unsigned argc, const slice *argv)
 
 err cmd_copy(struct call *call)
 {
-    struct words w;
-    if (!parse_words(call->argc, call->argv, &w)) {
-        return ERR_SYNTAX;
-    }
-    unsigned to = 1, db = call->session->db;
-    err e = OK;
-    if (w.db_index && (e = transfer_db(call, w.db_index, &db)) != OK) {
+    struct words w = {0};
+    unsigned db = 0, to = 1;
+    err e = parse_words(call, &w, &db);
+    if (e != OK) {
         return e;
     }
     if (db == call->session->db && slice_equal(call_arg(call, 1), call_arg(call, 2))) {

@@ -2,6 +2,7 @@
  *
  * A value has one reference. Redis shares the integers below 10000 and answers 2147483647 for them; so do we, since programs have learned to expect it. */
 #include "base/num.h"
+#include "command/help.h"
 #include "command/verb.h"
 #include "config/config.h"
 
@@ -76,26 +77,21 @@ err cmd_object_refcount(struct call *call)
 
 err cmd_object_help(struct call *call)
 {
-    static const slice lines[] = {
-        S("OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
-        S("ENCODING <key>"),
-        S("    Return the kind of internal representation used in order to store the value"),
-        S("    associated with a <key>."),
-        S("FREQ <key>"),
-        S("    Return the access frequency index of the <key>. The returned integer is"),
-        S("    proportional to the logarithm of the recent access frequency of the key."),
-        S("IDLETIME <key>"),
-        S("    Return the idle time of the <key>, that is the approximated number of"),
-        S("    seconds elapsed since the last access to the key."),
-        S("REFCOUNT <key>"),
-        S("    Return the number of references of the value associated with the specified"),
-        S("    <key>."),
-        S("HELP"),
-        S("    Prints this help."),
+    static const char *const lines[] = {
+        "ENCODING <key>",
+        "    Return the kind of internal representation used in order to store the value",
+        "    associated with a <key>.",
+        "FREQ <key>",
+        "    Return the access frequency index of the <key>. The returned integer is",
+        "    proportional to the logarithm of the recent access frequency of the key.",
+        "IDLETIME <key>",
+        "    Return the idle time of the <key>, that is the approximated number of",
+        "    seconds elapsed since the last access to the key.",
+        "REFCOUNT <key>",
+        "    Return the number of references of the value associated with the specified",
+        "    <key>.",
+        NULL,
     };
-    reply_array(call->reply, countof(lines));
-    for (unsigned i = 0; i < countof(lines); i++) {
-        reply_status(call->reply, lines[i]);
-    }
+    reply_help(call, lines);
     return OK;
 }

@@ -1,6 +1,7 @@
 /* Finding keys without knowing them: SCAN, KEYS, RANDOMKEY. None of them sees expired or negative entries, and none loads anything.
  *
  * SCAN locks a shard at a time, so what it found is copied before the lock goes. KEYS runs with all shards locked and lends the keys to its reply. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -47,7 +48,11 @@ static bool is_wanted(const struct search *s, const struct entry *entry)
     if (s->kind.len > 0 && !slice_equal_nocase(s->kind, kind_name(entry_kind(entry)))) {
         return false;
     }
-    return s->any_name || slice_glob(s->pattern, entry_key(entry), false);
+    slice key = entry_key(entry);
+    if (s->any_name || key.len == 0) {
+        return s->any_name || s->pattern.len == 0; /* Redis's globs do not match an empty text, "**" included */
+    }
+    return slice_glob(s->pattern, key, false);
 }
 
 static void add(struct search *s, slice key)
@@ -98,11 +103,11 @@ static void reply_found(const struct search *s)
 }
 
 /* ---- verbs ----------------------------------------------------------------------------------------------------------------------------- */
-/* Whatever strtoull() takes, as Redis does; clients send back what they were given. */
+/* Whatever strtoull() takes up to a NUL, as Redis does; clients send back what they were given. */
 static err parse_cursor(slice text, uint64_t *ret_cursor)
 {
     char copy[CURSOR_CHARS];
-    if (text.len >= sizeof copy || (text.len > 0 && strchr(" \t\n\v\f\r", text.ptr[0]))) {
+    if (text.len >= sizeof copy || (text.len > 0 && isspace((unsigned char)text.ptr[0]))) {
         return ERR_CURSOR;
     }
     memcpy(copy, text.ptr, text.len);

@@ -64,7 +64,8 @@ err cmd_config_set(struct call *call)
         return ERR_NOMEM;
     }
     for (size_t i = 0; i < count; i++) {
-        changes[i] = (struct config_change){.name = call_arg(call, (unsigned)(2 + 2 * i)), .value = call_arg(call, (unsigned)(3 + 2 * i))};
+        changes[i] = (struct config_change){.name = call_arg(call, (unsigned)(2 + 2 * i)),
+                                            .value = call_arg(call, (unsigned)(3 + 2 * i))};
     }
     struct buf words;
     buf_init(&words, 64 * 1024);

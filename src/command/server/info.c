@@ -141,7 +141,8 @@ static void section_commandstats(struct call *call, struct buf *out)
             buf_printf(out,
                        "cmdstat_%s:calls=%" PRIu64 ",usec=%" PRIu64 ",usec_per_call=%.2f,rejected_calls=%" PRIu64
                        ",failed_calls=%" PRIu64 "\r\n",
-                       command_at(i)->name, f.calls, f.usec, f.calls > 0 ? (double)f.usec / (double)f.calls : 0.0, f.rejected, f.failed);
+                       command_at(i)->name, f.calls, f.usec, f.calls > 0 ? (double)f.usec / (double)f.calls : 0.0,
+                       f.rejected, f.failed);
         }
     }
 }
@@ -193,8 +194,8 @@ static bool is_wanted(const struct call *call, size_t i)
         return sections[i].by_default;
     }
     for (unsigned a = 1; a < call->argc; a++) {
-        if (call_arg_is(call, a, slice_of(sections[i].name)) || call_arg_is(call, a, S("all")) || call_arg_is(call, a, S("everything")) ||
-            (sections[i].by_default && call_arg_is(call, a, S("default")))) {
+        if (call_arg_is(call, a, slice_of(sections[i].name)) || call_arg_is(call, a, S("all")) ||
+            call_arg_is(call, a, S("everything")) || (sections[i].by_default && call_arg_is(call, a, S("default")))) {
             return true;
         }
     }

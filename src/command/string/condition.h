@@ -7,7 +7,7 @@
 enum { DIGEST_CHARS = 16 };
 
 /* XXH3-64 of the bytes in lower-case hexadecimal digits. */
-void digest_write(slice value, char text[static DIGEST_CHARS]);
+void condition_digest(slice value, char text[static DIGEST_CHARS]);
 
 /* Whether `value` meets the condition `compare` (one of MODIFIERS_COMPARE) with `operand`. ERR_INVALID when the operand should be a digest and has
  * not the form of one. */

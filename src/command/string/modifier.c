@@ -1,5 +1,4 @@
-/* Words of string commands: a table of what there is, one loop that reads them. Two words of a group exclude each other; a word may be repeated,
- * as Redis allows it. Any thread. */
+/* Words of string commands: a table of what there is, one loop that reads them. Two words of a group exclude each other. Any thread. */
 #include "command/string/modifier.h"
 
 static const struct word {
@@ -34,12 +33,19 @@ static const struct word *find_word(slice text, unsigned allowed)
     return NULL;
 }
 
+/* A word may be repeated, but not a comparison: two values to compare with are no condition. */
+static bool excludes(const struct word *word, unsigned seen)
+{
+    unsigned repeated = word->modifier & MODIFIERS_COMPARE ? 0 : word->modifier;
+    return seen & word->group & ~repeated;
+}
+
 err modifiers_parse(unsigned argc, const slice *argv, unsigned first, unsigned allowed, struct modifiers *ret_modifiers)
 {
     struct modifiers m = {0};
     for (unsigned i = first; i < argc; i++) {
         const struct word *word = find_word(argv[i], allowed);
-        if (!word || (m.seen & word->group & ~word->modifier) || argc - i - 1 < word->argument_count) {
+        if (!word || excludes(word, m.seen) || argc - i - 1 < word->argument_count) {
             return ERR_SYNTAX;
         }
         m.seen |= word->modifier;

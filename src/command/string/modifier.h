@@ -39,8 +39,8 @@ struct modifiers {
     struct expiry_form form; /* of that argument */
 };
 
-/* Reads the arguments from `first` to the end; only those in `allowed` are known. Of the conditions, and of what sets the life, one kind at most;
- * said twice, the last counts. ERR_SYNTAX. */
+/* Reads the arguments from `first` to the end; only those in `allowed` are known. Of the conditions, and of what sets the life, one kind at most; a
+ * time said twice: the last counts. ERR_SYNTAX. */
 MUST_USE err modifiers_parse(unsigned argc, const slice *argv, unsigned first, unsigned allowed,
                              struct modifiers *ret_modifiers);
 

@@ -61,17 +61,9 @@ static void refuses_what_excludes_each_other(void **state)
 {
     (void)state;
     static const char *const lines[] = {
-        "set k v NX XX",
-        "set k v XX IFEQ a",
-        "set k v IFDEQ a IFDNE a",
-        "set k v EX 1 PX 1",
-        "set k v EX 1 KEEPTTL",
-        "set k v KEEPTTL PXAT 1",
-        "set k v EX",
-        "set k v IFNE",
-        "set k v PERSIST",
-        "set k v nosuch",
-        "set k v 5",
+        "set k v NX XX",     "set k v XX IFEQ a",    "set k v IFDEQ a IFDNE a", "set k v IFEQ a IFEQ a",
+        "set k v EX 1 PX 1", "set k v EX 1 KEEPTTL", "set k v KEEPTTL PXAT 1",  "set k v EX",
+        "set k v IFNE",      "set k v PERSIST",      "set k v nosuch",          "set k v 5",
     };
     for (unsigned i = 0; i < countof(lines); i++) {
         struct modifiers m;

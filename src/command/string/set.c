@@ -1,42 +1,11 @@
 /* Setting one string: SET with all its words, SETNX, SETEX, PSETEX, GETSET.
  *
  * Whether the old value matters depends on SET's words, and with it whether a missing key is loaded first: use_set() answers that from the arguments
- * alone. A plain SET never waits for a source.
- *
- * The record is always a SET with the final time: it makes the same change wherever it is read, whatever the conditions were. */
-#include "command/string/store.h"
-
+ * alone. A plain SET never waits for a source. */
 #include "command/string/condition.h"
+#include "command/string/store.h"
 #include "command/use.h"
 #include "command/verb.h"
-
-err store_string(struct call *call, unsigned k, slice value, int64_t deadline, bool keep_times)
-{
-    struct content content = content_string(value);
-    content.deadline = content.fresh_until = deadline;
-    err e = keep_times ? call_put_keep_times(call, k, &content) : call_put(call, k, &content);
-    if (e == OK && deadline != NO_DEADLINE) {
-        call_event(call, k, EVENT_expire);
-    }
-    return e;
-}
-
-void store_record(struct call *call, slice value, bool keep_times)
-{
-    if (!effect_wants_records(&call->effect)) {
-        return;
-    }
-    slice argv[5] = {S("SET"), call->keys[0].key.bytes, value};
-    unsigned argc = 3;
-    int64_t fresh_until = entry_fresh_until(call_entry(call, 0));
-    if (keep_times) {
-        argv[argc++] = S("KEEPTTL");
-    } else if (fresh_until != NO_DEADLINE) {
-        argv[argc++] = S("PXAT");
-        argv[argc++] = call_text_i64(call, fresh_until);
-    }
-    call_record(call, argc, argv);
-}
 
 enum key_use use_set(unsigned spec, unsigned argc, const slice *argv)
 {

@@ -24,7 +24,7 @@ def test_copy_between_databases(same):
     assert same("COPY b b DB 0") == 1
 
 
-@pytest.mark.parametrize("options", ["nosuch", "DB", "DB a", "DB 16", "DB -1", "DB 99999999999", "DB 0", "REPLACE DB"])
+@pytest.mark.parametrize("options", ["nosuch", "DB", "DB a", "DB 16", "DB -1", "DB 99999999999", "DB 0", "REPLACE DB", "DB a nosuch", "nosuch DB a"])
 def test_copy_refuses(same, options):
     same("SET a 5")
     same.error(f"COPY a a {options}")

@@ -127,6 +127,6 @@ def test_a_digest_has_sixteen_digits_when_there_is_something_to_compare(ask):
     assert ask("GET k") == b"v"
 
 
-@pytest.mark.parametrize("options", ["IFEQ", "NX IFEQ a", "IFEQ a XX", "IFEQ a IFNE b", "IFDEQ a IFDNE b"])
+@pytest.mark.parametrize("options", ["IFEQ", "NX IFEQ a", "IFEQ a XX", "IFEQ a IFNE b", "IFEQ a IFEQ a", "IFDEQ a IFDNE b"])
 def test_conditions_exclude_each_other(ask, options):
     assert ask(f"SET k v {options}") == b"ERR syntax error"

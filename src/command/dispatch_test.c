@@ -1,0 +1,589 @@
+/* Dispatch: refusals in words, authentication, memory, expired keys, effects, counters; and calls that park, with a loader made here: it governs
+ * the keys that begin with "g:", and the test decides when and how each load ends. */
+#include "command/fake_door.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "command/effect_log.h"
+#include "observe/metric.h"
+#include "os/thread.h"
+
+/* ---- a loader ------------------------------------------------------------------------------------------------------- */
+enum { LOADS_MAX = 16, WAIT_MS = 1000, TTL_MS = 60000 };
+
+struct test_loader {
+    struct loader loader;
+    struct pending *loads[LOADS_MAX]; /* open ones, in the order of their beginning */
+    unsigned load_count;
+    unsigned loads_begun;
+    unsigned consult_count;
+    err refusal; /* consult fails with it */
+};
+
+static const struct rule *govern(struct loader *l, unsigned db, slice key)
+{
+    return db == 0 && slice_starts(key, S("g:")) ? (const struct rule *)l : NULL;
+}
+
+static struct load_answer consult(struct loader *l, const struct rule *r, const struct key *k, struct entry *e,
+                                  enum key_use use, struct outcome *outcome, struct now now)
+{
+    struct test_loader *t = container_of(l, struct test_loader, loader);
+    assert_ptr_equal(r, l);
+    assert_true(use == KEY_READS || use == KEY_NEEDS);
+    t->consult_count++;
+    if (t->refusal != OK) {
+        return (struct load_answer){.verdict = VERDICT_FAIL, .error = t->refusal};
+    }
+    if (outcome && outcome->kind == OUTCOME_ERROR) {
+        return (struct load_answer){.verdict = VERDICT_FAIL, .error = outcome->error, .error_text = outcome->text};
+    }
+    if (outcome && outcome->kind == OUTCOME_TIMEOUT) {
+        return (struct load_answer){.verdict = VERDICT_FAIL, .error = ERR_SOURCE_TIMEOUT};
+    }
+    if (outcome || e) {
+        return (struct load_answer){.verdict = VERDICT_USE};
+    }
+    struct pending *p = pending_find(k->shard, k);
+    if (!p) {
+        p = pending_open(k->shard, k, NULL);
+        assert_non_null(p);
+        assert_true(t->load_count < LOADS_MAX);
+        t->loads[t->load_count++] = p;
+        t->loads_begun++;
+    }
+    /* The keys that are named "g:slow..." may wait twice as long. */
+    int64_t wait_ms = slice_starts(k->bytes, S("g:slow")) ? 2 * WAIT_MS : WAIT_MS;
+    return (struct load_answer){.verdict = VERDICT_PARK, .pending = p, .wait_until_mono_ms = now.mono_ms + wait_ms};
+}
+
+static void times(struct loader *l, const struct rule *r, struct now now, int64_t deadline, int64_t *ret_deadline,
+                  int64_t *ret_fresh_until)
+{
+    (void)l;
+    (void)r;
+    *ret_deadline = *ret_fresh_until = deadline == NO_DEADLINE ? now.wall_ms + TTL_MS : deadline;
+}
+
+struct setting {
+    struct fake_engine *engine;
+    struct fake_door *door, *other;
+    struct test_loader loader;
+    struct effect_log log;
+};
+
+static int set_up(void **state)
+{
+    struct setting *s = calloc(1, sizeof *s);
+    s->engine = fake_engine_new();
+    s->loader.loader = (struct loader){.govern = govern, .consult = consult, .times = times};
+    keyspace_set_loader(s->engine->engine.keyspace, &s->loader.loader);
+    effect_log_init(&s->log, s->engine->engine.keyspace);
+    s->door = fake_door_open(s->engine);
+    s->other = fake_door_open(s->engine);
+    *state = s;
+    return 0;
+}
+
+/* Takes load `i` out of the open ones and ends it. */
+static void end_load(struct setting *s, unsigned i, struct outcome *o, const char *value, bool stored)
+{
+    struct pending *p = s->loader.loads[i];
+    assert_true(i < s->loader.load_count);
+    memmove(&s->loader.loads[i], &s->loader.loads[i + 1], (--s->loader.load_count - i) * sizeof p);
+    struct key k = keyspace_key(s->engine->engine.keyspace, 0, p->key);
+    shard_lock(k.shard);
+    o->voided = !p->attached;
+    if (value && stored && p->attached && !shard_find(k.shard, &k)) {
+        struct arena arena;
+        struct effect fx;
+        struct entry *e;
+        arena_init(&arena);
+        effect_init(&fx, &arena, clock_now(), false);
+        struct content c = content_string(slice_of(value));
+        assert_int_equal(shard_insert(k.shard, &k, &c, &fx, EVENT_fill, &e), OK);
+        arena_fini(&arena);
+    }
+    pending_resolve(p, o);
+    pending_close(p);
+    shard_unlock(k.shard);
+    outcome_unref(o);
+}
+
+static void end_with_value(struct setting *s, unsigned i, const char *value)
+{
+    struct content c = content_string(slice_of(value));
+    end_load(s, i, outcome_new_value(s->loader.loads[i]->key, &c), value, true);
+}
+
+static void end_with_value_unstored(struct setting *s, unsigned i, const char *value)
+{
+    struct content c = content_string(slice_of(value));
+    end_load(s, i, outcome_new_value(s->loader.loads[i]->key, &c), value, false);
+}
+
+static int tear_down(void **state)
+{
+    struct setting *s = *state;
+    fake_door_close(s->door);
+    fake_door_close(s->other);
+    while (s->loader.load_count > 0) {
+        end_load(s, 0, outcome_new_negative(), NULL, false);
+    }
+    keyspace_check(s->engine->engine.keyspace);
+    fake_engine_free(s->engine);
+    effect_log_fini(&s->log);
+    assert_int_equal(metric_sum(METRIC_calls_parked_now), 0);
+    free(s);
+    return 0;
+}
+
+/* ---- refusals ------------------------------------------------------------------------------------------------------- */
+static void test_words_of_refusal(void **state)
+{
+    struct setting *s = *state;
+    ASK(s->door, "foo", "-ERR unknown command 'foo', with args beginning with: ");
+    ASK(s->door, "FOO a 'b c'", "-ERR unknown command 'FOO', with args beginning with: 'a' 'b c' ");
+    ASK(s->door, "foo \"a\\r\\nb\"", "-ERR unknown command 'foo', with args beginning with: 'a  b' ");
+    ASK(s->door, "foo \"a\\x00b\"", "-ERR unknown command 'foo', with args beginning with: 'a' ");
+    ASK(s->door, "GET", "-ERR wrong number of arguments for 'get' command");
+    ASK(s->door, "client", "-ERR wrong number of arguments for 'client' command");
+    ASK(s->door, "client id x", "-ERR wrong number of arguments for 'client|id' command");
+    ASK(s->door, "CLIENT Foo", "-ERR unknown subcommand 'Foo'. Try CLIENT HELP.");
+    ASK(s->door, "client|id", "-ERR unknown command 'client|id', with args beginning with: ");
+    ASK(s->door, "MSET a", "-ERR wrong number of arguments for 'mset' command");
+    ASK(s->door, "MSET a b c", "-ERR wrong number of arguments for 'mset' command");
+    ASK(s->door, "COMMAND DOCS", "-ERR unknown subcommand 'DOCS'. Try COMMAND HELP.");
+}
+
+static void test_long_arguments_of_unknown_commands_are_cut(void **state)
+{
+    struct setting *s = *state;
+    char word[201] = {0}, expected[512];
+    memset(word, 'x', 200);
+    slice argv[] = {S("foo"), slice_of(word), S("never shown")};
+    snprintf(expected, sizeof expected, "-ERR unknown command 'foo', with args beginning with: '%.128s' ", word);
+    assert_string_equal(fake_door_run_argv(s->door, 3, argv), expected);
+}
+
+static void test_password(void **state)
+{
+    struct setting *s = *state;
+    ASK(s->door, "CONFIG SET requirepass hush", "+OK");
+    ASK(s->door, "PING", "+PONG"); /* it was in before there was a password */
+    struct fake_door *d = fake_door_open(s->engine);
+    ASK(d, "PING", "-NOAUTH Authentication required.");
+    ASK(d, "foo", "-ERR unknown command 'foo', with args beginning with: ");
+    ASK(d, "GET", "-ERR wrong number of arguments for 'get' command");
+    ASK(d, "HELLO",
+        "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
+        "option can be used to authenticate the client and select the RESP protocol version at the same time");
+    ASK(d, "AUTH wrong", "-WRONGPASS invalid username-password pair or user is disabled.");
+    ASK(d, "AUTH joe hush", "-WRONGPASS invalid username-password pair or user is disabled.");
+    ASK(d, "AUTH hush", "+OK");
+    ASK(d, "PING", "+PONG");
+    ASK(d, "RESET", "+RESET");
+    ASK(d, "PING", "-NOAUTH Authentication required.");
+    ASK(d, "AUTH default hush", "+OK");
+    ASK(d, "CONFIG SET requirepass ''", "+OK");
+    fake_door_close(d);
+}
+
+static void test_memory_limit(void **state)
+{
+    struct setting *s = *state;
+    ASK(s->door, "SET k v", "+OK");
+    ASK(s->door, "CONFIG SET maxmemory 1", "+OK");
+    uint64_t rejected = command_figures(command_find(S("set"))->number).rejected;
+    ASK(s->door, "SET k2 v", "-OOM command not allowed when used memory > 'maxmemory'.");
+    assert_int_equal(command_figures(command_find(S("set"))->number).rejected, rejected + 1);
+    ASK(s->door, "GET k", "\"v\"");
+    ASK(s->door, "DEL k", ":1");
+    ASK(s->door, "CONFIG SET maxmemory 0", "+OK");
+    ASK(s->door, "SET k2 v", "+OK");
+}
+
+/* ---- effects and counters ------------------------------------------------------------------------------------------- */
+static void test_effects(void **state)
+{
+    struct setting *s = *state;
+    ASK(s->door, "MSET a 1 b 2", "+OK");
+    assert_string_equal(effect_log_take(&s->log), "set a, set b [MSET a 1 b 2]");
+    ASK(s->door, "GET a", "\"1\"");
+    ASK(s->door, "DEL nosuch", ":0");
+    ASK(s->door, "INCR c d", "-ERR wrong number of arguments for 'incr' command");
+    assert_string_equal(effect_log_take(&s->log), "");
+    ASK(s->door, "DEL a a b", ":2");
+    assert_string_equal(effect_log_take(&s->log), "del a, del b [DEL a a b]");
+    ASK(s->door, "SELECT 3", "+OK");
+    ASK(s->door, "SET a 1", "+OK");
+    assert_string_equal(effect_log_take(&s->log), "set a@3 [SET a 1]");
+    ASK(s->door, "FLUSHDB", "+OK");
+    assert_string_equal(effect_log_take(&s->log), " [FLUSHDB]");
+    ASK(s->door, "SWAPDB 3 4", "+OK");
+    assert_string_equal(effect_log_take(&s->log), " [SWAPDB 3 4]");
+}
+
+static void test_expired_keys_go_before_the_verb(void **state)
+{
+    struct setting *s = *state;
+    ASK(s->door, "SET k v PX 100", "+OK");
+    ASK(s->door, "SET k2 v PX 100", "+OK");
+    ASK(s->door, "SET k3 v PX 100", "+OK");
+    effect_log_take(&s->log);
+    if (!fake_clock_advance(s->engine, 99)) {
+        skip();
+    }
+    ASK(s->door, "EXISTS k", ":1");
+    fake_clock_advance(s->engine, 1);
+    uint64_t expired = metric_sum(METRIC_keys_expired);
+    ASK(s->door, "GET k", "nil");
+    assert_string_equal(effect_log_take(&s->log), "expired k [DEL k]");
+    ASK(s->door, "APPEND k2 x", ":1");
+    assert_string_equal(effect_log_take(&s->log), "expired k2, append k2 [DEL k2] [APPEND k2 x]");
+    ASK(s->door, "PERSIST k3", ":0"); /* a WRITE that changed nothing itself has no record */
+    assert_string_equal(effect_log_take(&s->log), "expired k3 [DEL k3]");
+    assert_int_equal(metric_sum(METRIC_keys_expired), expired + 3);
+}
+
+static void test_counters(void **state)
+{
+    struct setting *s = *state;
+    uint64_t hits = metric_sum(METRIC_keyspace_hits), misses = metric_sum(METRIC_keyspace_misses);
+    struct command_figures before = command_figures(command_find(S("mget"))->number);
+    ASK(s->door, "MSET a 1 b 2", "+OK");
+    ASK(s->door, "MGET a nosuch b", "*3 \"1\" nil \"2\"");
+    ASK(s->door, "INCR a", ":2");
+    assert_int_equal(metric_sum(METRIC_keyspace_hits), hits + 2);
+    assert_int_equal(metric_sum(METRIC_keyspace_misses), misses + 1);
+    struct command_figures after = command_figures(command_find(S("mget"))->number);
+    assert_int_equal(after.calls, before.calls + 1);
+    assert_int_equal(after.failed, before.failed);
+    before = command_figures(command_find(S("incr"))->number);
+    uint64_t errors = metric_error_sum(ERR_NOT_INTEGER);
+    ASK(s->door, "SET a x", "+OK");
+    ASK(s->door, "INCR a", "-ERR value is not an integer or out of range");
+    assert_int_equal(command_figures(command_find(S("incr"))->number).failed, before.failed + 1);
+    assert_int_equal(metric_error_sum(ERR_NOT_INTEGER), errors + 1);
+    ASK(s->door, "INCR", "-ERR wrong number of arguments for 'incr' command");
+    assert_int_equal(command_figures(command_find(S("incr"))->number).rejected, before.rejected + 1);
+    const struct session *session = fake_door_session(s->door);
+    assert_int_equal(session->command_count, 5);
+    assert_string_equal(session->last_command->name, "incr");
+}
+
+static void test_looking_is_no_use(void **state)
+{
+    struct setting *s = *state;
+    ASK(s->door, "SET k v", "+OK");
+    if (!fake_clock_advance(s->engine, 10000)) {
+        skip();
+    }
+    ASK(s->door, "TTL k", ":-1");
+    ASK(s->door, "OBJECT IDLETIME k", ":10");
+    ASK(s->door, "CLIENT NO-TOUCH ON", "+OK");
+    ASK(s->door, "GET k", "\"v\"");
+    ASK(s->door, "OBJECT IDLETIME k", ":10");
+    ASK(s->door, "TOUCH k", ":1");
+    ASK(s->door, "OBJECT IDLETIME k", ":0");
+    fake_clock_advance(s->engine, 10000);
+    ASK(s->door, "CLIENT NO-TOUCH OFF", "+OK");
+    ASK(s->door, "GET k", "\"v\"");
+    ASK(s->door, "OBJECT IDLETIME k", ":0");
+}
+
+/* ---- parking -------------------------------------------------------------------------------------------------------- */
+static void test_a_missing_key_is_loaded_once(void **state)
+{
+    struct setting *s = *state;
+    uint64_t hits = metric_sum(METRIC_keyspace_hits), misses = metric_sum(METRIC_keyspace_misses);
+    assert_int_equal(fake_door_start(s->door, "GET g:1"), RUN_PARKED);
+    assert_int_equal(fake_door_start(s->other, "GET g:1"), RUN_PARKED);
+    assert_null(fake_door_reply(s->door));
+    assert_int_equal(s->loader.loads_begun, 1);
+    assert_int_equal(metric_sum(METRIC_calls_parked_now), 2);
+    end_with_value(s, 0, "one");
+    assert_null(fake_door_reply(s->door)); /* not before the worker has heard of it */
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), "\"one\"");
+    assert_string_equal(fake_door_reply(s->other), "\"one\"");
+    ASK(s->door, "GET g:1", "\"one\"");
+    assert_int_equal(s->loader.loads_begun, 1);
+    assert_int_equal(metric_sum(METRIC_keyspace_misses), misses + 2);
+    assert_int_equal(metric_sum(METRIC_keyspace_hits), hits + 1);
+}
+
+static void test_several_keys_park_once(void **state)
+{
+    struct setting *s = *state;
+    ASK(s->door, "MSET plain p g:there t", "+OK");
+    uint64_t parked = metric_sum(METRIC_calls_parked);
+    assert_int_equal(fake_door_start(s->door, "MGET g:1 plain g:2 g:there g:1 g:3"), RUN_PARKED);
+    assert_int_equal(s->loader.loads_begun, 3);
+    assert_int_equal(s->loader.consult_count, 5);
+    end_with_value(s, 2, "three");
+    end_load(s, 1, outcome_new_negative(), NULL, false);
+    fake_turn(s->engine);
+    assert_null(fake_door_reply(s->door));
+    end_with_value(s, 0, "one");
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), "*6 \"one\" \"p\" nil \"t\" \"one\" \"three\"");
+    assert_int_equal(metric_sum(METRIC_calls_parked), parked + 1);
+    assert_int_equal(s->loader.consult_count, 10);
+}
+
+static void test_uses_that_never_load(void **state)
+{
+    struct setting *s = *state;
+    ASK(s->door, "SET g:1 v", "+OK");
+    ASK(s->door, "TTL g:1", ":60"); /* the rule's */
+    ASK(s->door, "DEL g:1 g:2", ":1");
+    ASK(s->door, "OBJECT ENCODING g:1", "nil");
+    ASK(s->door, "MSET g:1 a g:2 b", "+OK");
+    assert_int_equal(s->loader.consult_count, 1);
+    ASK(s->door, "SELECT 1", "+OK");
+    ASK(s->door, "GET g:9", "nil"); /* rules govern database 0 */
+    assert_int_equal(s->loader.loads_begun, 0);
+}
+
+static void test_error_of_a_load(void **state)
+{
+    struct setting *s = *state;
+    assert_int_equal(fake_door_start(s->door, "MGET g:1 g:2"), RUN_PARKED);
+    end_load(s, 0, outcome_new_error(ERR_SOURCE, S("no such table: product")), NULL, false);
+    end_with_value(s, 0, "two");
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), "-SOURCEERR no such table: product");
+    s->loader.refusal = ERR_SOURCE_DOWN;
+    ASK(s->door, "GET g:7", "-SOURCEDOWN the source is unavailable");
+    s->loader.refusal = OK;
+}
+
+static void test_time_is_up(void **state)
+{
+    struct setting *s = *state;
+    uint64_t timed_out = metric_sum(METRIC_waits_timed_out);
+    assert_int_equal(fake_door_start(s->door, "GET g:1"), RUN_PARKED);
+    if (!fake_clock_advance(s->engine, WAIT_MS - 1)) {
+        skip();
+    }
+    assert_null(fake_door_reply(s->door));
+    fake_clock_advance(s->engine, 1);
+    assert_string_equal(fake_door_reply(s->door), "-SOURCETIMEOUT the source did not answer in time");
+    assert_int_equal(metric_sum(METRIC_waits_timed_out), timed_out + 1);
+    end_with_value(s, 0, "late");
+    ASK(s->door, "GET g:1", "\"late\"");
+}
+
+static void test_each_key_has_its_own_time(void **state)
+{
+    struct setting *s = *state;
+    assert_int_equal(fake_door_start(s->door, "MGET g:slow g:1"), RUN_PARKED);
+    if (!fake_clock_advance(s->engine, WAIT_MS)) {
+        skip();
+    }
+    assert_null(fake_door_reply(s->door)); /* one is still waited for */
+    fake_clock_advance(s->engine, WAIT_MS);
+    assert_string_equal(fake_door_reply(s->door), "-SOURCETIMEOUT the source did not answer in time");
+}
+
+static void test_cancel(void **state)
+{
+    struct setting *s = *state;
+    struct fake_door *gone = fake_door_open(s->engine);
+    assert_int_equal(fake_door_start(gone, "MGET g:1 g:2"), RUN_PARKED);
+    assert_int_equal(fake_door_start(s->door, "GET g:1"), RUN_PARKED);
+    fake_door_close(gone);
+    assert_int_equal(s->loader.loads[0]->waiter_count, 1);
+    assert_int_equal(s->loader.loads[1]->waiter_count, 0);
+    end_with_value(s, 0, "one");
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), "\"one\"");
+}
+
+static void test_cancel_when_the_message_is_on_its_way(void **state)
+{
+    struct setting *s = *state;
+    struct fake_door *gone = fake_door_open(s->engine);
+    assert_int_equal(fake_door_start(gone, "MGET g:1 g:2"), RUN_PARKED);
+    end_with_value(s, 0, "one");
+    end_with_value(s, 0, "two");
+    fake_door_close(gone);
+    fake_turn(s->engine);
+    ASK(s->door, "MGET g:1 g:2", "*2 \"one\" \"two\"");
+}
+
+static void test_a_reader_takes_a_voided_value(void **state)
+{
+    struct setting *s = *state;
+    assert_int_equal(fake_door_start(s->door, "GET g:1"), RUN_PARKED);
+    ASK(s->other, "DEL g:1", ":0"); /* absent, and yet what is loading is old from now on */
+    assert_false(s->loader.loads[0]->attached);
+    end_with_value(s, 0, "old");
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), "\"old\"");
+    assert_int_equal(fake_door_start(s->door, "GET g:1"), RUN_PARKED); /* and it was not kept */
+    assert_int_equal(s->loader.loads_begun, 2);
+}
+
+static void test_nothing_is_built_upon_a_voided_value(void **state)
+{
+    struct setting *s = *state;
+    assert_int_equal(fake_door_start(s->door, "APPEND g:1 !"), RUN_PARKED);
+    ASK(s->other, "DEL g:1", ":0");
+    end_with_value(s, 0, "old");
+    fake_turn(s->engine);
+    assert_null(fake_door_reply(s->door));
+    assert_int_equal(s->loader.loads_begun, 2);
+    end_with_value(s, 0, "new");
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), ":4");
+    ASK(s->door, "GET g:1", "\"new!\"");
+}
+
+static void test_waiting_again_takes_no_more_time(void **state)
+{
+    struct setting *s = *state;
+    assert_int_equal(fake_door_start(s->door, "APPEND g:1 !"), RUN_PARKED);
+    if (!fake_clock_advance(s->engine, WAIT_MS - 100)) {
+        skip();
+    }
+    ASK(s->other, "DEL g:1", ":0");
+    end_with_value(s, 0, "old");
+    fake_turn(s->engine);
+    assert_null(fake_door_reply(s->door));
+    fake_clock_advance(s->engine, 100);
+    assert_string_equal(fake_door_reply(s->door), "-SOURCETIMEOUT the source did not answer in time");
+    effect_log_take(&s->log);
+}
+
+static void test_a_write_that_came_meanwhile_is_what_counts(void **state)
+{
+    struct setting *s = *state;
+    assert_int_equal(fake_door_start(s->door, "INCR g:1"), RUN_PARKED);
+    ASK(s->other, "SET g:1 41", "+OK");
+    end_with_value(s, 0, "7");
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), ":42");
+}
+
+static void test_a_value_that_was_not_stored(void **state)
+{
+    struct setting *s = *state;
+    assert_int_equal(fake_door_start(s->door, "GET g:1"), RUN_PARKED);
+    end_with_value_unstored(s, 0, "huge");
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), "\"huge\"");
+    assert_int_equal(fake_door_start(s->door, "APPEND g:2 !"), RUN_PARKED);
+    end_with_value_unstored(s, 0, "huge");
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), ":5");
+    ASK(s->door, "GET g:2", "\"huge!\"");
+    assert_int_equal(fake_door_start(s->door, "GETDEL g:3"), RUN_PARKED);
+    end_with_value_unstored(s, 0, "huge");
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), "\"huge\"");
+    assert_int_equal(fake_door_start(s->door, "RENAME g:4 g:5"), RUN_PARKED);
+    end_with_value_unstored(s, 0, "four");
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), "+OK");
+    ASK(s->door, "GET g:5", "\"four\"");
+}
+
+static void test_flush_voids_what_loads(void **state)
+{
+    struct setting *s = *state;
+    assert_int_equal(fake_door_start(s->door, "GET g:1"), RUN_PARKED);
+    ASK(s->other, "FLUSHALL", "+OK");
+    end_with_value(s, 0, "old");
+    fake_turn(s->engine);
+    assert_string_equal(fake_door_reply(s->door), "\"old\"");
+    ASK(s->door, "DBSIZE", ":0");
+}
+
+/* ---- two threads ---------------------------------------------------------------------------------------------------- */
+struct race {
+    struct setting *s;
+    unsigned begun; /* atomic: how many rounds may be ended */
+    unsigned ended; /* atomic */
+    unsigned rounds;
+};
+
+static void end_rounds(void *argument)
+{
+    struct race *r = argument;
+    for (unsigned i = 0; i < r->rounds; i++) {
+        while (__atomic_load_n(&r->begun, __ATOMIC_ACQUIRE) <= i) {
+            usleep(1);
+        }
+        while (r->s->loader.load_count > 0) {
+            end_with_value_unstored(r->s, 0, "v");
+        }
+        __atomic_store_n(&r->ended, i + 1, __ATOMIC_RELEASE);
+    }
+}
+
+/* Loads end on another thread while the connection goes away, or while it waits. */
+static void test_waking_against_leaving(void **state)
+{
+    struct setting *s = *state;
+    struct race race = {.s = s, .rounds = 300};
+    struct thread helper = {0};
+    assert_int_equal(thread_start(&helper, "loader", end_rounds, &race), OK);
+    for (unsigned i = 0; i < race.rounds; i++) {
+        struct fake_door *d = fake_door_open(s->engine);
+        assert_int_equal(fake_door_start(d, "MGET g:1 g:2 g:3"), RUN_PARKED);
+        __atomic_store_n(&race.begun, i + 1, __ATOMIC_RELEASE);
+        if (i % 3 == 0) {
+            usleep(i % 50);
+        }
+        if (i % 2 == 0) {
+            while (!fake_door_reply(d)) {
+                fake_turn(s->engine);
+            }
+            assert_string_equal(fake_door_reply(d), "*3 \"v\" \"v\" \"v\"");
+        }
+        fake_door_close(d);
+        while (__atomic_load_n(&race.ended, __ATOMIC_ACQUIRE) <= i) {
+            fake_turn(s->engine);
+        }
+    }
+    thread_join(&helper);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_words_of_refusal),
+        TEST(test_long_arguments_of_unknown_commands_are_cut),
+        TEST(test_password),
+        TEST(test_memory_limit),
+        TEST(test_effects),
+        TEST(test_expired_keys_go_before_the_verb),
+        TEST(test_counters),
+        TEST(test_looking_is_no_use),
+        TEST(test_a_missing_key_is_loaded_once),
+        TEST(test_several_keys_park_once),
+        TEST(test_uses_that_never_load),
+        TEST(test_error_of_a_load),
+        TEST(test_time_is_up),
+        TEST(test_each_key_has_its_own_time),
+        TEST(test_cancel),
+        TEST(test_cancel_when_the_message_is_on_its_way),
+        TEST(test_a_reader_takes_a_voided_value),
+        TEST(test_nothing_is_built_upon_a_voided_value),
+        TEST(test_waiting_again_takes_no_more_time),
+        TEST(test_a_write_that_came_meanwhile_is_what_counts),
+        TEST(test_a_value_that_was_not_stored),
+        TEST(test_flush_voids_what_loads),
+        TEST(test_waking_against_leaving),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,31 @@
+/* Storing strings. The record of one is always a SET with the final time: it makes the same change wherever it is read, whatever the conditions were.
+ * Any verb, on its worker. */
+#include "command/string/store.h"
+
+err store_string(struct call *call, unsigned k, slice value, int64_t deadline, bool keep_times)
+{
+    struct content content = content_string(value);
+    content.deadline = content.fresh_until = deadline;
+    err e = keep_times ? call_put_keep_times(call, k, &content) : call_put(call, k, &content);
+    if (e == OK && deadline != NO_DEADLINE) {
+        call_event(call, k, EVENT_expire);
+    }
+    return e;
+}
+
+void store_record(struct call *call, slice value, bool keep_times)
+{
+    if (!effect_wants_records(&call->effect)) {
+        return;
+    }
+    slice argv[5] = {S("SET"), call->keys[0].key.bytes, value};
+    unsigned argc = 3;
+    int64_t fresh_until = entry_fresh_until(call_entry(call, 0));
+    if (keep_times) {
+        argv[argc++] = S("KEEPTTL");
+    } else if (fresh_until != NO_DEADLINE) {
+        argv[argc++] = S("PXAT");
+        argv[argc++] = call_text_i64(call, fresh_until);
+    }
+    call_record(call, argc, argv);
+}

@@ -1,0 +1,60 @@
+import pytest
+
+
+def words(row):
+    """A row of COMMAND INFO with its sets sorted, since their order means nothing, and without Redis's notes in prose."""
+    name, arity, flags, first, last, step, acl, tips, specs, subcommands = row
+    specs = [dict(spec if isinstance(spec[0], tuple) else zip(spec[::2], spec[1::2])) for spec in specs]
+    for spec in specs:
+        spec.pop(b"notes", None)
+    return [name, arity, sorted(flags), first, last, step, sorted(acl), sorted(tips), specs]
+
+
+def test_rows_are_those_of_redis(same):
+    larder, redis = (connection.call("COMMAND") for connection in same.connections)
+    theirs = {row[0]: row for row in redis}
+    common = [row for row in larder if row[0] in theirs]
+    assert len(common) > 50
+    for row in common:
+        assert words(row) == words(theirs[row[0]])
+        for sub in row[9]:
+            known = [s for s in theirs[row[0]][9] if s[0] == sub[0]]
+            assert not known or words(sub) == words(known[0])
+
+
+@pytest.mark.parametrize("line", ["COMMAND INFO nosuch", "COMMAND COUNT x", "COMMAND LIST FILTERBY", "COMMAND LIST FILTERBY COLOUR red",
+                                  "COMMAND LIST FILTERBY ACLCAT nosuch", "COMMAND LIST FILTERBY MODULE nosuch",
+                                  "COMMAND LIST FILTERBY PATTERN nosuch*", "COMMAND LIST FILTERBY PATTERN GETDE?",
+                                  "COMMAND GETKEYS MSET a 1 b 2", "COMMAND GETKEYS RENAME a b", "COMMAND GETKEYS OBJECT ENCODING k",
+                                  "COMMAND GETKEYS nosuch a", "COMMAND GETKEYS GET", "COMMAND GETKEYS GET a b", "COMMAND GETKEYS PING a",
+                                  "COMMAND GETKEYS"])
+def test_replies(same, line):
+    same(line)
+
+
+def test_list_and_count_agree(ask):
+    names = ask("COMMAND LIST")
+    assert len(names) == len(set(names))
+    assert ask("COMMAND COUNT") == len([name for name in names if b"|" not in name]) == len(ask("COMMAND"))
+
+
+def test_getkeys_of_newer_commands(ask):
+    assert ask("COMMAND GETKEYS MSETEX 2 a 1 b 2 EX 10") == [b"a", b"b"]
+    assert ask("COMMAND GETKEYS MSETEX x a 1") == b"ERR Invalid arguments specified for command"
+
+
+@pytest.mark.parametrize("line", ["MONITOR", "TIME", "DEBUG SLEEP 0", "SUBSCRIBE c", "MULTI", "EVAL 'return 1' 0", "LPUSH k v"])
+def test_what_is_not_there_is_unknown(ask, line):
+    assert ask(line).startswith(b"ERR unknown command '%s', with args beginning with: " % line.split()[0].encode())
+
+
+@pytest.mark.parametrize("line", ["COMMAND DOCS", "CLIENT KILL ID 1", "CLIENT MAINT_NOTIFICATIONS ON", "CONFIG RESETSTAT", "CONFIG REWRITE"])
+def test_subcommands_that_are_not_there(ask, line):
+    container, sub = line.split()[:2]
+    assert ask(line) == f"ERR unknown subcommand '{sub}'. Try {container} HELP.".encode()
+
+
+def test_help(ask):
+    for container in "CLIENT", "COMMAND", "CONFIG", "OBJECT":
+        lines = ask(f"{container} HELP")
+        assert lines[0].startswith(container.encode()) and lines[-2] == b"HELP"
