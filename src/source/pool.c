@@ -65,12 +65,17 @@ struct carrier {
     bool woken;           /* atomic: the wake-up is on its way */
     unsigned failures;    /* attempts to connect that failed, since the last that did not */
     struct timer backoff; /* no attempts while it is set */
+    struct deferred pumping;
     struct pool_place control;
     unsigned place_count;
     struct pool_place places[];
 };
 
-static void pump(struct carrier *c);
+/* Sends what can be sent, at the end of the turn: then what is known by now of pipes that were lost has been seen to. */
+static void pump(struct carrier *c)
+{
+    loop_defer(c->loop, &c->pumping);
+}
 
 /* Cannot fail: room for all timers was made at the start. */
 static void set_timer(struct carrier *c, struct timer *t, int64_t ms)
@@ -351,9 +356,10 @@ static struct pool_place *find_place(struct carrier *c)
     return best;
 }
 
-/* Sends what can be sent. Who finds no idle pipe waits for one that is being opened, if there is one for him. */
-static void pump(struct carrier *c)
+/* Who finds no idle pipe waits for one that is being opened, if there is one for him. */
+static void send_waiting(struct deferred *d)
 {
+    struct carrier *c = container_of(d, struct carrier, pumping);
     unsigned waiting;
     while ((waiting = source_waiting(c->source)) > 0) {
         struct pool_place *p = find_place(c);
@@ -452,6 +458,7 @@ static void shut_down(struct carrier *c)
         close_pipe(&c->places[i], &tries);
     }
     loop_timer_clear(c->loop, &c->backoff);
+    loop_undefer(c->loop, &c->pumping);
     loop_stop(c->loop);
     source_failure_stopping(&f);
     while ((link = list_pop_front(&tries)) != NULL) {
@@ -545,6 +552,7 @@ static err pool_start(struct source *s, struct carrier **ret_carrier)
     c->place_count = count;
     c->wake.fd = -1;
     timer_init(&c->backoff, backoff_over);
+    deferred_init(&c->pumping, send_waiting);
     place_init(&c->control, c);
     c->control.listener =
         (struct driver_listener){.ready = control_ready, .ended = control_ended, .lost = control_lost};

@@ -122,6 +122,13 @@ static bool is_class(const char *sqlstate, const char *class)
     return strncmp(sqlstate, class, 2) == 0;
 }
 
+/* Whether the server hangs up after this. */
+static bool is_last_word(const PGresult *r)
+{
+    const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+    return severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+}
+
 static void set_query_failure(struct exchange *e, const PGresult *r)
 {
     const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE);
@@ -506,7 +513,9 @@ static void take_result(struct driver_pipe *p, const PGresult *r)
     case PGRES_BAD_RESPONSE:
     case PGRES_NONFATAL_ERROR:
     case PGRES_FATAL_ERROR:
-        if (!e->failed && (e->stage == STAGE_EXECUTE || e->successes < steps_of(e))) {
+        if (is_last_word(r)) {
+            lose_with(p, PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY));
+        } else if (!e->failed && (e->stage == STAGE_EXECUTE || e->successes < steps_of(e))) {
             set_query_failure(e, r);
         }
         return;
