@@ -82,12 +82,13 @@ class Psql:
 
 
 class Postgres:
-    """A cluster. Superuser `postgres`; who connects needs no password unless `password` is given, which then is that of `app`."""
+    """A cluster. Superuser `postgres`; who connects needs no password unless `password` is given, which then is that of `app`.
+    With `tls` it has a certificate of its own and speaks TLS to who asks for it."""
 
-    def __init__(self, password=None, settings=()):
+    def __init__(self, password=None, tls=False, settings=()):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="larder-postgres-"))
         self.data = self.dir / "data"
-        self.settings = settings
+        self.settings = dict(settings, ssl="on") if tls else dict(settings)
         self.process = None
         self.sessions = []
         self.port = None
@@ -97,6 +98,10 @@ class Postgres:
         self._run("initdb", "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
         if password:
             (self.data / "pg_hba.conf").write_text("local all all trust\nhost all app 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n")
+        if tls:
+            self._run("/usr/bin/openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", 2,
+                      "-keyout", self.data / "server.key", "-out", self.data / "server.crt")
+            (self.data / "server.key").chmod(0o600)
         self.start()
         if password:
             self.psql()(f"CREATE ROLE app LOGIN PASSWORD '{password}'")
@@ -109,7 +114,7 @@ class Postgres:
         """On the port that it had, if it had one."""
         self.port = self.port or free_port()
         options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self.dir, "fsync": "off",
-                   "max_connections": 40, "log_min_messages": "warning", **dict(self.settings)}
+                   "max_connections": 40, "log_min_messages": "warning", **self.settings}
         with open(self.dir / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [programs() / "postgres", "-D", self.data, *(f"--{name}={value}" for name, value in options.items())],

@@ -66,6 +66,17 @@ def test_many_rows(start_larder, shop):
     assert client.get("n:0") == b"[]"
 
 
+def test_over_tls(start_larder, own_cluster):
+    """Records of TLS end where they like: rows smaller and larger than one."""
+    cluster = own_cluster(tls=True)
+    rules = rule("n:{n}:{bytes}", "SELECT i, repeat(chr(97 + i % 26), {bytes}::int) AS x FROM generate_series(1, {n}::int) i", "json-array")
+    rules += rule("tls:{id}", "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND {id} = '1'")
+    client = start_larder(config_text=config(cluster.url() + "?sslmode=require", rules)).client()
+    assert client.get("tls:1") == b"t"
+    for count, size in ((10, 10), (50000, 60), (300, 16300), (40, 100_000), (3, 3_000_000)):
+        assert json.loads(client.get(f"n:{count}:{size}")) == [{"i": i, "x": chr(97 + i % 26) * size} for i in range(1, count + 1)]
+
+
 def test_parameters_are_bound_and_have_the_columns_type(start_larder, shop):
     url, _ = shop("CREATE TABLE t (id bigint PRIMARY KEY, name text); INSERT INTO t VALUES (7, 'seven'), (8, '7')")
     client = start_larder(config_text=config(url, rule("id:{id}", "SELECT name FROM t WHERE id = {id}") +
