@@ -8,7 +8,7 @@
  * I2: a query marked `probe` is the only one between breaker_ask() == GO_PROBE and breaker_note_probe().
  * I3: a query that was taken is in flight until source_end_try(), source_undo_try(), or a source_begin_try() that says no.
  * Not here: what a statement means (the drivers), who runs it where (the engines), what rows become (rule/). */
-#include "source/source_priv.h"
+#include "source/source.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +19,7 @@
 #include "observe/log.h"
 #include "observe/metric.h"
 #include "os/clock.h"
+#include "source/source_priv.h"
 
 /* ---- failures ---------------------------------------------------------------------------------------------------------------------------- */
 /* Cuts at the first line break, makes control characters blanks and cuts again where UTF-8 breaks off. */
