@@ -102,3 +102,28 @@ def test_sighup_applies_new_rules_to_later_loads(start, source, helpers):
         helpers.wait_until(lambda: len(client.execute_command("CACHE.RULES")) == 1)
         client.delete("row:3")
         assert client.get("row:3") == b"three" and client.ttl("row:3") <= 7
+
+
+@pytest.mark.concurrency
+def test_reloads_under_load_lose_nobody(start, source, helpers, scale):
+    """Rules and sources come and go while clients read through them; everyone gets the row of one of the configurations."""
+    reloads = scale(small=20, normal=100, long=1000)
+    source.script("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT);"
+                  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i, 'x' FROM n")
+    rule = 'rule row:{id} {\n source db\n load "SELECT name FROM t WHERE id = {id}"\n ttl 1ms\n}\n'
+    server = start(rule, "connections 2")
+    text = server.config.read_text()
+    variants = [text, text.replace("name FROM", "upper(name) FROM"), text.replace("connections 2", "connections 3"), text[:text.index("rule ")]]
+    readers = [server.raw() for _ in range(8)]
+    with server.client() as client:
+        for number in range(reloads):
+            for place, reader in enumerate(readers):
+                reader.send(b"".join(b"GET row:%d\r\n" % ((number * 97 + place * 13 + i) % 5000 + 1) for i in range(50)))
+            server.config.write_text(variants[number % len(variants)])
+            server.signal(signal.SIGHUP)
+            for reader in readers:
+                assert {reader.read_reply() for _ in range(50)} <= {b"x", b"X", None}
+        server.config.write_text(text)
+        server.signal(signal.SIGHUP)
+        helpers.wait_until(lambda: len(client.execute_command("CACHE.RULES")) == 1)
+        assert client.get("row:1") in (b"x", b"X")

@@ -145,3 +145,4 @@ def test_a_server_that_ends_answers_who_waits(served):
         served.signal(signal.SIGTERM)
         point.release()
         assert reader.read_reply() == b"old"
+    assert served.process.wait(30) == 0

@@ -149,3 +149,18 @@ def test_the_file_of_the_user_is_left_alone(start, source):
     server.stop()
     assert source.file.read_bytes() == before
     assert source.run("PRAGMA wal_checkpoint")[0][1] > 0     # frames were still there to be moved
+
+
+def test_refused_memory_loses_nobody(start, source):
+    """Every 97th allocation fails: each call gets its row or an error in words, and what is in memory is right."""
+    fill(source.file, "old")
+    server = start(RULES, env={"LARDER_FAIL_ALLOC_EVERY": "97"})
+    refused = 0
+    with server.raw() as reader:
+        for number in range(2000):
+            reply = reader.call("GET", f"row:{number % 1000 + 1}")
+            if reply != b"old":
+                assert b"refused memory" in reply, reply
+                refused += 1
+        assert 0 < refused < 500
+        assert reader.call("INCR", "row:1") == b"ERR value is not an integer or out of range"
