@@ -73,7 +73,8 @@ struct driver_try {
     unsigned column_count; /* told when it was only checked */
 };
 
-/* Whom a pipe reports to; embedded in its owner. Never called from within a call of the owner's; the owner may close the pipe in each. */
+/* Whom a pipe reports to; embedded in its owner. Never called from within a call of the owner's; the owner may close the pipe in each,
+ * and the failure is still good until he returns. */
 struct driver_listener {
     /* It is connected. */
     void (*ready)(struct driver_listener *l);

@@ -42,7 +42,7 @@ static struct {
 static const struct source_statement statement = {.sql = {"SELECT 1", 8}};
 static const struct source_statement cancel_statement = {.sql = {"CANCEL", 6}};
 
-static void changed(void)
+static void changed(void) RELEASES(fake.lock)
 {
     lock_release(&fake.lock);
     condition_wake_all(&fake.changed);

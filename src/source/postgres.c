@@ -181,7 +181,8 @@ static void lose(struct driver_pipe *p)
 static void report_loss(struct deferred *d)
 {
     struct driver_pipe *p = container_of(d, struct driver_pipe, loss);
-    p->listener->lost(p->listener, &p->failure);
+    struct source_failure why = p->failure; /* outlives the pipe */
+    p->listener->lost(p->listener, &why);
 }
 
 static void on_ready(struct watch *w, unsigned events);

@@ -41,8 +41,7 @@ static void lose(struct driver_connection *c, const struct source_failure *f)
 
 static void on_lost(struct driver_listener *l, const struct source_failure *f)
 {
-    struct source_failure why = *f; /* the pipe's, which goes */
-    lose(container_of(l, struct driver_connection, listener), &why);
+    lose(container_of(l, struct driver_connection, listener), f);
 }
 
 /* One turn; what takes too long loses the pipe. */
