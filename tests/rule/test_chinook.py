@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"
 SCRIPT = DATA / "chinook" / "chinook_sqlite.sql"
 TRACE = DATA / "traces" / "web12.txt.gz"
 pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="no shared/data/chinook")
