@@ -47,10 +47,10 @@ struct call {
     unsigned key_count;
     struct call_key inline_key; /* where `keys` points when there is only one */
     struct key *locks;          /* the keys whose shards are locked together, when there are several */
-    slice error_text;       /* detail that replaces the error row's text */
-    err refused;            /* why it will not run: found while it was prepared */
-    unsigned expired_count; /* touches of its effect that are expired entries met, not changes of its own */
-    bool changed;           /* an entry was changed: with several keys, what was found before is looked up again */
+    slice error_text;           /* detail that replaces the error row's text */
+    err refused;                /* why it will not run: found while it was prepared */
+    unsigned expired_count;     /* touches of its effect that are expired entries met, not changes of its own */
+    bool changed;               /* an entry was changed: with several keys, what was found before is looked up again */
     bool
         reap; /* set by a verb that retired whole databases and owes the caller that they are freed: done after the unlock */
     struct random *random; /* the worker's */

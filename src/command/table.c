@@ -293,8 +293,7 @@ const char *command_tips(const struct command *c)
 err command_resolve(unsigned argc, const slice *argv, const struct command **ret_command)
 {
     slice name = argv[0];
-    const struct command *c =
-        LIKELY(is_short(name)) ? place_of_short(word_of(name), name.len)->row : find(S(""), name);
+    const struct command *c = LIKELY(is_short(name)) ? place_of_short(word_of(name), name.len)->row : find(S(""), name);
     *ret_command = c;
     if (!c) {
         return ERR_UNKNOWN_COMMAND;

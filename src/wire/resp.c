@@ -395,8 +395,8 @@ enum resp_step resp_parse(struct resp_parser *p, slice input, const struct resp_
     if (LIKELY(is_array && p->searched == 0 && parse_plain(input, limits, arena, ret_request))) {
         return RESP_REQUEST;
     }
-    enum resp_step step = is_array ? parse_array(p, input, limits, arena, ret_request)
-                                   : parse_inline(p, input, arena, ret_request);
+    enum resp_step step =
+        is_array ? parse_array(p, input, limits, arena, ret_request) : parse_inline(p, input, arena, ret_request);
     if (step == RESP_REQUEST) {
         resp_parser_reset(p);
     }
