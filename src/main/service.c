@@ -77,6 +77,7 @@ err service_open(struct service *s, const struct config *config, struct worker *
     for (unsigned i = 0; i < worker_count; i++) {
         s->pings[i].message.deliver = deliver_ping;
     }
+    ask_all(s);
     return loop_timer_set(front->loop, &s->watchdog, loop_now(front->loop).mono_ms + s->interval_ms);
 }
 
