@@ -44,9 +44,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    for (unsigned i = 0; i < WORKERS; i++) {
+        loop_turn(workers[i].loop, 0); /* as a worker that stops does */
+    }
     service_close(&service);
     for (unsigned i = 0; i < WORKERS; i++) {
-        loop_turn(workers[i].loop, 0);
         worker_fini(&workers[i]);
     }
     worker_fini(&front);

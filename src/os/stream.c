@@ -156,7 +156,10 @@ static err send_layered(struct stream *s)
             break;
         }
         if (!send_bytes(s, &l->out, &l->out_sent)) {
-            return ERR_SYSTEM;
+            if (!l->ended) {
+                return ERR_SYSTEM;
+            }
+            l->out_sent = l->out.len; /* a peer that is gone needs no last words */
         }
     }
     return OK;
