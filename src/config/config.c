@@ -599,8 +599,7 @@ static err change_value(struct config *c, const struct config_change *change, st
         e = ERR_INVALID;
     }
     if (e == OK) {
-        c->settings[o] =
-            (struct config_setting){.origin = ORIGIN_RUNTIME, .set_count = c->settings[o].set_count + 1};
+        c->settings[o] = (struct config_setting){.origin = ORIGIN_RUNTIME, .set_count = c->settings[o].set_count + 1};
     }
     return e;
 }

@@ -261,8 +261,8 @@ static bool is_client_hello(const struct conn *c, slice bytes)
 static void turn_away_tls(struct conn *c) ON(worker)
 {
     static struct log_limit limit;
-    log_write_limited(&limit, LOG_WARNING, "door", "client %s closed: it speaks TLS, and this port has none (tls-port has)",
-                      c->session.peer);
+    log_write_limited(&limit, LOG_WARNING, "door",
+                      "client %s closed: it speaks TLS, and this port has none (tls-port has)", c->session.peer);
     c->state = CONN_ENDS;
     stream_close_after_flush(&c->stream);
 }

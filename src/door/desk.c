@@ -8,8 +8,8 @@
  * its buffers and moves from `active` to `idle`; `timeout` looks at the front of both. So the second costs what there
  * is to do, not one step a connection.
  *
- * TLS handshakes have a list of their own and DESK_HANDSHAKE_MS_MAX; the second looks who is done and whose time is over. One that
- * stands still costs nothing meanwhile.
+ * TLS handshakes have a list of their own and DESK_HANDSHAKE_MS_MAX; the second looks who is done and whose time is
+ * over. One that stands still costs nothing meanwhile.
  *
  * Calls parsed ahead live in the batch and are used again and again with the memory of their arenas. One that parks
  * leaves the batch and belongs to its connection; its place gets a new one.

@@ -4,8 +4,9 @@
  * for a worker that is busy. It goes to the worker with the fewest connections, by that worker's outbox, and stays
  * there for life.
  *
- * TLS handshakes are the dear part of a connection, so they can be rationed: beyond tls-handshakes-per-second connections wait here, in
- * order, before anything is made for them. Whoever would wait longer than a handshake may take is turned away at once.
+ * TLS handshakes are the dear part of a connection, so they can be rationed: beyond tls-handshakes-per-second
+ * connections wait here, in order, before anything is made for them. Whoever would wait longer than a handshake may
+ * take is turned away at once.
  *
  * Invariants:
  * (I1) conn_count counts from accept to the end of the connection's memory; each desk's part of it likewise.
@@ -28,9 +29,9 @@
 #include "os/sock.h"
 
 enum {
-    ACCEPT_TURN_MAX = 256,   /* connections accepted from one listener in a turn */
-    ACCEPT_PAUSE_MS = 100,   /* after the system had no more descriptors */
-    LISTENER_COUNT_MAX = 33, /* 16 addresses, with and without TLS, and the unix socket */
+    ACCEPT_TURN_MAX = 256,    /* connections accepted from one listener in a turn */
+    ACCEPT_PAUSE_MS = 100,    /* after the system had no more descriptors */
+    LISTENER_COUNT_MAX = 33,  /* 16 addresses, with and without TLS, and the unix socket */
     HANDSHAKE_BURST_MS = 100, /* unused handshakes of this long may be made up for at once */
 };
 
@@ -138,8 +139,8 @@ static void send_off(struct door *d, struct arrival *a)
     worker_post(a->desk->worker, &a->message);
 }
 
-/* Lets those begin their handshakes whose time has come. The others are looked at again when the next one may; if no timer can be had, with
- * the next arrival. */
+/* Lets those begin their handshakes whose time has come. The others are looked at again when the next one may; if no
+ * timer can be had, with the next arrival. */
 static void send_off_waiting(struct door *d)
 {
     int64_t per_second = config_now()->tls_handshakes_per_second;
@@ -177,9 +178,10 @@ static bool queue_is_full(const struct door *d, const struct config *config)
     if (per_second == 0 || d->waiting_count < per_second * (DESK_HANDSHAKE_MS_MAX / 1000)) {
         return false;
     }
-    log_write_limited(&limit, LOG_WARNING, "door",
-                      "a connection is turned away: %u wait for their handshakes, and tls-handshakes-per-second is %" PRId64,
-                      d->waiting_count, per_second);
+    log_write_limited(
+        &limit, LOG_WARNING, "door",
+        "a connection is turned away: %u wait for their handshakes, and tls-handshakes-per-second is %" PRId64,
+        d->waiting_count, per_second);
     return true;
 }
 

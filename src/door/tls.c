@@ -1,24 +1,28 @@
 /* TLS with OpenSSL, as a layer of a stream.
  *
- * OpenSSL never sees a socket: its BIO reads from the bytes that the stream has received and writes to those that it will send.
+ * OpenSSL never sees a socket: its BIO reads from the bytes that the stream has received and writes to those that it
+ * will send.
  *
  *     socket --> take() --> [input] --> BIO --> SSL_read  --> stream_deliver() --> the connection
  *     socket <-- [layer.out] <-------- BIO <-- SSL_write <-- give() <----------- its output
  *
- * So there is one recv() for all records that have come, and one send() for all that have been made. When the connection pauses in the
- * middle of what was received, the rest is kept in `held`, which is at most what one recv() brought.
+ * So there is one recv() for all records that have come, and one send() for all that have been made. When the
+ * connection pauses in the middle of what was received, the rest is kept in `held`, which is at most what one recv()
+ * brought.
  *
- * Memory: OpenSSL gives back its record buffers when they are empty (SSL_MODE_RELEASE_BUFFERS), we ours; an idle connection is the SSL
- * object with its keys.
+ * Memory: OpenSSL gives back its record buffers when they are empty (SSL_MODE_RELEASE_BUFFERS), we ours; an idle
+ * connection is the SSL object with its keys.
  *
- * A handshake is nothing special here: it is done when SSL_read() comes by it. Its time limit is the desk's. What goes wrong is said in
- * the log once a second for each kind of fault; the peer gets OpenSSL's alert, except when it does not speak TLS at all.
+ * A handshake is nothing special here: it is done when SSL_read() comes by it. Its time limit is the desk's. What goes
+ * wrong is said in the log once a second for each kind of fault; the peer gets OpenSSL's alert, except when it does not
+ * speak TLS at all.
  *
  * Invariants:
  * (I1) held.len > 0 implies layer.unread.
  * (I2) `input` is empty outside take().
  *
- * Contexts: any thread. Layers: their worker. Not here: when a context is made anew (main/settings.c), who may begin a handshake (door.c). */
+ * Contexts: any thread. Layers: their worker. Not here: when a context is made anew (main/settings.c), who may begin a
+ * handshake (door.c). */
 #include "door/tls.h"
 
 #include <errno.h>
@@ -102,12 +106,12 @@ static int give_password(char *to, int capacity, int writing, void *argument)
 static void warn_of_validity(SSL_CTX *context, slice file)
 {
     const X509 *own = SSL_CTX_get0_certificate(context);
-    const char *fault = X509_cmp_current_time(X509_get0_notAfter(own)) < 0     ? "has expired"
+    const char *fault = X509_cmp_current_time(X509_get0_notAfter(own)) < 0    ? "has expired"
                         : X509_cmp_current_time(X509_get0_notBefore(own)) > 0 ? "is not valid yet"
                                                                               : NULL;
     if (fault) {
-        log_write(LOG_WARNING, "door", "tls-cert-file %.*s: the certificate %s; clients will refuse it", SLICE_ARG(file),
-                  fault);
+        log_write(LOG_WARNING, "door", "tls-cert-file %.*s: the certificate %s; clients will refuse it",
+                  SLICE_ARG(file), fault);
     }
 }
 
@@ -150,8 +154,9 @@ static err load_trust(SSL_CTX *context, const struct config *c, const struct rep
         return OK;
     }
     if (c->tls_ca_cert_file.len == 0 && c->tls_ca_cert_dir.len == 0) {
-        return refuse(r, OPTION_tls_auth_clients,
-                      "clients are asked for certificates, but neither tls-ca-cert-file nor tls-ca-cert-dir says whom to trust");
+        return refuse(
+            r, OPTION_tls_auth_clients,
+            "clients are asked for certificates, but neither tls-ca-cert-file nor tls-ca-cert-dir says whom to trust");
     }
     SSL_CTX_set_verify(
         context, SSL_VERIFY_PEER | (c->tls_auth_clients == TLS_AUTH_YES ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
@@ -342,7 +347,15 @@ static BIO *bio_new(struct tls *t)
 /* ---- what is said of peers --------------------------------------------------------------------------------------- */
 
 /* Each kind is said at most once a second. */
-enum fault { FAULT_PLAIN, FAULT_NO_CERTIFICATE, FAULT_CERTIFICATE, FAULT_ALERT, FAULT_HANDSHAKE, FAULT_RECORD, FAULT_COUNT };
+enum fault {
+    FAULT_PLAIN,
+    FAULT_NO_CERTIFICATE,
+    FAULT_CERTIFICATE,
+    FAULT_ALERT,
+    FAULT_HANDSHAKE,
+    FAULT_RECORD,
+    FAULT_COUNT
+};
 
 static const char *const fault_words[FAULT_COUNT] = {
     [FAULT_PLAIN] = "it does not speak TLS, and this is a TLS port",
@@ -389,24 +402,26 @@ static void note_established(struct tls *t)
     }
 }
 
-/* Fills `plain` with what `input` yields. OK: it is full; ERR_AGAIN: there is no more for now; ERR_CLOSED; ERR_PROTOCOL. */
+/* Fills `plain` with what `input` yields. OK: it is full; ERR_AGAIN: there is no more for now; ERR_CLOSED;
+ * ERR_PROTOCOL. */
 static err read_plain(struct tls *t, char plain[static PLAIN_BYTES], size_t *ret_len)
 {
-    size_t len = 0, count;
-    int result = 1;
-    while (result == 1 && len < PLAIN_BYTES) {
-        result = SSL_read_ex(t->ssl, plain + len, PLAIN_BYTES - len, &count);
-        len += result == 1 ? count : 0;
+    *ret_len = 0;
+    while (*ret_len < PLAIN_BYTES) {
+        size_t count;
+        if (t->input.len == 0 && SSL_pending(t->ssl) == 0) {
+            return ERR_AGAIN;
+        }
+        int result = SSL_read_ex(t->ssl, plain + *ret_len, PLAIN_BYTES - *ret_len, &count);
+        if (result != 1) {
+            int reason = SSL_get_error(t->ssl, result);
+            return reason == SSL_ERROR_WANT_READ     ? ERR_AGAIN
+                   : reason == SSL_ERROR_ZERO_RETURN ? ERR_CLOSED
+                                                     : ERR_PROTOCOL;
+        }
+        *ret_len += count;
     }
-    *ret_len = len;
-    if (result == 1) {
-        return OK;
-    }
-    switch (SSL_get_error(t->ssl, result)) {
-    case SSL_ERROR_WANT_READ: return ERR_AGAIN;
-    case SSL_ERROR_ZERO_RETURN: return ERR_CLOSED;
-    default: return ERR_PROTOCOL;
-    }
+    return OK;
 }
 
 static err read_and_deliver(struct tls *t, struct stream *s)

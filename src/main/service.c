@@ -1,8 +1,9 @@
 /* What systemd is told.
  *
- * The watchdog: at half of the time that systemd grants, the front asks every worker for a sign of life, by its outbox, which wakes an idle
- * one. WATCHDOG=1 is sent when all have answered what they were asked half the time before. So it says that every loop of the process
- * turns; one that is stuck for longer than the grant has the process ended and started anew.
+ * The watchdog: at half of the time that systemd grants, the front asks every worker for a sign of life, by its outbox,
+ * which wakes an idle one. WATCHDOG=1 is sent when all have answered what they were asked half the time before. So it
+ * says that every loop of the process turns; one that is stuck for longer than the grant has the process ended and
+ * started anew.
  *
  * The front's thread, except deliver_ping(). */
 #include "main/service.h"
@@ -64,7 +65,8 @@ err service_open(struct service *s, const struct config *config, struct worker *
         return OK;
     }
     if (!notify_open(&s->notify) && config->supervised == SUPERVISED_SYSTEMD) {
-        log_write(LOG_WARNING, "main", "supervised is systemd, but $NOTIFY_SOCKET names no socket of a service manager");
+        log_write(LOG_WARNING, "main",
+                  "supervised is systemd, but $NOTIFY_SOCKET names no socket of a service manager");
     }
     if (s->notify.watchdog_us == 0) {
         return OK;

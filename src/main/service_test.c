@@ -1,4 +1,5 @@
-/* The watchdog: systemd hears of it only while every worker turns. The loops are turned by hand here, the socket is the test's. */
+/* The watchdog: systemd hears of it only while every worker turns. The loops are turned by hand here, the socket is the
+ * test's. */
 #include "main/service.h"
 
 #include <setjmp.h>

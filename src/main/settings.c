@@ -9,8 +9,9 @@
  * New addresses are the front's business: a worker that changes `bind` or `port` tells the front, and the front says
  * in the log how it went. An address that cannot be had leaves the former ones in force.
  *
- * Certificates and keys are files that change behind the configuration's back (they are renewed), so setting one of their directives reads
- * them again even when the value is the same, and so does a reload. What cannot be read changes nothing.
+ * Certificates and keys are files that change behind the configuration's back (they are renewed), so setting one of
+ * their directives reads them again even when the value is the same, and so does a reload. What cannot be read changes
+ * nothing.
  *
  * Any worker and the front. */
 #include "main/settings.h"
@@ -176,7 +177,7 @@ err settings_apply(struct engine *engine, struct config *next, enum option *ret_
     return OK;
 }
 
-/* ---- TLS at start and again ---------------------------------------------------------------------------------------- */
+/* ---- TLS at start ------------------------------------------------------------------------------------------------ */
 
 err settings_start_tls(struct settings *s)
 {

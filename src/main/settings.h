@@ -26,7 +26,8 @@ void settings_fini(struct settings *s);
 /* engine->apply_config. */
 err settings_apply(struct engine *engine, struct config *next, enum option *ret_option, const char **ret_reason);
 
-/* Has the door offer what the tls-... directives say, if there is a TLS port. ERR_CONFIG: the log says what is wrong. Before listening. */
+/* Has the door offer what the tls-... directives say, if there is a TLS port. ERR_CONFIG: the log says what is wrong.
+ * Before listening. */
 MUST_USE err settings_start_tls(struct settings *s);
 
 /* How the keyspace's limit follows from the configuration. */
@@ -34,8 +35,8 @@ enum eviction settings_eviction(const struct config *config);
 /* The log as the configuration has it. */
 struct log_options settings_log_options(const struct config *config);
 
-/* Reads the file again and takes its blocks; a file with mistakes changes nothing. Reads certificates and keys again, too: if something is
- * wrong with them the former ones stay. Says in the log how it went. The front's thread. */
+/* Reads the file again and takes its blocks; a file with mistakes changes nothing. Reads certificates and keys again,
+ * too: if something is wrong with them the former ones stay. Says in the log how it went. The front's thread. */
 void settings_reload(struct settings *s);
 /* Frees snapshots that nobody can see any more. The front's thread, now and then. */
 void settings_tick(struct settings *s);

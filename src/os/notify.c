@@ -23,7 +23,8 @@ static int connect_to(const char *name)
         at.sun_path[0] = '\0';
     }
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&at, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + name_bytes))) {
+    if (fd >= 0 &&
+        connect(fd, (struct sockaddr *)&at, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + name_bytes))) {
         close(fd);
         fd = -1;
     }

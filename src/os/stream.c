@@ -139,7 +139,7 @@ static err fill_layer(struct stream *s)
         l->ended = true;
         l->ops->end(l);
     }
-    return buf_failed(&l->out) ? ERR_LIMIT : OK;
+    return buf_failed(&l->out) ? ERR_NOMEM : OK;
 }
 
 static err send_layered(struct stream *s)
