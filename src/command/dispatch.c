@@ -322,7 +322,7 @@ static err run_locked(struct call *call, struct loader *loader)
     err e = loader ? consult(call, loader) : OK;
     if (e == OK) {
         e = call->command->handler(call);
-        assert(e != ERR_AGAIN);
+        assert(e != ERR_AGAIN || call_errand(call)); /* a verb waits for work, or not at all */
     } else if (e != ERR_AGAIN) {
         park_leave_locked(call);
     }

@@ -33,8 +33,9 @@ struct park {
     struct message message;
     struct timer timer;
     struct worker *worker;
-    struct call *call; /* NULL: cancelled, the message is on its way */
-    unsigned out;      /* atomic */
+    struct call *call;     /* NULL: cancelled, the message is on its way */
+    struct errand *errand; /* work that the verb waits for; NULL: it waits for keys */
+    unsigned out;          /* atomic */
     bool posted;
     bool asleep;              /* between park_sleep() and the resumption */
     bool owns_arguments;      /* of the call: copied when it first parked */
@@ -49,6 +50,11 @@ static void park_free(struct park *p)
         if (p->seats[i].waiter.outcome != &p->timed_out) {
             outcome_unref(p->seats[i].waiter.outcome);
         }
+    }
+    if (p->errand && p->errand->ended) {
+        p->errand->drop(p->errand);
+    } else if (p->errand) {
+        p->errand->call = NULL;
     }
     free(p);
 }
@@ -209,6 +215,36 @@ void park_leave_locked(struct call *call)
     }
 }
 
+/* ---- errands -------------------------------------------------------------------------------------------------------- */
+err call_await(struct call *call, struct errand *errand)
+{
+    struct park *park = park_of(call);
+    if (!park) {
+        return ERR_NOMEM;
+    }
+    assert(!park->errand);
+    errand->call = call;
+    errand->ended = false;
+    park->errand = errand;
+    return ERR_AGAIN;
+}
+
+struct errand *call_errand(const struct call *call)
+{
+    return call->park ? call->park->errand : NULL;
+}
+
+void errand_end(struct errand *errand)
+{
+    errand->ended = true;
+    if (errand->call) {
+        resume(errand->call->park);
+    } else {
+        errand->drop(errand);
+    }
+}
+
+/* ---- asleep --------------------------------------------------------------------------------------------------------- */
 /* The arguments were lent until now. */
 static err own_arguments(struct call *call)
 {

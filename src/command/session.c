@@ -93,7 +93,9 @@ void session_reset(struct session *s)
     s->authenticated = !password_is_set();
     __atomic_store_n(&s->no_evict, false, __ATOMIC_RELAXED);
     __atomic_store_n(&s->no_touch, false, __ATOMIC_RELAXED);
-    s->reply_mode = SESSION_REPLY_ON;
+    if (s->reply_mode == SESSION_REPLY_OFF) {
+        s->reply_mode = SESSION_REPLY_ON; /* a SKIP said before holds for the reset's own reply */
+    }
     s->skip_next = false;
     swap_text(s, SESSION_NAME, (slice){0});
 }

@@ -130,7 +130,7 @@ MUST_USE err config_set(const struct config *old, const struct config_change *ch
 void config_set_words(slice name, const char *reason, struct buf *ret_words);
 
 /* Calls `each` for every name, aliases too, that one of the globs matches (without regard to case), each once, in the order of the table.
- * The value is lent for the call. A name without glob characters is found even if it is hidden. ERR_NOMEM. */
+ * The value is lent for the call. A name without glob characters is found even if it is hidden, and told as it was asked for. ERR_NOMEM. */
 MUST_USE err config_get(const struct config *c, const slice *globs, size_t glob_count,
                         void (*each)(void *argument, slice name, slice value), void *argument);
 /* The value of one option as CONFIG GET answers it, appended. */

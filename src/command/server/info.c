@@ -2,7 +2,7 @@
  * What would always say the same is left out.
  *
  * redis_version comes first, since software looks there for the first line with "version:" in it. The fields of `cache` are the rows of metric.def
- * about loading, under their own names. */
+ * about loading, under their own names, and a line per rule and source. */
 #include <inttypes.h>
 
 #include "base/num.h"
@@ -13,6 +13,7 @@
 #include "observe/metric.h"
 #include "os/mem.h"
 #include "os/process.h"
+#include "rule/rules.h"
 
 enum { INFO_BYTES_MAX = 64 << 20 };
 
@@ -123,9 +124,11 @@ static void section_stats(struct call *call, struct buf *out)
 
 static void section_cache(struct call *call, struct buf *out)
 {
-    (void)call;
     for (enum metric m = METRIC_loads_started; m <= METRIC_breaker_refused; m++) {
         line_metric(out, metric_row(m)->name, m);
+    }
+    if (call->engine->rules) {
+        rules_info(call->engine->rules, out, call->now.mono_ms);
     }
 }
 
