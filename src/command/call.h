@@ -18,6 +18,10 @@
 struct command;
 struct engine;
 
+/* Memory for arguments and changes of ordinary calls, in the call itself. (Blocks of their own begin at page boundaries: those of a batch
+ * would all compete for the same few lines of the first cache.) */
+enum { CALL_MEMORY_BYTES = 256 };
+
 struct call_key {
     struct key key;
     unsigned argument; /* index of the argument that is the key */
@@ -45,18 +49,19 @@ struct call {
     enum event event; /* what the next change is called; the row's event unless the verb sets another */
     struct call_key *keys;
     unsigned key_count;
-    struct call_key inline_key; /* where `keys` points when there is only one */
-    struct key *locks;          /* the keys whose shards are locked together, when there are several */
-    slice error_text;           /* detail that replaces the error row's text */
-    err refused;                /* why it will not run: found while it was prepared */
-    unsigned expired_count;     /* touches of its effect that are expired entries met, not changes of its own */
-    bool changed;               /* an entry was changed: with several keys, what was found before is looked up again */
+    struct call_key only_key; /* where `keys` points when the command has one */
+    struct key *locks;        /* the keys whose shards are locked together, when there are several */
+    slice error_text;         /* detail that replaces the error row's text */
+    err refused;              /* why it will not run: found while it was prepared */
+    unsigned expired_count;   /* touches of its effect that are expired entries met, not changes of its own */
+    bool changed;             /* an entry was changed: with several keys, what was found before is looked up again */
     bool
         reap; /* set by a verb that retired whole databases and owes the caller that they are freed: done after the unlock */
     struct random *random; /* the worker's */
     struct park *park;
     void (*resumed)(struct call *call); /* set by the door: the park is over, run it again. ON(worker) */
     void *owner;                        /* the door's connection */
+    ALIGNED(ARENA_ALIGNMENT) char memory[CALL_MEMORY_BYTES]; /* where the arena begins */
 };
 
 /* ---- arguments ------------------------------------------------------------------------------------------------------------------------ */
@@ -96,22 +101,6 @@ void call_drop(struct call *call, unsigned k, bool lazy);
 void call_event(struct call *call, unsigned k, enum event event);
 /* Key k of this call in another database (not loaded: what is not there counts as absent), as a further key of the call (MOVE, COPY ... DB n): same shard, so it is locked. Returns its index; ERR_NOMEM. */
 MUST_USE err call_key_in_db(struct call *call, unsigned k, unsigned db, enum key_use use, unsigned *ret_k);
-
-/* ---- waiting for work ----------------------------------------------------------------------------------------------------------------- */
-/* Work that a verb has begun and that goes on between turns of its worker's loop (a walk over all keys). Embedded in what the verb keeps of it, on the heap,
- * since it may outlive the call. */
-struct errand {
-    struct call *call; /* NULL: the call is gone, its client hung up; the work may go on */
-    bool ended;
-    void (*drop)(struct errand *errand); /* frees it: called once, when it has ended and the call is over or gone */
-};
-/* Parks the call until errand_end(): the verb returns what this returns, ERR_AGAIN, and runs again from its start then. Or ERR_NOMEM: then the errand is still
- * the verb's. */
-MUST_USE err call_await(struct call *call, struct errand *errand);
-/* The errand that this call has waited for; NULL on its first run. Good until the call is over. */
-struct errand *call_errand(const struct call *call);
-/* On the call's worker: the work is done. Runs the call again if it is still there; the errand may be gone on return. */
-void errand_end(struct errand *errand);
 
 /* ---- the record ----------------------------------------------------------------------------------------------------------------------- */
 /* Replaces the call as its own record (absolute times, final values); slices must outlive the call's run. Costs nothing when nobody wants records. */
