@@ -17,40 +17,10 @@
 #include "base/assert.h"
 #include "base/num.h"
 #include "command/call_priv.h"
+#include "command/figures.h"
 #include "command/park_priv.h"
+#include "command/server/slowlog.h"
 #include "observe/metric.h"
-
-/* ---- the counters of the commands ----------------------------------------------------------------------------------- */
-/* Each worker writes to a row of its own; who reads sums. */
-struct cell {
-    uint64_t calls, ns, rejected, failed; /* atomic */
-};
-static struct cell cells[WORKER_COUNT_MAX][COMMAND_COUNT_MAX] ALIGNED(CACHE_LINE_BYTES);
-
-static void bump(uint64_t *counter, uint64_t amount)
-{
-    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
-}
-
-static struct cell *cell_of(const struct call *call)
-{
-    return &cells[call->session->worker->index][call->command->number];
-}
-
-struct command_figures command_figures(unsigned number)
-{
-    struct command_figures f = {0};
-    uint64_t ns = 0;
-    for (unsigned i = 0; i < WORKER_COUNT_MAX; i++) {
-        const struct cell *c = &cells[i][number];
-        f.calls += __atomic_load_n(&c->calls, __ATOMIC_RELAXED);
-        f.rejected += __atomic_load_n(&c->rejected, __ATOMIC_RELAXED);
-        f.failed += __atomic_load_n(&c->failed, __ATOMIC_RELAXED);
-        ns += __atomic_load_n(&c->ns, __ATOMIC_RELAXED);
-    }
-    f.usec = ns / 1000;
-    return f;
-}
 
 /* ---- the call object ------------------------------------------------------------------------------------------------ */
 void call_init(struct call *call, struct engine *engine, struct random *random)
@@ -322,7 +292,7 @@ static err run_locked(struct call *call, struct loader *loader)
     err e = loader ? consult(call, loader) : OK;
     if (e == OK) {
         e = call->command->handler(call);
-        assert(e != ERR_AGAIN);
+        assert(e != ERR_AGAIN || park_travels(call));
     } else if (e != ERR_AGAIN) {
         park_leave_locked(call);
     }
@@ -331,28 +301,30 @@ static err run_locked(struct call *call, struct loader *loader)
 }
 
 /* The call is over. */
-static void end(struct call *call, err e, size_t reply_mark, int64_t began_ns)
+static void end(struct call *call, err e, size_t reply_mark, int64_t began_ns) ON(worker)
 {
-    struct cell *cell = cell_of(call);
-    bump(&cell->calls, 1);
-    bump(&cell->ns, (uint64_t)(clock_mono_ns() - began_ns));
+    const struct config *config = config_now();
+    uint64_t ns = (uint64_t)(clock_mono_ns() - began_ns);
+    figures_add(call->session->worker->index, call->command->number, ns, e != OK, config->latency_tracking);
     metric_add(METRIC_commands_processed, 1);
-    bump(&call->session->command_count, 1);
+    session_count_command(call->session);
     if (UNLIKELY(e != OK)) {
         if (!buf_failed(call->reply->out)) {
             buf_truncate(call->reply->out, reply_mark);
         }
         render_error(call, e);
-        bump(&cell->failed, 1);
         metric_add(METRIC_commands_failed, 1);
+    }
+    if (UNLIKELY(slowlog_wants(config, ns))) {
+        slowlog_push(call, ns / 1000);
     }
     park_end(call);
 }
 
-static enum run refuse(struct call *call, err e)
+static enum run refuse(struct call *call, err e) ON(worker)
 {
     if (call->command && e != ERR_UNKNOWN_SUBCOMMAND) {
-        bump(&cell_of(call)->rejected, 1);
+        figures_add_rejected(call->session->worker->index, call->command->number);
     }
     metric_add(METRIC_commands_rejected, 1);
     render_error(call, e);

@@ -1,6 +1,7 @@
 /* Dispatch: refusals in words, authentication, memory, expired keys, effects, counters; and calls that park, with a loader made here: it governs
  * the keys that begin with "g:", and the test decides when and how each load ends. */
 #include "command/fake_door.h"
+#include "command/figures.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/num.h"
+#include "command/figures.h"
 
 enum { ARGUMENTS_MAX = 1024, WAIT_TURNS_MAX = 5000 };
 
@@ -234,6 +235,8 @@ struct fake_engine *fake_engine_new_with(const struct keyspace_options *o)
     err e = worker_init(&fe->worker, 0);
     assert(e == OK);
     e = keyspace_new(o, &fe->engine.keyspace);
+    assert(e == OK);
+    e = figures_open(1);
     assert(e == OK);
     fe->engine.workers = &fe->worker;
     fe->engine.worker_count = 1;

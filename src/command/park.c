@@ -1,4 +1,6 @@
-/* Parked calls. A park is what a waiting call leaves behind: a waiter for each key that it waits for, a count of those that are still out, a
+/* Parked calls: those that wait for keys, and those that travel (call_travel()).
+ *
+ * A park is what a waiting call leaves behind: a waiter for each key that it waits for, a count of those that are still out, a
  * timer, and the message by which whoever brings the last outcome reaches the call's worker.
  *
  *     worker: consult -> join (shards locked) -> unlock -> sleep ........ deliver or timer -> resumed() -> run again -> end
@@ -8,6 +10,9 @@
  * the waker is done with it. The worker uses that to give up (time, hang-up): it locks each shard in turn and leaves. What it cannot
  * take back is a message already posted: then the park outlives its call, without it, until the message is delivered. That is why it
  * is an allocation of its own and not in the call's arena.
+ *
+ * A tour uses the park's message as its carriage: it is posted from worker to worker and home at last, where it is delivered like a wake-up. So a call whose
+ * connection goes while it travels leaves its park, with the tour, until that comes home.
  *
  * Invariants: (I1) `out` counts the waiters that are joined and not yet woken or taken back; who brings it to 0 resumes the call, once. (I2) `posted` is written under the lock of the last waker's shard. (I3) A key's first wait fixes its time. (I4) call ->
  * park -> call holds until park_end() or call_cancel(). */
@@ -36,8 +41,11 @@ struct park {
     struct call *call; /* NULL: cancelled, the message is on its way */
     unsigned out;      /* atomic */
     bool posted;
-    bool asleep;              /* between park_sleep() and the resumption */
-    bool owns_arguments;      /* of the call: copied when it first parked */
+    bool asleep;         /* between park_sleep() and the resumption */
+    bool owns_arguments; /* of the call: copied when it first parked */
+    bool counted;        /* among the calls that wait */
+    struct tour *tour;   /* owned; NULL: waits for keys */
+    bool tour_is_back;
     struct outcome timed_out; /* for seats whose time is up; never freed by its count */
     unsigned seat_count;
     struct seat seats[];
@@ -50,10 +58,19 @@ static void park_free(struct park *p)
             outcome_unref(p->seats[i].waiter.outcome);
         }
     }
+    free(p->tour);
     free(p);
 }
 
 /* ---- waking --------------------------------------------------------------------------------------------------------- */
+static void uncount(struct park *p)
+{
+    if (p->counted) {
+        p->counted = false;
+        metric_subtract(METRIC_calls_parked_now, 1);
+    }
+}
+
 static void resume(struct park *p)
 {
     struct call *call = p->call;
@@ -62,7 +79,7 @@ static void resume(struct park *p)
         p->seats[i].joined = false;
     }
     loop_timer_clear(p->worker->loop, &p->timer);
-    metric_subtract(METRIC_calls_parked_now, 1);
+    uncount(p);
     call->resumed(call);
 }
 
@@ -106,7 +123,7 @@ static err arm(struct park *p)
             next = num_min_i64(next, s->wait_until_mono_ms);
         }
     }
-    return loop_timer_set(p->worker->loop, &p->timer, next);
+    return next < INT64_MAX ? loop_timer_set(p->worker->loop, &p->timer, next) : OK;
 }
 
 /* The time of one seat at least is up: those get the outcome that says so, the rest wait on. */
@@ -139,6 +156,29 @@ static void fire(struct timer *t, struct now now)
     }
 }
 
+/* ---- tours ---------------------------------------------------------------------------------------------------------- */
+static void come_home(struct message *m, struct worker *w)
+{
+    struct park *p = container_of(m, struct park, message);
+    p->tour_is_back = true;
+    m->deliver = deliver;
+    deliver(m, w);
+}
+
+/* On worker w: does what is to be done, and goes on to the next. */
+static void stop_over(struct message *m, struct worker *w)
+{
+    struct tour *t = container_of(m, struct park, message)->tour;
+    t->visit(t, w);
+    unsigned next = w->index + 1;
+    if (next < t->engine->worker_count) {
+        worker_post(&t->engine->workers[next], m);
+    } else {
+        m->deliver = come_home;
+        worker_post(container_of(m, struct park, message)->worker, m);
+    }
+}
+
 /* ---- parking -------------------------------------------------------------------------------------------------------- */
 static struct park *park_of(struct call *call)
 {
@@ -162,6 +202,29 @@ static struct park *park_of(struct call *call)
         call->park = p;
     }
     return call->park;
+}
+
+err call_travel(struct call *call, struct tour *t)
+{
+    struct park *p = park_of(call);
+    if (!p) {
+        free(t);
+        return ERR_NOMEM;
+    }
+    assert(!p->tour);
+    t->engine = call->engine;
+    p->tour = t;
+    return ERR_AGAIN;
+}
+
+struct tour *call_tour(const struct call *call)
+{
+    return call->park && call->park->tour_is_back ? call->park->tour : NULL;
+}
+
+bool park_travels(const struct call *call)
+{
+    return call->park && call->park->tour && !call->park->tour_is_back;
 }
 
 struct outcome *park_outcome(const struct call *call, unsigned i)
@@ -242,6 +305,13 @@ err park_sleep(struct call *call)
         return e;
     }
     p->asleep = true;
+    if (p->tour && !p->tour_is_back) {
+        p->message.deliver = stop_over;
+        p->posted = true;
+        worker_post(&p->tour->engine->workers[0], &p->message);
+        return OK;
+    }
+    p->counted = true;
     metric_add(METRIC_calls_parked, 1);
     metric_add(METRIC_calls_parked_now, 1);
     return OK;
@@ -269,9 +339,7 @@ void call_cancel(struct call *call)
         }
     }
     loop_timer_clear(p->worker->loop, &p->timer);
-    if (p->asleep) {
-        metric_subtract(METRIC_calls_parked_now, 1);
-    }
+    uncount(p);
     call->park = NULL;
     p->call = NULL;
     if (!p->posted) {
