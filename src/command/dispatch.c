@@ -18,7 +18,10 @@
 #include "base/num.h"
 #include "command/call_priv.h"
 #include "command/figures.h"
+#include "command/monitor.h"
 #include "command/park_priv.h"
+#include "command/pause.h"
+#include "command/server/latency.h"
 #include "command/server/slowlog.h"
 #include "observe/metric.h"
 
@@ -233,7 +236,23 @@ static err consult(struct call *call, struct loader *loader)
 }
 
 /* ---- run ------------------------------------------------------------------------------------------------------------ */
-/* Why the call may not run; OK when it may. */
+/* When latencies are watched, the time that it takes is, too. */
+static err make_room(struct call *call)
+{
+    const struct config *config = config_now();
+    if (LIKELY(config->latency_monitor_threshold == 0)) {
+        return keyspace_make_room(call->engine->keyspace, call->now);
+    }
+    int64_t began_ns = clock_mono_ns();
+    err e = keyspace_make_room(call->engine->keyspace, call->now);
+    uint64_t ns = (uint64_t)(clock_mono_ns() - began_ns);
+    if (latency_wants(config, ns)) {
+        latency_note(LATENCY_eviction_cycle, ns, call->now);
+    }
+    return e;
+}
+
+/* Why the call may not run, ERR_AGAIN when it may later; OK when it may. */
 static err admit(struct call *call)
 {
     if (UNLIKELY(call->refused != OK)) {
@@ -242,10 +261,13 @@ static err admit(struct call *call)
     if (UNLIKELY(session_needs_auth(call->session)) && !(call->command->traits & TRAIT_NOAUTH)) {
         return ERR_NOAUTH;
     }
-    if (call->command->traits & TRAIT_DENYOOM) {
-        return keyspace_make_room(call->engine->keyspace, call->now);
+    if (UNLIKELY(pause_is_set())) {
+        int64_t until = call_tour(call) ? 0 : pause_until(call); /* one that comes home from its tour has run already */
+        if (until > 0) {
+            return park_postpone(call, until);
+        }
     }
-    return OK;
+    return call->command->traits & TRAIT_DENYOOM ? make_room(call) : OK;
 }
 
 static void begin(struct call *call)
@@ -297,6 +319,9 @@ static err run_locked(struct call *call, struct loader *loader)
         park_leave_locked(call);
     }
     publish(call);
+    if (UNLIKELY(monitor_is_on()) && e != ERR_AGAIN) {
+        monitor_feed(call);
+    }
     return e;
 }
 
@@ -318,6 +343,9 @@ static void end(struct call *call, err e, size_t reply_mark, int64_t began_ns) O
     if (UNLIKELY(slowlog_wants(config, ns))) {
         slowlog_push(call, ns / 1000);
     }
+    if (UNLIKELY(latency_wants(config, ns))) {
+        latency_note(call->command->traits & TRAIT_FAST ? LATENCY_fast_command : LATENCY_command, ns, call->now);
+    }
     park_end(call);
 }
 
@@ -337,6 +365,12 @@ enum run dispatch_run(struct call *call)
     int64_t began_ns = clock_mono_ns();
     begin(call);
     err e = admit(call);
+    if (UNLIKELY(e == ERR_AGAIN)) {
+        e = park_sleep(call);
+        if (e == OK) {
+            return RUN_PARKED;
+        }
+    }
     if (UNLIKELY(e != OK)) {
         return refuse(call, e);
     }

@@ -13,6 +13,9 @@ MUST_USE err park_join(struct call *call, unsigned i, struct pending *p, int64_t
 /* Whether the call is about to travel. */
 bool park_travels(const struct call *call);
 
+/* Has the call wait until a pause is over. ERR_AGAIN, or ERR_NOMEM. */
+MUST_USE err park_postpone(struct call *call, int64_t until_mono_ms);
+
 /* With all shards of the call locked: takes back what has joined in this run. */
 void park_leave_locked(struct call *call);
 

@@ -30,6 +30,9 @@ enum config_policy {
     POLICY_NOEVICTION,
 };
 
+/* Of directives that allow something: to nobody, to everybody, to clients on this machine. */
+enum config_enable { ENABLE_NO, ENABLE_YES, ENABLE_LOCAL };
+
 /* The classes of client-output-buffer-limit. */
 enum config_client_class { CLIENT_CLASS_NORMAL, CLIENT_CLASS_REPLICA, CLIENT_CLASS_PUBSUB, CLIENT_CLASS_COUNT };
 

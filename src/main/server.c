@@ -22,6 +22,7 @@
 #include "base/num.h"
 #include "command/engine.h"
 #include "command/figures.h"
+#include "command/server/latency.h"
 #include "door/door.h"
 #include "keyspace/keyspace.h"
 #include "main/settings.h"
@@ -75,7 +76,14 @@ struct server {
 static void fire_housekeeping(struct timer *t, struct now now)
 {
     struct housekeeping *h = container_of(t, struct housekeeping, timer);
+    const struct config *config = config_now();
+    bool is_watched = config->latency_monitor_threshold > 0;
+    int64_t began_ns = is_watched ? clock_mono_ns() : 0;
     int64_t next_ms = keyspace_tick(h->keyspace, h->worker->index, now);
+    uint64_t ns = is_watched ? (uint64_t)(clock_mono_ns() - began_ns) : 0;
+    if (latency_wants(config, ns)) {
+        latency_note(LATENCY_expire_cycle, ns, now);
+    }
     err e = loop_timer_set(h->worker->loop, t, num_max_i64(next_ms, now.mono_ms + 1));
     assert(e == OK); /* its place in the heap has just become free */
 }

@@ -7,6 +7,7 @@
  * The us and ns readings of the monotonic clock are not moved: they measure how long something took. */
 #include "os/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 #ifdef LARDER_TEST_HOOKS
@@ -113,4 +114,10 @@ int64_t clock_mono_ms(void)
 struct now clock_now(void)
 {
     return (struct now){.wall_ms = clock_wall_ms(), .mono_ms = clock_mono_ms()};
+}
+
+void clock_block_us(int64_t us)
+{
+    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
 }

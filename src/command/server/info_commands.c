@@ -81,7 +81,7 @@ void info_errorstats(struct call *call, struct buf *out)
     (void)call;
     for (err e = metric_error_prefix_next(OK); e != ERR_COUNT; e = metric_error_prefix_next(e)) {
         uint64_t count = metric_error_sum_of_prefix(err_row(e)->resp);
-        if (count > 0) {
+        if (count > 0 && err_row(e)->resp[0] != '\0') {
             buf_printf(out, "errorstat_%s:count=%" PRIu64 "\r\n", err_row(e)->resp, count);
         }
     }

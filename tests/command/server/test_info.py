@@ -24,7 +24,7 @@ def test_names_are_those_of_redis_or_of_larder(same):
     """What Redis has under a name means the same; names of our own are few and known."""
     def fields(text):
         lines = text.removeprefix(b"txt:").decode().splitlines()
-        return {line.split(":")[0] for line in lines if ":" in line and not line.startswith(("cmdstat_", "latency_p", "worker", "errorstat_"))}
+        return {line.split(":")[0] for line in lines if ":" in line and not line.startswith(("cmdstat_", "latency_p", "worker0", "worker1", "errorstat_"))}
 
     larder, redis = (fields(connection.call("INFO", "everything")) for connection in same.connections)
     cache = fields(same.connections[0].call("INFO", "cache"))
