@@ -75,6 +75,10 @@ void call_find(struct call *call, unsigned k)
     struct call_key *ck = &call->keys[k];
     ck->entry = shard_find(ck->key.shard, &ck->key);
     if (UNLIKELY(ck->entry && entry_expired(ck->entry, call->now.wall_ms))) {
+        if (keyspace_is_frozen(call->engine->keyspace, call->now)) {
+            ck->entry = NULL; /* to this call, which writes nothing */
+            return;
+        }
         enum event event = entry_negative(ck->entry) ? EVENT_NONE : EVENT_expired;
         shard_remove(ck->key.shard, &ck->key, ck->entry, &call->effect, CHANGE_EXPIRED, event, true);
         record_removal(call, &ck->key);
