@@ -2,17 +2,17 @@
  *
  *     queue -> an idle pipe; else the one with the fewest tries, at most depth_max; else it stays in the queue
  *
- * A query that finds no idle pipe has one more opened, as long as there are places, and waits for it; so the pool grows with need. A pipe that
- * is lost is not replaced before somebody asks again. After a failed attempt to connect there is one attempt at a time, each after a longer pause; those who wait for a
- * connection while there is none learn of each failure: to them it is a failed try.
+ * A query that finds no idle pipe has one more opened, as long as there are places, and waits for it; so the pool grows with need. A pipe
+ * that is lost is not replaced before somebody asks again. After a failed attempt to connect there is one attempt at a time, each after a
+ * longer pause; those who wait for a connection while there is none learn of each failure: to them it is a failed try.
  *
- * Pipes answer in order, so the turn of a try comes when it is its pipe's first: from then on `timeout` counts. When it is over, the try has ended
- * for us; the pipe is told to forget it and takes no more until two things are over: the source has ended the query, and the request to
- * do so has been answered. That request cannot go over the pipe itself, so it goes over one more connection, `control`, which is opened when it is needed
- * and closed when nobody needs it. (The usual alternative, PQcancel(), blocks, without a bound when the server does not
- * react; it would need a thread that cannot be stopped.) A request may come late and hit the query behind: what was
- * on the pipe and is reported cancelled is sent again, uncounted. A source that does not react within connect-timeout loses the pipe; its own
- * statement timeout ends the query then.
+ * Pipes answer in order, so the turn of a try comes when it is its pipe's first: from then on `timeout` counts. When it is over, the try
+ * has ended for us; the pipe is told to forget it and takes no more until two things are over: the source has ended the query, and the
+ * request to do so has been answered. That request cannot go over the pipe itself, so it goes over one more connection, `control`, which is
+ * opened when it is needed and closed when nobody needs it. (libpq's own PQcancel() blocks, without a bound when the server does not react;
+ * it would need a thread that cannot be stopped.) A request may come late and hit the query behind: what was on the pipe and is reported as
+ * cancelled is sent again, uncounted. A source that does not react within connect-timeout loses the pipe; its own statement timeout ends
+ * the query then.
  *
  * Threads: all on the pool's thread but start, stop, free and wake.
  * I1: a place has a pipe unless it is FREE; its tries are those that the pipe has, in order, but for one that was forgotten.
@@ -20,7 +20,6 @@
  * I3: the timer of a CONNECTING place, of a draining one and of one with tries is set; of others it is not. */
 #include "source/source_priv.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>

@@ -2,13 +2,14 @@
  *
  *     connecting -> setting -> in use: exchanges, in order, each with its own Sync, so that a failed one does not abort its neighbours
  *
- * An exchange executes a statement that the connection has prepared. One that it has not is prepared first, and what comes behind waits for
- * that: so order is kept, and what returns no columns (DELETE, COPY, nothing at all) is refused without being run. A statement that
- * PostgreSQL can no longer use as it was prepared (its result type changed, a column it compares with has another type, DISCARD) is forgotten, and the
- * try is reported as ERR_AGAIN: sent again it is prepared anew. Only a statement that has just been prepared is believed when it fails so.
+ * An exchange executes a statement that the connection has prepared. One that it has not is prepared first, and what comes behind waits
+ * for that: so order is kept, and what returns no columns (DELETE, COPY, nothing at all) is refused without being run. A statement that
+ * PostgreSQL can no longer use as it was prepared (its result type changed, a column it compares with has another type, DISCARD) is
+ * forgotten, and the try is reported as ERR_AGAIN: sent again it is prepared anew. Only a statement that has just been prepared is believed
+ * when it fails so.
  *
- * Parameters are bound as text and have the type that the server infers: in `WHERE id = {id}` that of the column. Results come as text, row by row, so that
- * a large one is never in memory.
+ * Parameters are bound as text and have the type that the server infers: in `WHERE id = {id}` that of the column. Results come as text, row
+ * by row, so that a large one is never in memory as a whole.
  *
  * What libpq does that one has to know: it closes its socket by itself when a connection fails, and takes others while connecting, so the
  * loop watches a duplicate; it looks up names without giving up the thread, so a slow name server stops this source's thread, though not
@@ -473,7 +474,8 @@ static void end_exchange(struct driver_pipe *p)
 static void set_session(struct driver_pipe *p)
 {
     char text[64];
-    snprintf(text, sizeof text, "SET statement_timeout = %lld", (long long)p->timeout_ms);
+    int64_t ms = p->timeout_ms < INT32_MAX ? p->timeout_ms : INT32_MAX; /* as long as PostgreSQL can have it */
+    snprintf(text, sizeof text, "SET statement_timeout = %lld", (long long)ms);
     p->state = PIPE_SETTING;
     PQsetnonblocking(p->pg, 1);
     if (!PQenterPipelineMode(p->pg) || !send_text(p, text) || !PQpipelineSync(p->pg)) {

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-CHINOOK = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "chinook"
+CHINOOK = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "chinook"
 pytestmark = pytest.mark.skipif(not CHINOOK.exists(), reason="no shared/data/chinook")
 
 RULES = [

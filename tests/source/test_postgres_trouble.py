@@ -68,13 +68,22 @@ def test_idle_connections_first_then_four_deep_then_the_queue(start_larder, shop
     nothing_is_left(client, 3)
 
 
-def test_a_stop_in_the_middle_answers_everyone(start_larder, shop):
+def test_a_stop_lets_everyone_have_the_answer(start_larder, shop):
     url, psql = shop()
-    server = start_larder(config_text=config(url, SLEEP, "connections 2\n timeout 60s\n retries 0"), args=["--shutdown-timeout", "1"])
+    server = start_larder(config_text=config(url, SLEEP, "connections 2\n timeout 60s"))
+    readers = ask(server, [f"sleep:0.2:{i}" for i in range(12)])
+    wait_until(lambda: psql.value(ACTIVE) == "2")
+    server.stop()
+    assert [b'"int4":%d' % i in reader.read_reply() for i, reader in enumerate(readers)] == [True] * 12
+    assert psql.value(CONNECTED) == "0"
+
+
+def test_a_stop_does_not_wait_for_a_query_without_end(start_larder, shop):
+    url, psql = shop()
+    server = start_larder(config_text=config(url, SLEEP, "connections 2\n timeout 60s"), args=["--shutdown-timeout", "1"])
     readers = ask(server, [f"sleep:60:{i}" for i in range(12)])
     wait_until(lambda: psql.value(ACTIVE) == "2")
     server.stop()
-    assert psql.value(CONNECTED) is not None
     for reader in readers:
         reader.close()
 
@@ -240,6 +249,8 @@ def test_a_server_that_ends_in_the_middle_and_comes_back(start_larder, own_clust
     cluster.psql()(TABLE)
     server = start_larder(config_text=config(cluster.url(), ROW + SLEEP, "connections 4\n timeout 5s\n breaker errors=50% window=10s open=100ms"))
     client = server.client()
+    client.ping()
+    files = len(os.listdir(f"/proc/{server.pid}/fd"))
     for _ in range(2):
         assert client.get("row:1") == b"row 1"
         client.flushall()
@@ -248,7 +259,9 @@ def test_a_server_that_ends_in_the_middle_and_comes_back(start_larder, own_clust
         cluster.end(number)
         for reader in readers:
             assert reader.read_reply().startswith((b"SOURCEDOWN", b"SOURCEERR"))
+            reader.close()
         nothing_is_left(client, 0)
+        wait_until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) == files)
         with pytest.raises(redis.ResponseError, match="SOURCEDOWN"):
             client.get("row:1")
         cluster.start()
