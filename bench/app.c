@@ -223,8 +223,11 @@ static PGresult *base_query(PGconn *base, int key)
     const char *parameters[] = {text};
     snprintf(text, sizeof text, "%d", key);
     PGresult *result = PQexecPrepared(base, "item", 1, parameters, NULL, NULL, 0);
-    if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1) {
+    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
         fail("the query for key %d: %s", key, PQerrorMessage(base));
+    }
+    if (PQntuples(result) != 1) {
+        fail("the query for key %d has %d rows", key, PQntuples(result));
     }
     check_value(key, PQgetvalue(result, 0, 0), (size_t)PQgetlength(result, 0, 0));
     return result;
