@@ -296,13 +296,13 @@ def test_a_thousand_stalled_handshakes(start_tls_larder, pki):
         wait_until(lambda: clients(working) == 1010)
         with server.raw() as one_more:
             one_more.expect(b"-ERR max number of clients reached\r\n")
-        server.clock.advance(9000)
+        server.clock.advance(2000)                              # and what the test itself has taken
         assert working.call("PING") == b"PONG" and clients(working) == 1010
-        server.clock.advance(3000)
+        server.clock.advance(9000)
         wait_until(lambda: clients(working) == 1)
         for s in stalled + late:
             s.close()
-    assert server.log().count("its TLS handshake took longer than 10 s") in (1, 2)      # once a second, not 1,009 times
+    assert 1 <= server.log().count("its TLS handshake took longer than 10 s") < 10      # once a second, not 1,009 times
 
 
 # ---- handshakes per second -----------------------------------------------------------------------------------------
