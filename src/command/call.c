@@ -75,6 +75,10 @@ void call_find(struct call *call, unsigned k)
     struct call_key *ck = &call->keys[k];
     ck->entry = shard_find(ck->key.shard, &ck->key);
     if (UNLIKELY(ck->entry && entry_expired(ck->entry, call->now.wall_ms))) {
+        if (keyspace_is_frozen(call->engine->keyspace, call->now)) {
+            ck->entry = NULL; /* to this call, which writes nothing */
+            return;
+        }
         enum event event = entry_negative(ck->entry) ? EVENT_NONE : EVENT_expired;
         shard_remove(ck->key.shard, &ck->key, ck->entry, &call->effect, CHANGE_EXPIRED, event, true);
         record_removal(call, &ck->key);
@@ -160,10 +164,11 @@ static void govern_times(struct call *call, const struct call_key *ck, int64_t a
 err call_put(struct call *call, unsigned k, const struct content *c)
 {
     struct call_key *ck = &call->keys[k];
-    struct content timed = *c;
-    if (ck->rule) {
-        govern_times(call, ck, c->fresh_until, &timed.deadline, &timed.fresh_until);
+    if (!ck->rule) {
+        return store(call, ck, c, call->event);
     }
+    struct content timed = *c;
+    govern_times(call, ck, c->fresh_until, &timed.deadline, &timed.fresh_until);
     return store(call, ck, &timed, call->event);
 }
 

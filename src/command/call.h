@@ -18,12 +18,15 @@
 struct command;
 struct engine;
 
-enum { CALL_INLINE_KEYS = 2 };
+/* Memory for arguments and changes of ordinary calls, in the call itself. (Blocks of their own begin at page boundaries: those of a batch
+ * would all compete for the same few lines of the first cache.) */
+enum { CALL_MEMORY_BYTES = 256 };
 
 struct call_key {
     struct key key;
     unsigned argument; /* index of the argument that is the key */
     enum key_use use;
+    const void *bucket;      /* where it will be looked for: a hint, for dispatch_prefetch() */
     struct entry *entry;     /* as found under the lock: not expired; maybe stale or negative; NULL when absent */
     const struct rule *rule; /* that governs it; NULL: none */
     struct outcome
@@ -46,19 +49,19 @@ struct call {
     enum event event; /* what the next change is called; the row's event unless the verb sets another */
     struct call_key *keys;
     unsigned key_count;
-    struct key *locks; /* the keys whose shards are locked together, when there are several */
-    struct call_key inline_keys[CALL_INLINE_KEYS];
-    struct key inline_locks[CALL_INLINE_KEYS];
-    slice error_text;       /* detail that replaces the error row's text */
-    err refused;            /* why it will not run: found while it was prepared */
-    unsigned expired_count; /* touches of its effect that are expired entries met, not changes of its own */
-    bool changed;           /* an entry was changed: with several keys, what was found before is looked up again */
+    struct call_key only_key; /* where `keys` points when the command has one */
+    struct key *locks;        /* the keys whose shards are locked together, when there are several */
+    slice error_text;         /* detail that replaces the error row's text */
+    err refused;              /* why it will not run: found while it was prepared */
+    unsigned expired_count;   /* touches of its effect that are expired entries met, not changes of its own */
+    bool changed;             /* an entry was changed: with several keys, what was found before is looked up again */
     bool
         reap; /* set by a verb that retired whole databases and owes the caller that they are freed: done after the unlock */
     struct random *random; /* the worker's */
     struct park *park;
     void (*resumed)(struct call *call); /* set by the door: the park is over, run it again. ON(worker) */
     void *owner;                        /* the door's connection */
+    ALIGNED(ARENA_ALIGNMENT) char memory[CALL_MEMORY_BYTES]; /* where the arena begins */
 };
 
 /* ---- arguments ------------------------------------------------------------------------------------------------------------------------ */
@@ -114,6 +117,20 @@ MUST_USE err call_await(struct call *call, struct errand *errand);
 struct errand *call_errand(const struct call *call);
 /* On the call's worker: the work is done. Runs the call again if it is still there; the errand may be gone on return. */
 void errand_end(struct errand *errand);
+
+/* ---- a tour of the workers ------------------------------------------------------------------------------------------------------------ */
+/* What a verb has to do on every worker: the head of a block of malloc() that holds all it needs. Nothing in it may point into the call, whose connection may
+ * go meanwhile. */
+struct tour {
+    void (*visit)(struct tour *t,
+                  struct worker *w); /* on each worker's thread, one worker after the other, own included */
+    struct engine *engine;           /* set by call_travel() */
+};
+/* Sends the tour off and takes it over; the verb returns what this returns. When all workers have been visited the verb runs again, and call_tour() is the
+ * tour. Each worker has then ended whatever it was doing when the tour began. ERR_NOMEM: it is freed. */
+MUST_USE err call_travel(struct call *call, struct tour *t);
+/* The tour that came back; NULL on the first run. */
+struct tour *call_tour(const struct call *call);
 
 /* ---- the record ----------------------------------------------------------------------------------------------------------------------- */
 /* Replaces the call as its own record (absolute times, final values); slices must outlive the call's run. Costs nothing when nobody wants records. */

@@ -17,46 +17,60 @@
 #include "base/assert.h"
 #include "base/num.h"
 #include "command/call_priv.h"
+#include "command/figures.h"
+#include "command/monitor.h"
 #include "command/park_priv.h"
+#include "command/pause.h"
+#include "command/server/latency.h"
+#include "command/server/slowlog.h"
 #include "observe/metric.h"
 
-/* ---- the counters of the commands ----------------------------------------------------------------------------------- */
-/* Each worker writes to a row of its own; who reads sums. */
-struct cell {
-    uint64_t calls, ns, rejected, failed; /* atomic */
-};
-static struct cell cells[WORKER_COUNT_MAX][COMMAND_COUNT_MAX] ALIGNED(CACHE_LINE_BYTES);
+/* ---- the time ------------------------------------------------------------------------------------------------------- */
+/* To read the clocks for each call would cost as much as a small call does. So calls that run one behind the other share
+ * readings: the end of one is the beginning of the next, and `now` is read for all of them, and again when it is old. */
+enum { NOW_AGE_NS_MAX = 200 * 1000 };
 
-static void bump(uint64_t *counter, uint64_t amount)
+static struct timing {
+    struct now now;
+    int64_t now_read_ns;
+    int64_t lap_ns; /* the end of the call before; as now_read_ns by clock_lap_ns() */
+} ALIGNED(CACHE_LINE_BYTES) timings[WORKER_COUNT_MAX];
+
+static struct timing *timing_of(const struct call *call)
 {
-    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
+    return &timings[call->session->worker->index];
 }
 
-static struct cell *cell_of(const struct call *call)
+static void read_now(struct timing *t, const struct worker *w)
 {
-    return &cells[call->session->worker->index][call->command->number];
+    t->now = (struct now){.wall_ms = clock_wall_ms(), .mono_ms = loop_now(w->loop).mono_ms};
+    t->now_read_ns = t->lap_ns;
 }
 
-struct command_figures command_figures(unsigned number)
+void dispatch_begin(struct worker *w)
 {
-    struct command_figures f = {0};
-    uint64_t ns = 0;
-    for (unsigned i = 0; i < WORKER_COUNT_MAX; i++) {
-        const struct cell *c = &cells[i][number];
-        f.calls += __atomic_load_n(&c->calls, __ATOMIC_RELAXED);
-        f.rejected += __atomic_load_n(&c->rejected, __ATOMIC_RELAXED);
-        f.failed += __atomic_load_n(&c->failed, __ATOMIC_RELAXED);
-        ns += __atomic_load_n(&c->ns, __ATOMIC_RELAXED);
+    struct timing *t = &timings[w->index];
+    t->lap_ns = clock_lap_ns();
+    read_now(t, w);
+}
+
+/* A call is over: how long it took. */
+static uint64_t take_lap(const struct call *call)
+{
+    struct timing *t = timing_of(call);
+    int64_t began_ns = t->lap_ns;
+    t->lap_ns = clock_lap_ns();
+    if (UNLIKELY(t->lap_ns - t->now_read_ns > NOW_AGE_NS_MAX)) {
+        read_now(t, call->session->worker);
     }
-    f.usec = ns / 1000;
-    return f;
+    return (uint64_t)num_max_i64(0, t->lap_ns - began_ns);
 }
 
 /* ---- the call object ------------------------------------------------------------------------------------------------ */
 void call_init(struct call *call, struct engine *engine, struct random *random)
 {
     *call = (struct call){.engine = engine, .random = random};
-    arena_init(&call->arena);
+    arena_init_lent(&call->arena, call->memory, sizeof call->memory);
 }
 
 void call_fini(struct call *call)
@@ -81,35 +95,49 @@ void call_reset(struct call *call)
 }
 
 /* ---- prepare -------------------------------------------------------------------------------------------------------- */
-static err prepare_keys(struct call *call)
+static void prepare_key(struct call *call, unsigned argument, enum key_use use, struct call_key *ret_key) ON(worker)
+{
+    ret_key->key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[argument]);
+    ret_key->argument = argument;
+    ret_key->use = use;
+    ret_key->entry = NULL;
+    ret_key->rule = NULL;
+    ret_key->outcome = NULL;
+    ret_key->bucket = shard_prefetch_bucket(&ret_key->key);
+}
+
+static err prepare_listed_keys(struct call *call) ON(worker)
 {
     const struct command *c = call->command;
-    struct key_place inline_places[CALL_INLINE_KEYS], *places = inline_places;
-    int count = command_keys(c, call->argc, call->argv, CALL_INLINE_KEYS, places);
+    int count = command_keys(c, call->argc, call->argv, 0, NULL);
     if (count <= 0) {
         return OK; /* also when they make no sense: the verb finds that, too, and knows the words */
     }
-    call->keys = call->inline_keys;
-    call->locks = call->inline_locks;
-    if (count > CALL_INLINE_KEYS) {
-        places = call_alloc(call, (size_t)count * sizeof *places);
-        call->keys = call_alloc(call, (size_t)count * sizeof *call->keys);
-        call->locks = call_alloc(call, (size_t)count * sizeof *call->locks);
-        if (!places || !call->keys || !call->locks) {
-            return ERR_NOMEM;
-        }
-        command_keys(c, call->argc, call->argv, (unsigned)count, places);
+    struct key_place *places = call_alloc(call, (size_t)count * sizeof *places);
+    call->keys = call_alloc(call, (size_t)count * sizeof *call->keys);
+    call->locks = call_alloc(call, (size_t)count * sizeof *call->locks);
+    if (!places || !call->keys || !call->locks) {
+        return ERR_NOMEM;
     }
+    command_keys(c, call->argc, call->argv, (unsigned)count, places);
     for (int i = 0; i < count; i++) {
-        call->keys[i] = (struct call_key){
-            .key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[places[i].argument]),
-            .argument = places[i].argument,
-            .use = places[i].use,
-        };
+        prepare_key(call, places[i].argument, places[i].use, &call->keys[i]);
         call->locks[i] = call->keys[i].key;
-        shard_prefetch_bucket(&call->keys[i].key);
     }
     call->key_count = (unsigned)count;
+    return OK;
+}
+
+static err prepare_keys(struct call *call) ON(worker)
+{
+    const struct command *c = call->command;
+    unsigned first = (unsigned)c->specs[0].first;
+    if (UNLIKELY(!command_has_one_key(c) || first >= call->argc)) {
+        return prepare_listed_keys(call);
+    }
+    call->keys = &call->only_key;
+    call->key_count = 1;
+    prepare_key(call, first, command_key_use(c, 0, call->argc, call->argv), call->keys);
     return OK;
 }
 
@@ -120,6 +148,13 @@ void dispatch_prepare(struct call *call)
     call->refused = command_resolve(call->argc, call->argv, &call->command);
     if (call->refused == OK) {
         call->refused = prepare_keys(call);
+    }
+}
+
+void dispatch_prefetch(const struct call *call)
+{
+    for (unsigned i = 0; i < call->key_count; i++) {
+        shard_prefetch_entry(call->keys[i].bucket, &call->keys[i].key);
     }
 }
 
@@ -263,7 +298,23 @@ static err consult(struct call *call, struct loader *loader)
 }
 
 /* ---- run ------------------------------------------------------------------------------------------------------------ */
-/* Why the call may not run; OK when it may. */
+/* When latencies are watched, the time that it takes is, too. */
+static err make_room(struct call *call)
+{
+    const struct config *config = config_now();
+    if (LIKELY(config->latency_monitor_threshold == 0)) {
+        return keyspace_make_room(call->engine->keyspace, call->now);
+    }
+    int64_t began_ns = clock_mono_ns();
+    err e = keyspace_make_room(call->engine->keyspace, call->now);
+    uint64_t ns = (uint64_t)(clock_mono_ns() - began_ns);
+    if (latency_wants(config, ns)) {
+        latency_note(LATENCY_eviction_cycle, ns, call->now);
+    }
+    return e;
+}
+
+/* Why the call may not run, ERR_AGAIN when it may later; OK when it may. */
 static err admit(struct call *call)
 {
     if (UNLIKELY(call->refused != OK)) {
@@ -272,15 +323,18 @@ static err admit(struct call *call)
     if (UNLIKELY(session_needs_auth(call->session)) && !(call->command->traits & TRAIT_NOAUTH)) {
         return ERR_NOAUTH;
     }
-    if (call->command->traits & TRAIT_DENYOOM) {
-        return keyspace_make_room(call->engine->keyspace, call->now);
+    if (UNLIKELY(pause_is_set())) {
+        int64_t until = call_tour(call) ? 0 : pause_until(call); /* one that comes home from its tour has run already */
+        if (until > 0) {
+            return park_postpone(call, until);
+        }
     }
-    return OK;
+    return call->command->traits & TRAIT_DENYOOM ? make_room(call) : OK;
 }
 
 static void begin(struct call *call)
 {
-    call->now = (struct now){.wall_ms = clock_wall_ms(), .mono_ms = loop_now(call->session->worker->loop).mono_ms};
+    call->now = timing_of(call)->now;
     call->error_text = (slice){0};
     call->changed = call->reap = false;
     call->expired_count = 0;
@@ -322,39 +376,48 @@ static err run_locked(struct call *call, struct loader *loader)
     err e = loader ? consult(call, loader) : OK;
     if (e == OK) {
         e = call->command->handler(call);
-        assert(e != ERR_AGAIN || call_errand(call)); /* a verb waits for work, or not at all */
+        assert(e != ERR_AGAIN || call_errand(call) || park_travels(call)); /* a verb waits for work, or not at all */
     } else if (e != ERR_AGAIN) {
         park_leave_locked(call);
     }
     publish(call);
+    if (UNLIKELY(monitor_is_on()) && e != ERR_AGAIN) {
+        monitor_feed(call);
+    }
     return e;
 }
 
 /* The call is over. */
-static void end(struct call *call, err e, size_t reply_mark, int64_t began_ns)
+static void end(struct call *call, err e, size_t reply_mark) ON(worker)
 {
-    struct cell *cell = cell_of(call);
-    bump(&cell->calls, 1);
-    bump(&cell->ns, (uint64_t)(clock_mono_ns() - began_ns));
+    const struct config *config = config_now();
+    uint64_t ns = take_lap(call);
+    figures_add(call->session->worker->index, call->command->number, ns, e != OK, config->latency_tracking);
     metric_add(METRIC_commands_processed, 1);
-    bump(&call->session->command_count, 1);
+    session_count_command(call->session);
     if (UNLIKELY(e != OK)) {
         if (!buf_failed(call->reply->out)) {
             buf_truncate(call->reply->out, reply_mark);
         }
         render_error(call, e);
-        bump(&cell->failed, 1);
         metric_add(METRIC_commands_failed, 1);
+    }
+    if (UNLIKELY(slowlog_wants(config, ns))) {
+        slowlog_push(call, ns / 1000);
+    }
+    if (UNLIKELY(latency_wants(config, ns))) {
+        latency_note(call->command->traits & TRAIT_FAST ? LATENCY_fast_command : LATENCY_command, ns, call->now);
     }
     park_end(call);
 }
 
-static enum run refuse(struct call *call, err e)
+static enum run refuse(struct call *call, err e) ON(worker)
 {
     if (call->command && e != ERR_UNKNOWN_SUBCOMMAND) {
-        bump(&cell_of(call)->rejected, 1);
+        figures_add_rejected(call->session->worker->index, call->command->number);
     }
     metric_add(METRIC_commands_rejected, 1);
+    (void)take_lap(call); /* it is not the next one's time */
     render_error(call, e);
     park_end(call);
     return RUN_DONE;
@@ -362,9 +425,14 @@ static enum run refuse(struct call *call, err e)
 
 enum run dispatch_run(struct call *call)
 {
-    int64_t began_ns = clock_mono_ns();
     begin(call);
     err e = admit(call);
+    if (UNLIKELY(e == ERR_AGAIN)) {
+        e = park_sleep(call);
+        if (e == OK) {
+            return RUN_PARKED;
+        }
+    }
     if (UNLIKELY(e != OK)) {
         return refuse(call, e);
     }
@@ -385,6 +453,6 @@ enum run dispatch_run(struct call *call)
     if (UNLIKELY(call->reap)) {
         keyspace_reap(ks, 0);
     }
-    end(call, e, reply_mark, began_ns);
+    end(call, e, reply_mark);
     return RUN_DONE;
 }

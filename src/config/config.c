@@ -641,6 +641,12 @@ void config_value(const struct config *c, enum option o, struct buf *ret_value)
     option_print(c, option_row(o), ret_value);
 }
 
+bool config_is_secret(slice name)
+{
+    enum option o = config_find(name);
+    return o < OPTION_COUNT && option_row(o)->flags & OPTION_SECRET;
+}
+
 static bool is_plain(slice glob)
 {
     for (size_t i = 0; i < glob.len; i++) {

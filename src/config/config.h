@@ -33,6 +33,9 @@ enum config_policy {
 enum config_tls_auth { TLS_AUTH_NO, TLS_AUTH_YES, TLS_AUTH_OPTIONAL };
 enum config_supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_AUTO };
 
+/* Of directives that allow something: to nobody, to everybody, to clients on this machine. */
+enum config_enable { ENABLE_NO, ENABLE_YES, ENABLE_LOCAL };
+
 /* The classes of client-output-buffer-limit. */
 enum config_client_class { CLIENT_CLASS_NORMAL, CLIENT_CLASS_REPLICA, CLIENT_CLASS_PUBSUB, CLIENT_CLASS_COUNT };
 
@@ -142,6 +145,13 @@ void config_unused(const struct config *c, void (*each)(void *argument, slice na
 /* The option of this name or alias, OPTION_COUNT when there is none. */
 enum option config_find(slice name);
 slice config_name(enum option o);
+/* Whether this is the name or an alias of an option whose value is not to be shown. */
+bool config_is_secret(slice name);
+
+/* The configuration file's text made such that the file alone would give what is in force now, but for what comes from the environment. What was set at run time
+ * or on the command line replaces the line that set it, or goes to the end; every other byte stays: comments, blocks, what has not changed. `path` is the file's. ERR_CONFIG
+ * when the text cannot be understood (`why` says it), ERR_NOMEM. Reads the files that it includes. */
+MUST_USE err config_rewrite(const struct config *c, slice path, slice text, struct buf *ret_text, struct buf *why);
 
 /* The published snapshot, never NULL after the first config_publish(). Any thread. */
 const struct config *config_now(void);

@@ -29,6 +29,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "command/park.h"
 #include "config/config.h"
 #include "door/desk.h"
 #include "door/door.h"
@@ -83,8 +84,6 @@ static void set_protocol(struct session *s, int protocol)
     struct conn *c = container_of(s, struct conn, session);
     c->reply.ops = resp_reply_ops(protocol);
 }
-
-static const struct session_ops session_ops = {.figures = session_figures, .set_protocol = set_protocol};
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
@@ -311,6 +310,39 @@ static void drained(struct stream *s)
         update_reading(c);
     }
 }
+
+/* ---- what others do to it ---------------------------------------------------------------------------------------- */
+
+static void tell(struct session *s, slice line)
+{
+    struct conn *c = container_of(s, struct conn, session);
+    if (!c->gone && c->state != CONN_ENDS && s->reply_mode != SESSION_REPLY_OFF) {
+        bound_output(c);
+        size_t before = c->reply.out->len;
+        reply_status(&c->reply, line);
+        metric_add(METRIC_net_output_bytes, c->reply.out->len - before);
+        stream_touch(&c->stream);
+    }
+}
+
+static void kill(struct session *s)
+{
+    role_assume_worker();
+    struct conn *c = container_of(s, struct conn, session);
+    if (!c->gone) {
+        conn_close(c);
+    }
+}
+
+static bool unblock(struct session *s, bool with_error)
+{
+    role_assume_worker();
+    struct conn *c = container_of(s, struct conn, session);
+    return c->parked && call_unblock(c->parked, with_error);
+}
+
+static const struct session_ops session_ops = {
+    .figures = session_figures, .set_protocol = set_protocol, .tell = tell, .kill = kill, .unblock = unblock};
 
 /* ---- over time --------------------------------------------------------------------------------------------------- */
 

@@ -196,7 +196,7 @@ static void fire_second(struct timer *t, struct now now)
         close_idle(d, &d->active, now.mono_ms - config->timeout * SECOND_MS);
     }
     check_handshakes(d, now.mono_ms - DESK_HANDSHAKE_MS_MAX);
-    rest_idle(d, now.mono_ms - SECOND_MS);
+    rest_idle(d, now.mono_ms - session_rest_after_ms());
     if (config->client_output_buffer_limit.of[CLIENT_CLASS_NORMAL].soft_bytes > 0) {
         check_outputs(&d->active, now);
         check_outputs(&d->idle, now);

@@ -108,6 +108,16 @@ static void put_boolean_3(struct reply *r, bool value)
     resp_render_boolean(r->out, value);
 }
 
+static void put_big_number_3(struct reply *r, slice digits)
+{
+    resp_render_big_number(r->out, digits);
+}
+
+static void put_attribute_3(struct reply *r, size_t pair_count)
+{
+    resp_render_count(r->out, '|', pair_count);
+}
+
 static void put_verbatim_3(struct reply *r, slice text)
 {
     resp_render_verbatim(r->out, text);
@@ -125,6 +135,7 @@ static const struct reply_ops reply_ops_2 = {
     .push = put_array,
     .real = put_real_2,
     .boolean = put_boolean_2,
+    .big_number = put_bytes,
     .verbatim = put_bytes,
     .error = put_error,
 };
@@ -141,6 +152,8 @@ static const struct reply_ops reply_ops_3 = {
     .push = put_push_3,
     .real = put_real_3,
     .boolean = put_boolean_3,
+    .big_number = put_big_number_3,
+    .attribute = put_attribute_3,
     .verbatim = put_verbatim_3,
     .error = put_error,
 };
@@ -163,7 +176,7 @@ static bool is_attack(const struct resp_request *request)
 }
 
 /* Fills the batch from input[*at ..) and moves *at behind the last request that was looked at. */
-static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *ret_count)
+static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *ret_count) ON(worker)
 {
     struct desk *d = c->desk;
     struct resp_limits limits = {.bulk_bytes_max = config_now()->proto_max_bulk_len,
@@ -236,6 +249,7 @@ static void resumed(struct call *call)
     struct conn *c = call->owner;
     assert(c->parked == call);
     size_t before = c->reply.out->len;
+    dispatch_begin(c->desk->worker);
     if (run_call(c, call) == RUN_PARKED) {
         return;
     }
@@ -243,14 +257,22 @@ static void resumed(struct call *call)
     desk_note_active(c->desk, c);
     c->parked = NULL;
     desk_free_call(call);
-    c->state = c->session.close_after_reply ? CONN_ENDS : CONN_READY;
-    conn_go_on(c);
+    if (c->session.close_after_reply) {
+        conn_drain(c);
+    } else {
+        c->state = CONN_READY;
+        conn_go_on(c);
+    }
 }
 
 /* Runs the batch. Returns how many calls left it: all, or up to one that parked or ends the connection. */
 static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_state) ON(worker)
 {
     struct desk *d = c->desk;
+    for (unsigned i = 0; count > 1 && i < count; i++) {
+        dispatch_prefetch(d->batch[i]);
+    }
+    dispatch_begin(d->worker);
     for (unsigned i = 0; i < count; i++) {
         if (run_call(c, d->batch[i]) == RUN_PARKED) {
             c->parked = desk_take_call(d, i);

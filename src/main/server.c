@@ -21,12 +21,15 @@
 #include "base/assert.h"
 #include "base/num.h"
 #include "command/engine.h"
+#include "command/figures.h"
+#include "command/server/latency.h"
 #include "door/door.h"
 #include "keyspace/keyspace.h"
 #include "main/service.h"
 #include "main/settings.h"
 #include "observe/log.h"
 #include "observe/metric.h"
+#include "observe/rate.h"
 #include "os/entropy.h"
 #include "os/file.h"
 #include "os/process.h"
@@ -48,6 +51,8 @@ struct housekeeping {
     struct keyspace *keyspace;
 };
 
+enum stop_wish { STOP_UNASKED, STOP_IN_ORDER, STOP_AT_ONCE };
+
 struct server {
     struct settings settings;
     struct service service;
@@ -62,6 +67,8 @@ struct server {
     struct timer tick;
     struct timer cut_off;
     bool stopping;
+    struct message stop_request; /* of SHUTDOWN, to the front */
+    unsigned stop_wanted;        /* atomic: of enum stop_wish; the message is on its way, or was */
     struct buf executable;
     struct buf config_file;
     const char *pidfile; /* written, to be removed; NULL: none */
@@ -72,7 +79,14 @@ struct server {
 static void fire_housekeeping(struct timer *t, struct now now)
 {
     struct housekeeping *h = container_of(t, struct housekeeping, timer);
+    const struct config *config = config_now();
+    bool is_watched = config->latency_monitor_threshold > 0;
+    int64_t began_ns = is_watched ? clock_mono_ns() : 0;
     int64_t next_ms = keyspace_tick(h->keyspace, h->worker->index, now);
+    uint64_t ns = is_watched ? (uint64_t)(clock_mono_ns() - began_ns) : 0;
+    if (latency_wants(config, ns)) {
+        latency_note(LATENCY_expire_cycle, ns, now);
+    }
     err e = loop_timer_set(h->worker->loop, t, num_max_i64(next_ms, now.mono_ms + 1));
     assert(e == OK); /* its place in the heap has just become free */
 }
@@ -88,6 +102,7 @@ static void fire_tick(struct timer *t, struct now now)
     struct server *s = container_of(t, struct server, tick);
     settings_tick(&s->settings);
     rules_reap(s->engine.rules);
+    rate_sample(now.mono_ms);
     err e = loop_timer_set(s->front.loop, t, now.mono_ms + TICK_MS);
     assert(e == OK);
 }
@@ -110,14 +125,14 @@ static void fire_cut_off(struct timer *t, struct now now)
     door_close_all(s->door);
 }
 
-static void stop(struct server *s, int number)
+static void stop(struct server *s, const char *why)
 {
     if (s->stopping) {
-        log_write(LOG_WARNING, "main", "second signal (%s): ending at once", strsignal(number));
+        log_write(LOG_WARNING, "main", "%s again: ending at once", why);
         _Exit(EXIT_HURRIED);
     }
     s->stopping = true;
-    log_write(LOG_NOTICE, "main", "%s: ending", strsignal(number));
+    log_write(LOG_NOTICE, "main", "%s: ending", why);
     service_stopping(&s->service);
     door_unlisten(s->door);
     door_drain(s->door, all_gone, s);
@@ -127,12 +142,35 @@ static void stop(struct server *s, int number)
     }
 }
 
+static void deliver_stop_request(struct message *m, struct worker *w)
+{
+    (void)w;
+    struct server *s = container_of(m, struct server, stop_request);
+    if (!s->stopping) {
+        stop(s, "SHUTDOWN");
+    }
+    if (__atomic_load_n(&s->stop_wanted, __ATOMIC_ACQUIRE) == STOP_AT_ONCE) {
+        door_close_all(s->door);
+    }
+}
+
+/* engine->shut_down. The first to ask is heard. */
+static void shut_down(struct engine *engine, bool at_once)
+{
+    struct server *s = container_of(engine, struct server, engine);
+    unsigned none = STOP_UNASKED;
+    if (__atomic_compare_exchange_n(&s->stop_wanted, &none, at_once ? STOP_AT_ONCE : STOP_IN_ORDER, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        worker_post(&s->front, &s->stop_request);
+    }
+}
+
 static void signal_arrived(struct signal_watch *w, int number)
 {
     struct server *s = container_of(w, struct server, signals);
     switch (number) {
     case SIGTERM:
-    case SIGINT: stop(s, number); break;
+    case SIGINT: stop(s, strsignal(number)); break;
     case SIGHUP:
         if (log_reopen()) {
             log_write(LOG_ERROR, "main", "the log cannot be opened anew: %s", strerror(errno));
@@ -230,6 +268,9 @@ static err make_workers(struct server *s, const struct config *config)
     for (unsigned i = 0; e == OK && i < s->worker_count; i++) {
         e = worker_init(&s->workers[i], i);
     }
+    if (e == OK) {
+        e = figures_open(s->worker_count);
+    }
     return e;
 }
 
@@ -255,6 +296,7 @@ static void make_engine(struct server *s, const char *program, const struct conf
     e->executable = absolute(program, &s->executable);
     e->config_file = absolute(input->file, &s->config_file);
     e->apply_config = settings_apply;
+    e->shut_down = shut_down;
     draw_run_id(e->run_id);
 }
 
@@ -361,6 +403,7 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
     }
     timer_init(&s->tick, fire_tick);
     timer_init(&s->cut_off, fire_cut_off);
+    s->stop_request.deliver = deliver_stop_request;
     e = signal_watch_open(&s->signals, s->front.loop, signal_arrived);
     if (e == OK) {
         e = loop_timer_set(s->front.loop, &s->tick, loop_now(s->front.loop).mono_ms + TICK_MS);

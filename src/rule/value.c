@@ -29,6 +29,8 @@ static void append_column(struct buf *out, const struct source_column *c)
     case SOURCE_NUMBER: buf_append(out, json_is_number(c->bytes) ? c->bytes : S("null")); return;
     case SOURCE_TEXT: json_append_string(out, c->bytes); return;
     case SOURCE_BLOB: json_append_base64(out, c->bytes); return;
+    case SOURCE_BOOLEAN: buf_append(out, slice_starts(c->bytes, S("t")) ? S("true") : S("false")); return;
+    case SOURCE_JSON: buf_append(out, c->bytes); return;
     }
     unreachable();
 }

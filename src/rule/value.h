@@ -4,7 +4,8 @@
  * json        the first row as an object, columns in their order; no row: nothing found
  * json-array  all rows as an array of objects; no row: []
  *
- * In JSON a number stands as the source prints it (what is no JSON number, as infinity, becomes null), text is a string, bytes are base64. */
+ * In JSON a number stands as the source prints it (what is no JSON number, as infinity, becomes null), text is a string, bytes are base64,
+ * JSON of the source stands as it is. */
 #ifndef RULE_VALUE_H
 #define RULE_VALUE_H
 

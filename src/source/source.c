@@ -1,16 +1,13 @@
-/* The queue, the helpers and the rules of trying again; the same for every kind of source.
+/* The queue and the rules of trying again; the same for every kind of source.
  *
- *     source_submit() -> [ queue ] -> helper: turn -> try, try again -> done()
- *        any thread                    one connection each
- *
- * Why helpers that take from one queue: whoever is free takes the next, so no query waits behind a slow one while a connection is idle, and
- * the count of helpers is the bound on queries in flight.
+ *     source_submit() -> [ queue ] -> turn -> try -> done(), or first in the queue again
+ *        any thread                   engine: threads.c or pool.c
  *
  * Invariants
  * I1: every query that was accepted gets exactly one done(), without the source's lock held.
  * I2: a query marked `probe` is the only one between breaker_ask() == GO_PROBE and breaker_note_probe().
- * I3: a connection is touched by its helper alone.
- * Not here: what a statement means (the drivers), what rows become (rule/). */
+ * I3: a query that was taken is in flight until source_end_try(), source_undo_try(), or a source_begin_try() that says no.
+ * Not here: what a statement means (the drivers), who runs it where (the engines), what rows become (rule/). */
 #include "source/source.h"
 
 #include <stdio.h>
@@ -22,30 +19,7 @@
 #include "observe/log.h"
 #include "observe/metric.h"
 #include "os/clock.h"
-#include "os/lock.h"
-#include "os/thread.h"
-
-struct helper {
-    struct source *source;
-    struct thread thread;
-    struct driver_connection *connection; /* NULL while there is none */
-};
-
-struct source {
-    const struct config_source *config;
-    const struct driver *driver;
-    struct lock lock; /* all below, until `stopping` */
-    struct condition work;
-    struct list queue;
-    unsigned queued;
-    unsigned inflight;
-    unsigned connections;
-    uint64_t queries, retries, errors, timeouts;
-    struct breaker breaker;
-    bool stopping; /* atomic: written under the lock, read by drivers without it */
-    unsigned helper_count;
-    struct helper helpers[];
-};
+#include "source/source_priv.h"
 
 /* ---- failures ---------------------------------------------------------------------------------------------------------------------------- */
 /* Cuts at the first line break, makes control characters blanks and cuts again where UTF-8 breaks off. */
@@ -74,53 +48,12 @@ void source_failure_set(struct source_failure *f, err error, bool transient, con
     make_one_line(f->text);
 }
 
+void source_failure_stopping(struct source_failure *f)
+{
+    source_failure_set(f, ERR_SOURCE_DOWN, true, "the server is shutting down or the source was removed");
+}
+
 /* ---- one query --------------------------------------------------------------------------------------------------------------------------- */
-static bool receive_row(void *argument, const struct source_row *row)
-{
-    struct source_query *q = argument;
-    return q->row(q, row);
-}
-
-static void drop_connection(struct helper *h)
-{
-    if (h->connection) {
-        h->source->driver->close(h->connection);
-        h->connection = NULL;
-        lock_acquire(&h->source->lock);
-        h->source->connections--;
-        lock_release(&h->source->lock);
-    }
-}
-
-static err get_connection(struct helper *h, struct source_failure *f)
-{
-    struct source *s = h->source;
-    if (h->connection && s->driver->usable(h->connection)) {
-        return OK;
-    }
-    drop_connection(h);
-    struct source_limits limits = {clock_mono_ms() + s->config->connect_timeout_ms, &s->stopping};
-    err e = s->driver->open(s->config, &limits, &h->connection, f);
-    if (e == OK) {
-        lock_acquire(&s->lock);
-        s->connections++;
-        lock_release(&s->lock);
-    }
-    return e;
-}
-
-/* One try, on a connection that is opened if need be. */
-static err try_query(struct helper *h, struct source_query *q, struct source_failure *f)
-{
-    struct source *s = h->source;
-    err e = get_connection(h, f);
-    if (e != OK) {
-        return e;
-    }
-    struct source_limits limits = {clock_mono_ms() + s->config->timeout_ms, &s->stopping};
-    return s->driver->run(h->connection, q->statement, q->parameters, &limits, receive_row, q, f);
-}
-
 static void log_breaker(const struct source *s, bool opened, const char *why)
 {
     if (opened) {
@@ -135,16 +68,74 @@ static void log_breaker(const struct source *s, bool opened, const char *why)
     }
 }
 
-/* Counts how a try ended and tells the breaker. True when another try makes sense. */
-static bool note_try(struct source *s, struct source_query *q, err e, const struct source_failure *f)
+unsigned source_waiting(struct source *s)
 {
-    bool failed = e != OK && f->transient;
+    lock_acquire(&s->lock);
+    unsigned room = s->stopping ? 0 : s->config->max_inflight - s->inflight;
+    unsigned waiting = s->queued < room ? s->queued : room;
+    lock_release(&s->lock);
+    return waiting;
+}
+
+struct source_query *source_take_locked(struct source *s)
+{
+    struct list *link = s->stopping || s->inflight == s->config->max_inflight ? NULL : list_pop_front(&s->queue);
+    if (!link) {
+        return NULL;
+    }
+    s->queued--;
+    s->inflight++;
+    return container_of(link, struct source_query, link);
+}
+
+struct source_query *source_take(struct source *s)
+{
+    lock_acquire(&s->lock);
+    struct source_query *q = source_take_locked(s);
+    lock_release(&s->lock);
+    return q;
+}
+
+static void take_back(struct source *s, struct source_query *q) HOLDS(s->lock)
+{
+    s->inflight--;
+    s->queued++;
+    list_push_front(&s->queue, &q->link);
+}
+
+bool source_begin_try(struct source *s, struct source_query *q)
+{
+    PAUSE_POINT(load_before_query);
+    lock_acquire(&s->lock);
+    bool go = q->probe || s->breaker.state == BREAKER_CLOSED; /* it was accepted a while ago */
+    bool again = q->tries > 0;
+    s->inflight -= !go;
+    s->queries += go;
+    s->retries += go && again;
+    q->tries++;
+    lock_release(&s->lock);
+    if (!go) {
+        struct source_failure f;
+        source_failure_set(&f, ERR_SOURCE_DOWN, true, "%s", "");
+        metric_add(METRIC_breaker_refused, 1);
+        q->done(q, &f);
+        return false;
+    }
+    metric_add(METRIC_source_queries, 1);
+    metric_add(METRIC_source_retries, again);
+    return true;
+}
+
+/* Counts how a try ended and tells the breaker. True when another try makes sense. */
+static bool note_try(struct source *s, struct source_query *q, const struct source_failure *f)
+{
+    bool failed = f && f->transient;
     bool opened = false;
     bool closed = false;
     int64_t now = clock_mono_ms();
     lock_acquire(&s->lock);
-    s->errors += e != OK;
-    s->timeouts += e == ERR_SOURCE_TIMEOUT;
+    s->errors += f != NULL;
+    s->timeouts += f && f->error == ERR_SOURCE_TIMEOUT;
     bool was_probe = q->probe;
     if (was_probe) {
         q->probe = false;
@@ -153,103 +144,69 @@ static bool note_try(struct source *s, struct source_query *q, err e, const stru
     } else {
         opened = breaker_note(&s->breaker, failed, now);
     }
-    bool again = failed && !was_probe && s->breaker.state == BREAKER_CLOSED && !s->stopping;
+    bool again =
+        failed && !was_probe && q->tries <= s->config->retries && s->breaker.state == BREAKER_CLOSED && !s->stopping;
     lock_release(&s->lock);
-    if (e != OK) {
+    if (f) {
         metric_add(METRIC_source_errors, 1);
     }
     if (opened || closed) {
-        log_breaker(s, opened, f->text);
+        log_breaker(s, opened, f ? f->text : "");
     }
     return again;
 }
 
-/* Whether the query may be sent now, though it was accepted a while ago. */
-static bool may_go(struct source *s, const struct source_query *q)
+void source_end_try(struct source *s, struct source_query *q, const struct source_failure *f)
 {
-    lock_acquire(&s->lock);
-    bool go = q->probe || s->breaker.state == BREAKER_CLOSED;
-    lock_release(&s->lock);
-    return go;
-}
-
-static void run_query(struct helper *h, struct source_query *q)
-{
-    struct source *s = h->source;
-    struct source_failure f = {.error = OK};
-    err e = ERR_SOURCE_DOWN;
-    PAUSE_POINT(load_before_query);
-    if (!may_go(s, q)) {
-        metric_add(METRIC_breaker_refused, 1);
-        source_failure_set(&f, e, true, "%s", "");
-    }
-    for (unsigned tries = 0; f.error == OK; tries++) {
-        metric_add(METRIC_source_queries, 1);
-        lock_acquire(&s->lock);
-        s->queries++;
-        s->retries += tries > 0;
-        lock_release(&s->lock);
-        e = try_query(h, q, &f);
-        if (!note_try(s, q, e, &f) || tries == s->config->retries) {
-            break;
-        }
-        metric_add(METRIC_source_retries, 1);
-        f = (struct source_failure){.error = OK};
+    bool again = note_try(s, q, f);
+    if (again) {
         q->restart(q);
     }
     lock_acquire(&s->lock);
-    s->inflight--;
-    lock_release(&s->lock);
-    q->done(q, e == OK ? NULL : &f);
-}
-
-/* ---- helpers ----------------------------------------------------------------------------------------------------------------------------- */
-static void helper_run(void *argument)
-{
-    struct helper *h = argument;
-    struct source *s = h->source;
-    role_assume_helper();
-    lock_acquire(&s->lock);
-    while (!s->stopping) {
-        struct list *link = list_pop_front(&s->queue);
-        if (!link) {
-            condition_wait(&s->work, &s->lock, INT64_MAX);
-            continue;
-        }
-        s->queued--;
-        s->inflight++;
-        lock_release(&s->lock);
-        run_query(h, container_of(link, struct source_query, link));
-        lock_acquire(&s->lock);
+    if (again) {
+        take_back(s, q);
+    } else {
+        s->inflight--;
     }
     lock_release(&s->lock);
-    drop_connection(h);
+    if (!again) {
+        q->done(q, f);
+    }
 }
 
+void source_undo_try(struct source *s, struct source_query *q)
+{
+    q->restart(q);
+    lock_acquire(&s->lock);
+    q->tries--;
+    take_back(s, q);
+    lock_release(&s->lock);
+}
+
+void source_count_connections(struct source *s, int change)
+{
+    lock_acquire(&s->lock);
+    s->connections += (unsigned)change;
+    lock_release(&s->lock);
+}
+
+/* ---- start, submit, stop ----------------------------------------------------------------------------------------------------------------- */
 err source_open(const struct config_source *config, const struct driver *driver, struct source **ret_source)
 {
-    unsigned count = config->connections < config->max_inflight ? config->connections : config->max_inflight;
-    struct source *s = calloc(1, sizeof *s + count * sizeof s->helpers[0]);
+    struct source *s = calloc(1, sizeof *s);
     if (!s) {
         return ERR_NOMEM;
     }
     s->config = config;
     s->driver = driver;
+    s->engine = driver->pipes ? &engine_pool : &engine_threads;
     lock_init(&s->lock, LOCK_SOURCE, config->index);
-    condition_init(&s->work);
     list_init(&s->queue);
     breaker_init(&s->breaker, &config->breaker);
-    for (; s->helper_count < count; s->helper_count++) {
-        struct helper *h = &s->helpers[s->helper_count];
-        char name[16];
-        snprintf(name, sizeof name, "source-%.*s", (int)(config->name.len < 8 ? config->name.len : 8),
-                 config->name.ptr);
-        h->source = s;
-        err e = thread_start(&h->thread, name, helper_run, h);
-        if (e != OK) {
-            source_close(s);
-            return e;
-        }
+    err e = s->engine->start(s, &s->carrier);
+    if (e != OK) {
+        source_close(s);
+        return e;
     }
     *ret_source = s;
     return OK;
@@ -260,12 +217,11 @@ void source_stop(struct source *s)
     lock_acquire(&s->lock);
     __atomic_store_n(&s->stopping, true, __ATOMIC_RELEASE);
     lock_release(&s->lock);
-    condition_wake_all(&s->work);
-    for (unsigned i = 0; i < s->helper_count; i++) {
-        thread_join(&s->helpers[i].thread);
+    if (s->carrier) {
+        s->engine->stop(s->carrier);
     }
     struct source_failure f;
-    source_failure_set(&f, ERR_SOURCE_DOWN, true, "the server is shutting down or the source was removed");
+    source_failure_stopping(&f);
     struct list *link;
     while ((link = list_pop_front(&s->queue)) != NULL) {
         struct source_query *q = container_of(link, struct source_query, link);
@@ -278,6 +234,9 @@ void source_close(struct source *s)
 {
     if (s) {
         source_stop(s);
+        if (s->carrier) {
+            s->engine->free(s->carrier);
+        }
         free(s);
     }
 }
@@ -287,6 +246,7 @@ err source_submit(struct source *s, struct source_query *q)
     err e = OK;
     int64_t now = clock_mono_ms();
     q->probe = false;
+    q->tries = 0;
     lock_acquire(&s->lock);
     if (s->stopping) {
         e = ERR_SOURCE_DOWN;
@@ -303,7 +263,7 @@ err source_submit(struct source *s, struct source_query *q)
     }
     lock_release(&s->lock);
     if (e == OK) {
-        condition_wake_one(&s->work);
+        s->engine->wake(s->carrier);
     } else if (e == ERR_SOURCE_DOWN) {
         metric_add(METRIC_breaker_refused, 1);
     }
@@ -336,6 +296,12 @@ struct source_figures source_figures(struct source *s, int64_t now_mono_ms)
     };
     lock_release(&s->lock);
     return f;
+}
+
+bool source_receive_nothing(void *argument, const struct source_row *row)
+{
+    (void)argument, (void)row;
+    return false;
 }
 
 /* ---- statements and drivers -------------------------------------------------------------------------------------------------------------- */
@@ -382,6 +348,7 @@ const struct driver *driver_of(enum config_source_kind kind)
 {
     switch (kind) {
     case SOURCE_KIND_SQLITE: return &driver_sqlite;
+    case SOURCE_KIND_POSTGRES: return &driver_postgres;
     }
     unreachable();
 }

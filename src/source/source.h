@@ -1,9 +1,9 @@
-/* A system of record behind the cache: its connections, each with a helper thread, and the queue of queries before them.
+/* A system of record behind the cache: its connections and the queue of queries before them.
  *
- * A query waits for its turn; from its turn on `timeout` counts, for each try anew. At most `max-inflight` are with the source at a time,
- * which for drivers that run one query a connection means: there are min(connections, max-inflight) helpers. What failed for a reason that
- * may pass is tried `retries` times more, on a new connection if the old one is lost. The breaker (breaker.h) counts every try; a query that it
- * refuses ends at once, also one that waited in the queue when it opened.
+ * A query waits for its turn; from its turn on `timeout` counts, for each try anew. At most `max-inflight` are with the source at a time. A
+ * driver that blocks has min(connections, max-inflight) helpers with a connection each (threads.c); one that has pipes has a single thread
+ * for all connections (pool.c). What failed for a reason that may pass is tried `retries` times more, on a new connection if the old one is
+ * lost. The breaker (breaker.h) counts every try; a query that it refuses ends at once, also one that waited in the queue when it opened.
  *
  * A source connects when it is first asked, so that one which is away does not keep the server from starting. */
 #ifndef SOURCE_SOURCE_H
@@ -26,7 +26,8 @@ struct source_query {
     void (*restart)(struct source_query *q);                           /* another try begins: forget the rows so far */
     /* The end, once: failure is NULL when all rows were delivered. May free the query. */
     void (*done)(struct source_query *q, const struct source_failure *failure);
-    bool probe; /* source.c's own */
+    bool probe;     /* source.c's own, as the next */
+    unsigned tries; /* begun */
 };
 
 /* Starts the helpers. `config` and what it points to must outlive the source. ERR_SYSTEM, ERR_NOMEM. */

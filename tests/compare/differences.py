@@ -116,7 +116,7 @@ def accepted(words, theirs, ours, slack):
 
 # ---- what COMMAND and CONFIG may tell otherwise --------------------------------------------------------------------
 # Commands of these families that the real server does not have.
-NEWER = {"client|setinfo", "client|no-touch", "delex", "delifeq", "digest", "msetex"}
+NEWER = {"client|setinfo", "config|unused", "client|no-touch", "delex", "delifeq", "digest", "msetex"}
 
 # (command, fact): reason
 FACTS = {
