@@ -20,7 +20,7 @@ ROUNDS, SECONDS, MEMORY_KEYS, MANY_KEYS = (3, 0.3, 200_000, 1_000_000) if QUICK 
 KEYS = 1000
 PIPELINES = (1, 16, 64)
 RESULTS = Path(__file__).resolve().parent / "results"
-demands = Demands("demanded", "MISSED")
+demands = Demands()
 engine = Demands("engine", "not yet")
 
 

@@ -15,7 +15,6 @@
 #include "base/num.h"
 #include "command/call_priv.h"
 #include "command/engine.h"
-#include "observe/metric.h"
 
 /* ---- arguments ----------------------------------------------------------------------------------------------------- */
 err call_arg_i64(struct call *call, unsigned index, int64_t *ret_value)
@@ -76,10 +75,13 @@ void call_find(struct call *call, unsigned k)
     struct call_key *ck = &call->keys[k];
     ck->entry = shard_find(ck->key.shard, &ck->key);
     if (UNLIKELY(ck->entry && entry_expired(ck->entry, call->now.wall_ms))) {
+        if (keyspace_is_frozen(call->engine->keyspace, call->now)) {
+            ck->entry = NULL; /* to this call, which writes nothing */
+            return;
+        }
         enum event event = entry_negative(ck->entry) ? EVENT_NONE : EVENT_expired;
         shard_remove(ck->key.shard, &ck->key, ck->entry, &call->effect, CHANGE_EXPIRED, event, true);
         record_removal(call, &ck->key);
-        metric_add(METRIC_keys_expired, 1);
         ck->entry = NULL;
         call->expired_count++;
     }
@@ -119,6 +121,9 @@ struct entry *call_entry(struct call *call, unsigned k)
     struct entry *e = current(call, ck);
     if (!e || entry_negative(e)) {
         return brought(ck);
+    }
+    if (UNLIKELY(brought(ck) && entry_stale(e, call->now.wall_ms))) {
+        return brought(ck); /* newer than what could not be replaced by it */
     }
     return e;
 }

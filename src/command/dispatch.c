@@ -17,40 +17,13 @@
 #include "base/assert.h"
 #include "base/num.h"
 #include "command/call_priv.h"
+#include "command/figures.h"
+#include "command/monitor.h"
 #include "command/park_priv.h"
+#include "command/pause.h"
+#include "command/server/latency.h"
+#include "command/server/slowlog.h"
 #include "observe/metric.h"
-
-/* ---- the counters of the commands ----------------------------------------------------------------------------------- */
-/* Each worker writes to a row of its own; who reads sums. */
-struct cell {
-    uint64_t calls, ns, rejected, failed; /* atomic */
-};
-static struct cell cells[WORKER_COUNT_MAX][COMMAND_COUNT_MAX] ALIGNED(CACHE_LINE_BYTES);
-
-static void bump(uint64_t *counter, uint64_t amount)
-{
-    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
-}
-
-static struct cell *cell_of(const struct call *call)
-{
-    return &cells[call->session->worker->index][call->command->number];
-}
-
-struct command_figures command_figures(unsigned number)
-{
-    struct command_figures f = {0};
-    uint64_t ns = 0;
-    for (unsigned i = 0; i < WORKER_COUNT_MAX; i++) {
-        const struct cell *c = &cells[i][number];
-        f.calls += __atomic_load_n(&c->calls, __ATOMIC_RELAXED);
-        f.rejected += __atomic_load_n(&c->rejected, __ATOMIC_RELAXED);
-        f.failed += __atomic_load_n(&c->failed, __ATOMIC_RELAXED);
-        ns += __atomic_load_n(&c->ns, __ATOMIC_RELAXED);
-    }
-    f.usec = ns / 1000;
-    return f;
-}
 
 /* ---- the time ------------------------------------------------------------------------------------------------------- */
 /* To read the clocks for each call would cost as much as a small call does. So calls that run one behind the other share
@@ -325,7 +298,23 @@ static err consult(struct call *call, struct loader *loader)
 }
 
 /* ---- run ------------------------------------------------------------------------------------------------------------ */
-/* Why the call may not run; OK when it may. */
+/* When latencies are watched, the time that it takes is, too. */
+static err make_room(struct call *call)
+{
+    const struct config *config = config_now();
+    if (LIKELY(config->latency_monitor_threshold == 0)) {
+        return keyspace_make_room(call->engine->keyspace, call->now);
+    }
+    int64_t began_ns = clock_mono_ns();
+    err e = keyspace_make_room(call->engine->keyspace, call->now);
+    uint64_t ns = (uint64_t)(clock_mono_ns() - began_ns);
+    if (latency_wants(config, ns)) {
+        latency_note(LATENCY_eviction_cycle, ns, call->now);
+    }
+    return e;
+}
+
+/* Why the call may not run, ERR_AGAIN when it may later; OK when it may. */
 static err admit(struct call *call)
 {
     if (UNLIKELY(call->refused != OK)) {
@@ -334,10 +323,13 @@ static err admit(struct call *call)
     if (UNLIKELY(session_needs_auth(call->session)) && !(call->command->traits & TRAIT_NOAUTH)) {
         return ERR_NOAUTH;
     }
-    if (call->command->traits & TRAIT_DENYOOM) {
-        return keyspace_make_room(call->engine->keyspace, call->now);
+    if (UNLIKELY(pause_is_set())) {
+        int64_t until = call_tour(call) ? 0 : pause_until(call); /* one that comes home from its tour has run already */
+        if (until > 0) {
+            return park_postpone(call, until);
+        }
     }
-    return OK;
+    return call->command->traits & TRAIT_DENYOOM ? make_room(call) : OK;
 }
 
 static void begin(struct call *call)
@@ -384,37 +376,45 @@ static err run_locked(struct call *call, struct loader *loader)
     err e = loader ? consult(call, loader) : OK;
     if (e == OK) {
         e = call->command->handler(call);
-        assert(e != ERR_AGAIN);
+        assert(e != ERR_AGAIN || call_errand(call) || park_travels(call)); /* a verb waits for work, or not at all */
     } else if (e != ERR_AGAIN) {
         park_leave_locked(call);
     }
     publish(call);
+    if (UNLIKELY(monitor_is_on()) && e != ERR_AGAIN) {
+        monitor_feed(call);
+    }
     return e;
 }
 
 /* The call is over. */
-static void end(struct call *call, err e, size_t reply_mark)
+static void end(struct call *call, err e, size_t reply_mark) ON(worker)
 {
-    struct cell *cell = cell_of(call);
-    bump(&cell->calls, 1);
-    bump(&cell->ns, take_lap(call));
+    const struct config *config = config_now();
+    uint64_t ns = take_lap(call);
+    figures_add(call->session->worker->index, call->command->number, ns, e != OK, config->latency_tracking);
     metric_add(METRIC_commands_processed, 1);
-    bump(&call->session->command_count, 1);
+    session_count_command(call->session);
     if (UNLIKELY(e != OK)) {
         if (!buf_failed(call->reply->out)) {
             buf_truncate(call->reply->out, reply_mark);
         }
         render_error(call, e);
-        bump(&cell->failed, 1);
         metric_add(METRIC_commands_failed, 1);
+    }
+    if (UNLIKELY(slowlog_wants(config, ns))) {
+        slowlog_push(call, ns / 1000);
+    }
+    if (UNLIKELY(latency_wants(config, ns))) {
+        latency_note(call->command->traits & TRAIT_FAST ? LATENCY_fast_command : LATENCY_command, ns, call->now);
     }
     park_end(call);
 }
 
-static enum run refuse(struct call *call, err e)
+static enum run refuse(struct call *call, err e) ON(worker)
 {
     if (call->command && e != ERR_UNKNOWN_SUBCOMMAND) {
-        bump(&cell_of(call)->rejected, 1);
+        figures_add_rejected(call->session->worker->index, call->command->number);
     }
     metric_add(METRIC_commands_rejected, 1);
     (void)take_lap(call); /* it is not the next one's time */
@@ -427,6 +427,12 @@ enum run dispatch_run(struct call *call)
 {
     begin(call);
     err e = admit(call);
+    if (UNLIKELY(e == ERR_AGAIN)) {
+        e = park_sleep(call);
+        if (e == OK) {
+            return RUN_PARKED;
+        }
+    }
     if (UNLIKELY(e != OK)) {
         return refuse(call, e);
     }

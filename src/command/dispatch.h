@@ -34,10 +34,4 @@ enum run dispatch_run(struct call *call) ON(worker);
 /* Of a parked call, on its worker; harmless when it is not parked. */
 void call_cancel(struct call *call) ON(worker);
 
-/* Counters of one command, summed over the workers (INFO commandstats, errorstats). */
-struct command_figures {
-    uint64_t calls, usec, rejected, failed;
-};
-struct command_figures command_figures(unsigned number);
-
 #endif

@@ -1,6 +1,7 @@
 /* Dispatch: refusals in words, authentication, memory, expired keys, effects, counters; and calls that park, with a loader made here: it governs
  * the keys that begin with "g:", and the test decides when and how each load ends. */
 #include "command/fake_door.h"
+#include "command/figures.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -232,15 +233,15 @@ static void test_effects(void **state)
 static void test_expired_keys_go_before_the_verb(void **state)
 {
     struct setting *s = *state;
-    ASK(s->door, "SET k v PX 100", "+OK");
-    ASK(s->door, "SET k2 v PX 100", "+OK");
-    ASK(s->door, "SET k3 v PX 100", "+OK");
+    ASK(s->door, "SET k v PX 100000", "+OK");
+    ASK(s->door, "SET k2 v PX 100000", "+OK");
+    ASK(s->door, "SET k3 v PX 100000", "+OK");
     effect_log_take(&s->log);
-    if (!fake_clock_advance(s->engine, 99)) {
+    if (!fake_clock_advance(s->engine, 50000)) {
         skip();
     }
     ASK(s->door, "EXISTS k", ":1");
-    fake_clock_advance(s->engine, 1);
+    fake_clock_advance(s->engine, 60000);
     uint64_t expired = metric_sum(METRIC_keys_expired);
     ASK(s->door, "GET k", "nil");
     assert_string_equal(effect_log_take(&s->log), "expired k [DEL k]");
@@ -390,6 +391,91 @@ static void test_each_key_has_its_own_time(void **state)
     assert_null(fake_door_reply(s->door)); /* one is still waited for */
     fake_clock_advance(s->engine, WAIT_MS);
     assert_string_equal(fake_door_reply(s->door), "-SOURCETIMEOUT the source did not answer in time");
+}
+
+static void test_unblock(void **state)
+{
+    struct setting *s = *state;
+    char line[64];
+    snprintf(line, sizeof line, "CLIENT UNBLOCK %d", (int)fake_door_session(s->door)->id);
+    ASK(s->other, line, ":0"); /* it does not wait */
+    assert_int_equal(fake_door_start(s->door, "MGET g:1 g:2"), RUN_PARKED);
+    end_with_value(s, 0, "one");
+    ASK(s->other, line, ":1");
+    assert_string_equal(fake_door_reply(s->door), "-SOURCETIMEOUT the source did not answer in time");
+    snprintf(line, sizeof line, "CLIENT UNBLOCK %d ERROR", (int)fake_door_session(s->door)->id);
+    assert_int_equal(fake_door_start(s->door, "MGET g:3 g:4"), RUN_PARKED);
+    ASK(s->other, line, ":1");
+    assert_string_equal(fake_door_reply(s->door), "-UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    ASK(s->other, line, ":0");
+    ASK(s->door, "PING", "+PONG");
+    assert_int_equal(metric_sum(METRIC_calls_parked_now), 0);
+}
+
+/* A write whose load comes while writes are held waits on, and changes nothing before the pause is over. */
+static void test_a_pause_holds_what_was_loaded_for(void **state)
+{
+    struct setting *s = *state;
+    assert_int_equal(fake_door_start(s->door, "APPEND g:1 !"), RUN_PARKED);
+    ASK(s->other, "CLIENT PAUSE 100000 WRITE", "+OK");
+    end_with_value(s, 0, "one");
+    fake_turn(s->engine);
+    assert_null(fake_door_reply(s->door));
+    ASK(s->other, "GET g:1", "\"one\"");
+    ASK(s->other, "CLIENT UNPAUSE", "+OK");
+    assert_string_equal(fake_door_reply(s->door), ":4");
+    ASK(s->other, "GET g:1", "\"one!\"");
+}
+
+static void test_a_held_call_is_cancelled(void **state)
+{
+    struct setting *s = *state;
+    struct fake_door *gone = fake_door_open(s->engine);
+    ASK(s->door, "CLIENT PAUSE 100000 WRITE", "+OK");
+    assert_int_equal(fake_door_start(gone, "SET k v"), RUN_PARKED);
+    fake_door_close(gone);
+    ASK(s->door, "CLIENT UNPAUSE", "+OK");
+    ASK(s->door, "GET k", "nil");
+}
+
+/* A connection goes while its call travels. */
+static void test_a_traveller_is_cancelled(void **state)
+{
+    struct setting *s = *state;
+    struct fake_door *gone = fake_door_open(s->engine);
+    assert_int_equal(fake_door_start(gone, "CLIENT KILL ID 12345"), RUN_PARKED);
+    fake_door_close(gone);
+    fake_turn(s->engine);
+    fake_turn(s->engine);
+    ASK(s->door, "CLIENT KILL TYPE normal", ":1");
+    assert_true(fake_door_killed(s->other));
+    assert_false(fake_door_killed(s->door));
+}
+
+static bool has(slice text, const char *part)
+{
+    return text.ptr && memmem(text.ptr, text.len, part, strlen(part));
+}
+
+static void test_monitor(void **state)
+{
+    struct setting *s = *state;
+    ASK(s->other, "MONITOR", "+OK");
+    ASK(s->door, "SET k 'a b'", "+OK");
+    ASK(s->door, "AUTH default secret", "+OK");
+    ASK(s->door, "CONFIG GET port", "*2 \"port\" \"6379\"");
+    assert_int_equal(fake_door_start(s->door, "GET g:1"), RUN_PARKED);
+    fake_turn(s->engine);
+    slice told = fake_door_told(s->other);
+    assert_true(has(told, "] \"SET\" \"k\" \"a b\"\n"));
+    assert_true(has(told, "] \"AUTH\" \"(redacted)\" \"(redacted)\"\n"));
+    assert_false(has(told, "CONFIG"));
+    assert_false(has(told, "GET")); /* it waits: shown once, when it runs */
+    end_with_value(s, 0, "one");
+    fake_turn(s->engine);
+    fake_turn(s->engine);
+    told = fake_door_told(s->other);
+    assert_true(has(told, "] \"GET\" \"g:1\"\n"));
 }
 
 static void test_cancel(void **state)
@@ -575,6 +661,11 @@ int main(void)
         TEST(test_error_of_a_load),
         TEST(test_time_is_up),
         TEST(test_each_key_has_its_own_time),
+        TEST(test_unblock),
+        TEST(test_a_pause_holds_what_was_loaded_for),
+        TEST(test_a_held_call_is_cancelled),
+        TEST(test_a_traveller_is_cancelled),
+        TEST(test_monitor),
         TEST(test_cancel),
         TEST(test_cancel_when_the_message_is_on_its_way),
         TEST(test_a_reader_takes_a_voided_value),

@@ -24,6 +24,8 @@ struct engine {
      * it that the one before is freed when nobody can read it any more. Called with config_lock held, on a worker. When something could not be applied:
      * ERR_CONFIG, the option and the reason in words; then all is as before, and `next` is still the caller's. */
     err (*apply_config)(struct engine *engine, struct config *next, enum option *ret_option, const char **ret_reason);
+    /* Ends the server as SIGTERM does; `at_once`: without waiting for what is in flight. Any worker. */
+    void (*shut_down)(struct engine *engine, bool at_once);
 };
 
 #endif

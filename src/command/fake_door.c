@@ -7,6 +7,8 @@
 
 #include "base/assert.h"
 #include "base/num.h"
+#include "command/figures.h"
+#include "command/park.h"
 
 enum { ARGUMENTS_MAX = 1024, WAIT_TURNS_MAX = 5000 };
 
@@ -20,6 +22,8 @@ struct fake_door {
     struct buf words; /* the bytes of the arguments */
     slice argv[ARGUMENTS_MAX];
     bool parked;
+    bool killed;
+    struct buf told;
 };
 
 /* ---- rendering ------------------------------------------------------------------------------------------------------ */
@@ -126,6 +130,16 @@ static void text_boolean(struct reply *r, bool value)
     }
 }
 
+static void text_big_number(struct reply *r, slice digits)
+{
+    text_word(r, '(', digits);
+}
+
+static void text_attribute(struct reply *r, size_t pair_count)
+{
+    text_count(r, '|', (int64_t)pair_count);
+}
+
 static void text_verbatim(struct reply *r, slice text)
 {
     part(r);
@@ -138,7 +152,7 @@ static void text_verbatim(struct reply *r, slice text)
 static void text_error(struct reply *r, err e, slice text)
 {
     part(r);
-    buf_printf(r->out, "-%s ", err_row(e)->resp);
+    buf_printf(r->out, "-%s%s", err_row(e)->resp, err_row(e)->resp[0] ? " " : "");
     buf_append(r->out, text.len > 0 ? text : slice_of(err_row(e)->text));
 }
 
@@ -154,6 +168,8 @@ static const struct reply_ops text_ops = {
     .push = text_push,
     .real = text_real,
     .boolean = text_boolean,
+    .big_number = text_big_number,
+    .attribute = text_attribute,
     .verbatim = text_verbatim,
     .error = text_error,
 };
@@ -170,7 +186,32 @@ static void set_protocol(struct session *s, int protocol)
     s->protocol = protocol;
 }
 
-static const struct session_ops session_ops = {.figures = figures, .set_protocol = set_protocol};
+static struct fake_door *door_of_session(struct session *s)
+{
+    return container_of(s, struct fake_door, session);
+}
+
+static void tell(struct session *s, slice line)
+{
+    struct fake_door *d = door_of_session(s);
+    buf_append(&d->told, line);
+    buf_append_byte(&d->told, '\n');
+}
+
+static void kill(struct session *s)
+{
+    door_of_session(s)->killed = true;
+}
+
+static bool unblock(struct session *s, bool with_error)
+{
+    role_assume_worker();
+    struct fake_door *d = door_of_session(s);
+    return d->parked && call_unblock(&d->call, with_error);
+}
+
+static const struct session_ops session_ops = {
+    .figures = figures, .set_protocol = set_protocol, .tell = tell, .kill = kill, .unblock = unblock};
 
 /* ---- the clock ------------------------------------------------------------------------------------------------------ */
 #ifdef LARDER_TEST_HOOKS
@@ -235,6 +276,8 @@ struct fake_engine *fake_engine_new_with(const struct keyspace_options *o)
     assert(e == OK);
     e = keyspace_new(o, &fe->engine.keyspace);
     assert(e == OK);
+    e = figures_open(1);
+    assert(e == OK);
     fe->engine.workers = &fe->worker;
     fe->engine.worker_count = 1;
     memset(fe->engine.run_id, 'a', 40);
@@ -272,6 +315,7 @@ struct fake_door *fake_door_open(struct fake_engine *fe)
     d->engine = fe;
     random_init(&d->random, 1, 2);
     buf_init(&d->out, 1 << 30);
+    buf_init(&d->told, 1 << 30);
     buf_init(&d->words, 1 << 30);
     d->reply = (struct reply){.ops = &text_ops, .out = &d->out};
     call_init(&d->call, &fe->engine, &d->random);
@@ -288,6 +332,7 @@ void fake_door_close(struct fake_door *d)
     call_fini(&d->call);
     session_close(&d->session);
     buf_fini(&d->out);
+    buf_fini(&d->told);
     buf_fini(&d->words);
     free(d);
 }
@@ -402,6 +447,16 @@ static const char *finish(struct fake_door *d)
         loop_turn(d->engine->worker.loop, 1);
     }
     return fake_door_reply(d);
+}
+
+slice fake_door_told(const struct fake_door *d)
+{
+    return buf_slice(&d->told);
+}
+
+bool fake_door_killed(const struct fake_door *d)
+{
+    return d->killed;
 }
 
 const char *fake_door_run(struct fake_door *d, const char *line)

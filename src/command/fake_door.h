@@ -46,6 +46,10 @@ enum run fake_door_start(struct fake_door *d, const char *line);
 /* The reply when it has come, else NULL. */
 const char *fake_door_reply(struct fake_door *d);
 
+/* What it was told unasked (MONITOR), lines; and whether somebody has closed it (CLIENT KILL). */
+slice fake_door_told(const struct fake_door *d);
+bool fake_door_killed(const struct fake_door *d);
+
 /* cmocka: the reply to the line is exactly this. */
 #define ASK(door, line, expected) assert_string_equal(fake_door_run(door, line), expected)
 

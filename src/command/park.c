@@ -1,4 +1,6 @@
-/* Parked calls. A park is what a waiting call leaves behind: a waiter for each key that it waits for, a count of those that are still out, a
+/* Parked calls: those that wait for keys, those that travel (call_travel()), and those that a pause holds (park_postpone()).
+ *
+ * A park is what a waiting call leaves behind: a waiter for each key that it waits for, a count of those that are still out, a
  * timer, and the message by which whoever brings the last outcome reaches the call's worker.
  *
  *     worker: consult -> join (shards locked) -> unlock -> sleep ........ deliver or timer -> resumed() -> run again -> end
@@ -9,15 +11,19 @@
  * take back is a message already posted: then the park outlives its call, without it, until the message is delivered. That is why it
  * is an allocation of its own and not in the call's arena.
  *
+ * A tour uses the park's message as its carriage: it is posted from worker to worker and home at last, where it is delivered like a wake-up. So a call whose
+ * connection goes while it travels leaves its park, with the tour, until that comes home.
+ *
  * Invariants: (I1) `out` counts the waiters that are joined and not yet woken or taken back; who brings it to 0 resumes the call, once. (I2) `posted` is written under the lock of the last waker's shard. (I3) A key's first wait fixes its time. (I4) call ->
  * park -> call holds until park_end() or call_cancel(). */
-#include "command/park_priv.h"
+#include "command/park.h"
 
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/num.h"
 #include "command/dispatch.h"
+#include "command/park_priv.h"
 #include "observe/metric.h"
 
 struct seat {
@@ -33,11 +39,17 @@ struct park {
     struct message message;
     struct timer timer;
     struct worker *worker;
-    struct call *call; /* NULL: cancelled, the message is on its way */
-    unsigned out;      /* atomic */
+    struct call *call;     /* NULL: cancelled, the message is on its way */
+    struct errand *errand; /* work that the verb waits for; NULL: it waits for keys */
+    unsigned out;          /* atomic */
     bool posted;
-    bool asleep;              /* between park_sleep() and the resumption */
-    bool owns_arguments;      /* of the call: copied when it first parked */
+    bool asleep;         /* between park_sleep() and the resumption */
+    bool owns_arguments; /* of the call: copied when it first parked */
+    bool counted;        /* among the calls that wait */
+    struct tour *tour;   /* owned; NULL: waits for keys */
+    bool tour_is_back;
+    struct list held; /* among those that a pause holds, on this worker */
+    int64_t held_until_mono_ms;
     struct outcome timed_out; /* for seats whose time is up; never freed by its count */
     unsigned seat_count;
     struct seat seats[];
@@ -50,19 +62,45 @@ static void park_free(struct park *p)
             outcome_unref(p->seats[i].waiter.outcome);
         }
     }
+    if (p->errand && p->errand->ended) {
+        p->errand->drop(p->errand);
+    } else if (p->errand) {
+        p->errand->call = NULL;
+    }
+    free(p->tour);
     free(p);
 }
 
 /* ---- waking --------------------------------------------------------------------------------------------------------- */
+/* Calls that a pause holds, in the order of their coming; each worker's own. */
+static struct list held[WORKER_COUNT_MAX];
+
+__attribute__((constructor)) static void init_held(void)
+{
+    for (size_t i = 0; i < WORKER_COUNT_MAX; i++) {
+        list_init(&held[i]);
+    }
+}
+
+static void uncount(struct park *p)
+{
+    if (p->counted) {
+        p->counted = false;
+        __atomic_store_n(&p->call->session->blocked, false, __ATOMIC_RELAXED);
+        metric_subtract(METRIC_calls_parked_now, 1);
+    }
+}
+
 static void resume(struct park *p)
 {
     struct call *call = p->call;
     p->asleep = false;
+    list_remove(&p->held);
     for (unsigned i = 0; i < p->seat_count; i++) {
         p->seats[i].joined = false;
     }
     loop_timer_clear(p->worker->loop, &p->timer);
-    metric_subtract(METRIC_calls_parked_now, 1);
+    uncount(p);
     call->resumed(call);
 }
 
@@ -99,44 +137,106 @@ static bool leave(struct seat *s) UNCHECKED_LOCKS
 
 static err arm(struct park *p)
 {
-    int64_t next = INT64_MAX;
+    int64_t next = list_linked(&p->held) ? p->held_until_mono_ms : INT64_MAX;
     for (unsigned i = 0; i < p->seat_count; i++) {
         const struct seat *s = &p->seats[i];
         if (s->joined) {
             next = num_min_i64(next, s->wait_until_mono_ms);
         }
     }
-    return loop_timer_set(p->worker->loop, &p->timer, next);
+    return next < INT64_MAX ? loop_timer_set(p->worker->loop, &p->timer, next) : OK;
 }
 
-/* The time of one seat at least is up: those get the outcome that says so, the rest wait on. */
-static void fire(struct timer *t, struct now now)
+/* Gives seats whose time is up by `mono_ms` the outcome that says so; true when nothing is left to wait for, and nobody else has seen to that. */
+static bool give_up(struct park *p, int64_t mono_ms)
 {
-    struct park *p = container_of(t, struct park, timer);
     unsigned left = 0;
-    bool waits = false;
     for (unsigned i = 0; i < p->seat_count; i++) {
         struct seat *s = &p->seats[i];
-        if (s->joined && s->wait_until_mono_ms <= now.mono_ms) {
+        if (s->joined && s->wait_until_mono_ms <= mono_ms) {
             s->joined = false;
             if (leave(s)) {
                 s->waiter.outcome = &p->timed_out;
                 left++;
             }
         }
-        waits = waits || s->joined;
     }
     if (left > 0) {
         metric_add(METRIC_waits_timed_out, 1);
-        if (__atomic_sub_fetch(&p->out, left, __ATOMIC_ACQ_REL) == 0) {
-            resume(p);
-            return;
-        }
     }
-    if (waits) {
+    return left > 0 && __atomic_sub_fetch(&p->out, left, __ATOMIC_ACQ_REL) == 0;
+}
+
+static bool waits_for_keys(const struct park *p)
+{
+    bool waits = false;
+    for (unsigned i = 0; i < p->seat_count && !waits; i++) {
+        waits = p->seats[i].joined;
+    }
+    return p->asleep && waits;
+}
+
+/* The time of one seat at least is up, and the rest wait on; or that of a pause. */
+static void fire(struct timer *t, struct now now)
+{
+    struct park *p = container_of(t, struct park, timer);
+    if (list_linked(&p->held)) {
+        resume(p);
+        return;
+    }
+    if (give_up(p, now.mono_ms)) {
+        resume(p);
+    } else if (waits_for_keys(p)) {
         err e = arm(p);
         assert(e == OK); /* it was armed a moment ago: its place is still there */
     }
+}
+
+/* ---- tours ---------------------------------------------------------------------------------------------------------- */
+static void come_home(struct message *m, struct worker *w)
+{
+    struct park *p = container_of(m, struct park, message);
+    p->tour_is_back = true;
+    m->deliver = deliver;
+    deliver(m, w);
+}
+
+/* On worker w: does what is to be done, and goes on to the next. */
+static void stop_over(struct message *m, struct worker *w)
+{
+    struct tour *t = container_of(m, struct park, message)->tour;
+    t->visit(t, w);
+    unsigned next = w->index + 1;
+    if (next < t->engine->worker_count) {
+        worker_post(&t->engine->workers[next], m);
+    } else {
+        m->deliver = come_home;
+        worker_post(container_of(m, struct park, message)->worker, m);
+    }
+}
+
+/* ---- pauses --------------------------------------------------------------------------------------------------------- */
+void park_wake_postponed(struct worker *w)
+{
+    struct list now, *node;
+    list_init(&now);
+    list_splice(&now, &held[w->index]);
+    while ((node = list_pop_front(&now))) {
+        resume(container_of(node, struct park, held));
+    }
+}
+
+bool call_unblock(struct call *call, bool with_error)
+{
+    struct park *p = call->park;
+    if (!p || !waits_for_keys(p) || !give_up(p, INT64_MAX)) {
+        return false;
+    }
+    if (with_error) {
+        call->refused = ERR_UNBLOCKED;
+    }
+    resume(p);
+    return true;
 }
 
 /* ---- parking -------------------------------------------------------------------------------------------------------- */
@@ -149,6 +249,7 @@ static struct park *park_of(struct call *call)
         }
         p->message.deliver = deliver;
         timer_init(&p->timer, fire);
+        list_init(&p->held);
         p->worker = call->session->worker;
         p->call = call;
         p->timed_out = (struct outcome){.references = 1, .kind = OUTCOME_TIMEOUT, .error = ERR_SOURCE_TIMEOUT};
@@ -162,6 +263,40 @@ static struct park *park_of(struct call *call)
         call->park = p;
     }
     return call->park;
+}
+
+err call_travel(struct call *call, struct tour *t)
+{
+    struct park *p = park_of(call);
+    if (!p) {
+        free(t);
+        return ERR_NOMEM;
+    }
+    assert(!p->tour);
+    t->engine = call->engine;
+    p->tour = t;
+    return ERR_AGAIN;
+}
+
+err park_postpone(struct call *call, int64_t until_mono_ms)
+{
+    struct park *p = park_of(call);
+    if (!p) {
+        return ERR_NOMEM;
+    }
+    p->held_until_mono_ms = until_mono_ms;
+    list_push_back(&held[p->worker->index], &p->held);
+    return ERR_AGAIN;
+}
+
+struct tour *call_tour(const struct call *call)
+{
+    return call->park && call->park->tour_is_back ? call->park->tour : NULL;
+}
+
+bool park_travels(const struct call *call)
+{
+    return call->park && call->park->tour && !call->park->tour_is_back;
 }
 
 struct outcome *park_outcome(const struct call *call, unsigned i)
@@ -209,6 +344,36 @@ void park_leave_locked(struct call *call)
     }
 }
 
+/* ---- errands -------------------------------------------------------------------------------------------------------- */
+err call_await(struct call *call, struct errand *errand)
+{
+    struct park *park = park_of(call);
+    if (!park) {
+        return ERR_NOMEM;
+    }
+    assert(!park->errand);
+    errand->call = call;
+    errand->ended = false;
+    park->errand = errand;
+    return ERR_AGAIN;
+}
+
+struct errand *call_errand(const struct call *call)
+{
+    return call->park ? call->park->errand : NULL;
+}
+
+void errand_end(struct errand *errand)
+{
+    errand->ended = true;
+    if (errand->call) {
+        resume(errand->call->park);
+    } else {
+        errand->drop(errand);
+    }
+}
+
+/* ---- asleep --------------------------------------------------------------------------------------------------------- */
 /* The arguments were lent until now. */
 static err own_arguments(struct call *call)
 {
@@ -242,6 +407,14 @@ err park_sleep(struct call *call)
         return e;
     }
     p->asleep = true;
+    if (p->tour && !p->tour_is_back) {
+        p->message.deliver = stop_over;
+        p->posted = true;
+        worker_post(&p->tour->engine->workers[0], &p->message);
+        return OK;
+    }
+    p->counted = true;
+    __atomic_store_n(&call->session->blocked, true, __ATOMIC_RELAXED);
     metric_add(METRIC_calls_parked, 1);
     metric_add(METRIC_calls_parked_now, 1);
     return OK;
@@ -269,9 +442,8 @@ void call_cancel(struct call *call)
         }
     }
     loop_timer_clear(p->worker->loop, &p->timer);
-    if (p->asleep) {
-        metric_subtract(METRIC_calls_parked_now, 1);
-    }
+    list_remove(&p->held);
+    uncount(p);
     call->park = NULL;
     p->call = NULL;
     if (!p->posted) {

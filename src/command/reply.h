@@ -22,9 +22,11 @@ struct reply_ops {
     void (*map)(struct reply *r, size_t pair_count); /* 2n elements follow; RESP2: a flat array */
     void (*set)(struct reply *r, size_t count);
     void (*push)(struct reply *r, size_t count);
-    void (*real)(struct reply *r, double value);       /* RESP2: as bytes */
-    void (*boolean)(struct reply *r, bool value);      /* RESP2: 0 or 1 */
-    void (*verbatim)(struct reply *r, slice text);     /* RESP2: as bytes; RESP3: txt: */
+    void (*real)(struct reply *r, double value);           /* RESP2: as bytes */
+    void (*boolean)(struct reply *r, bool value);          /* RESP2: 0 or 1 */
+    void (*big_number)(struct reply *r, slice digits);     /* RESP2: as bytes */
+    void (*attribute)(struct reply *r, size_t pair_count); /* RESP3 alone: what is said about the reply that follows */
+    void (*verbatim)(struct reply *r, slice text);         /* RESP2: as bytes; RESP3: txt: */
     void (*error)(struct reply *r, err e, slice text); /* prefix from err.def; text replaces the row's when not empty */
 };
 
@@ -80,6 +82,14 @@ static inline void reply_real(struct reply *r, double value)
 static inline void reply_boolean(struct reply *r, bool value)
 {
     r->ops->boolean(r, value);
+}
+static inline void reply_big_number(struct reply *r, slice digits)
+{
+    r->ops->big_number(r, digits);
+}
+static inline void reply_attribute(struct reply *r, size_t pair_count)
+{
+    r->ops->attribute(r, pair_count);
 }
 static inline void reply_verbatim(struct reply *r, slice text)
 {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "command/monitor.h"
 #include "config/config.h"
 #include "os/lock.h"
 
@@ -18,8 +19,9 @@ static struct {
     struct list sessions;
 } ALIGNED(CACHE_LINE_BYTES) lists[WORKER_COUNT_MAX];
 
-static uint64_t last_id; /* atomic */
-static uint64_t count;   /* atomic */
+static int64_t rest_after_ms = SESSION_REST_AFTER_MS; /* atomic */
+static uint64_t last_id;                              /* atomic */
+static uint64_t count;                                /* atomic */
 
 /* Before main(), so that whoever looks finds lists. */
 __attribute__((constructor)) static void init_lists(void)
@@ -51,6 +53,7 @@ void session_open(struct session *s, struct worker *w, const struct session_ops 
 
 void session_close(struct session *s)
 {
+    monitor_leave(s);
     lock_acquire(&lists[s->worker->index].lock);
     list_remove(&s->link);
     lock_release(&lists[s->worker->index].lock);
@@ -87,13 +90,16 @@ err session_set_text(struct session *s, enum session_text which, slice text)
 
 void session_reset(struct session *s)
 {
+    monitor_leave(s);
     __atomic_store_n(&s->db, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&s->protocol, 2, __ATOMIC_RELAXED);
     s->ops->set_protocol(s, 2);
     s->authenticated = !password_is_set();
     __atomic_store_n(&s->no_evict, false, __ATOMIC_RELAXED);
     __atomic_store_n(&s->no_touch, false, __ATOMIC_RELAXED);
-    s->reply_mode = SESSION_REPLY_ON;
+    if (s->reply_mode == SESSION_REPLY_OFF) {
+        s->reply_mode = SESSION_REPLY_ON; /* a SKIP said before holds for the reset's own reply */
+    }
     s->skip_next = false;
     swap_text(s, SESSION_NAME, (slice){0});
 }
@@ -112,6 +118,23 @@ void sessions_each(void (*visit)(void *argument, const struct session *s), void 
         }
         lock_release(&lists[i].lock);
     }
+}
+
+void sessions_each_own(struct worker *w, void (*visit)(void *argument, struct session *s), void *argument)
+{
+    LIST_EACH (node, &lists[w->index].sessions) {
+        visit(argument, container_of(node, struct session, link));
+    }
+}
+
+int64_t session_rest_after_ms(void)
+{
+    return __atomic_load_n(&rest_after_ms, __ATOMIC_RELAXED);
+}
+
+void session_set_rest_after(int64_t ms)
+{
+    __atomic_store_n(&rest_after_ms, ms, __ATOMIC_RELAXED);
 }
 
 uint64_t sessions_count(void)

@@ -26,7 +26,19 @@ struct session_ops {
     void (*figures)(const struct session *s, struct session_figures *ret_figures);
     /* Switches the rendering of replies (2 or 3), from the next reply on. */
     void (*set_protocol)(struct session *s, int protocol);
+    /* Sends a status that nobody asked for (MONITOR). ON(worker), between two calls. */
+    void (*tell)(struct session *s, slice line);
+    /* Closes the connection, at the end of the turn at the latest. ON(worker), between two calls. */
+    void (*kill)(struct session *s);
+    /* Ends the wait of its call (call_unblock()). ON(worker), between two calls. */
+    bool (*unblock)(struct session *s, bool with_error);
 };
+
+/* After how long without a request a connection gives back its buffers, unless somebody says otherwise (DEBUG REPLYBUFFER). */
+enum { SESSION_REST_AFTER_MS = 1000 };
+int64_t session_rest_after_ms(void);
+/* INT64_MAX: never. Any thread. */
+void session_set_rest_after(int64_t ms);
 
 enum session_reply { SESSION_REPLY_ON, SESSION_REPLY_OFF, SESSION_REPLY_SKIP };
 enum session_text { SESSION_NAME, SESSION_LIB_NAME, SESSION_LIB_VERSION, SESSION_TEXT_COUNT };
@@ -41,6 +53,9 @@ struct session {
     bool authenticated;
     bool no_evict, no_touch;
     bool unix_socket;
+    bool blocked;                  /* its call waits */
+    bool monitors;                 /* is shown all commands */
+    struct list monitor_link;      /* among its worker's monitors */
     bool close_after_reply;        /* QUIT and fatal errors: the door closes when the reply has left */
     enum session_reply reply_mode; /* CLIENT REPLY; the door drops what is not wanted */
     bool skip_next;                /* CLIENT REPLY SKIP was said: the next reply is dropped */
@@ -66,8 +81,16 @@ bool session_needs_auth(const struct session *s);
 /* Copies the text; an empty one is none. ERR_NOMEM. ON(worker). */
 MUST_USE err session_set_text(struct session *s, enum session_text which, slice text);
 
+/* One more command of it has run. ON(worker). */
+static inline void session_count_command(struct session *s)
+{
+    __atomic_store_n(&s->command_count, s->command_count + 1, __ATOMIC_RELAXED);
+}
+
 /* Calls `visit` for every session of every worker, each worker's under its lock: short, must not call back into sessions. Any thread. */
 void sessions_each(void (*visit)(void *argument, const struct session *s), void *argument);
+/* The same for those of one worker, on that worker; `visit` may close the session. */
+void sessions_each_own(struct worker *w, void (*visit)(void *argument, struct session *s), void *argument);
 uint64_t sessions_count(void);
 
 #endif

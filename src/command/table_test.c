@@ -205,7 +205,7 @@ static void test_rows_are_those_of_redis(void **state)
     }
     fclose(list);
     for (unsigned i = 0; i < command_count(); i++) {
-        compared += strcmp(command_at(i)->group, "cache") == 0;
+        compared += strcmp(command_at(i)->group, "cache") == 0 || strcmp(command_at(i)->name, "config|unused") == 0;
     }
     assert_int_equal(compared, command_count());
 }

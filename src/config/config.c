@@ -249,7 +249,7 @@ static err apply(struct loader *l, enum option o, struct place place, const slic
         return OK;
     }
     l->seen[o] = true;
-    l->config->settings[o] = (struct config_setting){l->layer, place};
+    l->config->settings[o] = (struct config_setting){.origin = l->layer, .place = place};
     return own_text(l->config, &l->config->settings[o].place.source);
 }
 
@@ -313,8 +313,8 @@ static enum option find_env(slice env)
 /* Variables that begin with LARDER_ and belong to the tests. */
 static bool is_of_tests(slice env)
 {
-    return slice_equal(env, S("CLOCK_FILE")) || slice_equal(env, S("PAUSE_DIR")) || slice_equal(env, S("BINARY")) ||
-           slice_starts(env, S("TEST_"));
+    return slice_equal(env, S("CLOCK_FILE")) || slice_equal(env, S("PAUSE_DIR")) || slice_equal(env, S("SOURCE_LOG")) ||
+           slice_equal(env, S("FAIL_ALLOC_EVERY")) || slice_equal(env, S("BINARY")) || slice_starts(env, S("TEST_"));
 }
 
 /* The content of a file named by LARDER_..._FILE, without its last newline. */
@@ -599,7 +599,7 @@ static err change_value(struct config *c, const struct config_change *change, st
         e = ERR_INVALID;
     }
     if (e == OK) {
-        c->settings[o] = (struct config_setting){.origin = ORIGIN_RUNTIME};
+        c->settings[o] = (struct config_setting){.origin = ORIGIN_RUNTIME, .set_count = c->settings[o].set_count + 1};
     }
     return e;
 }
@@ -641,6 +641,12 @@ void config_value(const struct config *c, enum option o, struct buf *ret_value)
     option_print(c, option_row(o), ret_value);
 }
 
+bool config_is_secret(slice name)
+{
+    enum option o = config_find(name);
+    return o < OPTION_COUNT && option_row(o)->flags & OPTION_SECRET;
+}
+
 static bool is_plain(slice glob)
 {
     for (size_t i = 0; i < glob.len; i++) {
@@ -651,16 +657,19 @@ static bool is_plain(slice glob)
     return true;
 }
 
-static bool is_wanted(const struct option_name *name, const slice *globs, size_t glob_count)
+/* The name to tell, of ptr NULL when the option is not asked for: a name asked for as such is told as it was asked for. */
+static slice wanted_name(const struct option_name *name, const slice *globs, size_t glob_count)
 {
     bool hidden = option_row(name->option)->flags & OPTION_HIDDEN;
     for (size_t i = 0; i < glob_count; i++) {
-        if (is_plain(globs[i]) ? slice_equal_nocase(globs[i], name->name)
-                               : !hidden && slice_glob(globs[i], name->name, true)) {
-            return true;
+        if (is_plain(globs[i]) && slice_equal_nocase(globs[i], name->name)) {
+            return globs[i];
+        }
+        if (!is_plain(globs[i]) && !hidden && slice_glob(globs[i], name->name, true)) {
+            return name->name;
         }
     }
-    return false;
+    return (slice){0};
 }
 
 err config_get(const struct config *c, const slice *globs, size_t glob_count,
@@ -672,13 +681,14 @@ err config_get(const struct config *c, const slice *globs, size_t glob_count,
     buf_init(&value, VALUE_BYTES_MAX);
     err e = OK;
     for (size_t i = 0; i < count && e == OK; i++) {
-        if (is_wanted(&names[i], globs, glob_count)) {
+        slice name = wanted_name(&names[i], globs, glob_count);
+        if (name.ptr) {
             buf_truncate(&value, 0);
             config_value(c, names[i].option, &value);
             if (buf_failed(&value)) {
                 e = ERR_NOMEM;
             } else {
-                each(argument, names[i].name, buf_slice(&value));
+                each(argument, name, buf_slice(&value));
             }
         }
     }

@@ -30,6 +30,12 @@ enum config_policy {
     POLICY_NOEVICTION,
 };
 
+enum config_tls_auth { TLS_AUTH_NO, TLS_AUTH_YES, TLS_AUTH_OPTIONAL };
+enum config_supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_AUTO };
+
+/* Of directives that allow something: to nobody, to everybody, to clients on this machine. */
+enum config_enable { ENABLE_NO, ENABLE_YES, ENABLE_LOCAL };
+
 /* The classes of client-output-buffer-limit. */
 enum config_client_class { CLIENT_CLASS_NORMAL, CLIENT_CLASS_REPLICA, CLIENT_CLASS_PUBSUB, CLIENT_CLASS_COUNT };
 
@@ -75,6 +81,7 @@ enum config_origin { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_ENVIRONMENT, ORIGIN_ARG
 struct config_setting {
     enum config_origin origin;
     struct place place; /* of the last line that set it; empty for default and runtime */
+    unsigned set_count; /* how often CONFIG SET has set it, be it to the same value */
 };
 
 struct config {
@@ -126,7 +133,7 @@ MUST_USE err config_set(const struct config *old, const struct config_change *ch
 void config_set_words(slice name, const char *reason, struct buf *ret_words);
 
 /* Calls `each` for every name, aliases too, that one of the globs matches (without regard to case), each once, in the order of the table.
- * The value is lent for the call. A name without glob characters is found even if it is hidden. ERR_NOMEM. */
+ * The value is lent for the call. A name without glob characters is found even if it is hidden, and told as it was asked for. ERR_NOMEM. */
 MUST_USE err config_get(const struct config *c, const slice *globs, size_t glob_count,
                         void (*each)(void *argument, slice name, slice value), void *argument);
 /* The value of one option as CONFIG GET answers it, appended. */
@@ -138,6 +145,13 @@ void config_unused(const struct config *c, void (*each)(void *argument, slice na
 /* The option of this name or alias, OPTION_COUNT when there is none. */
 enum option config_find(slice name);
 slice config_name(enum option o);
+/* Whether this is the name or an alias of an option whose value is not to be shown. */
+bool config_is_secret(slice name);
+
+/* The configuration file's text made such that the file alone would give what is in force now, but for what comes from the environment. What was set at run time
+ * or on the command line replaces the line that set it, or goes to the end; every other byte stays: comments, blocks, what has not changed. `path` is the file's. ERR_CONFIG
+ * when the text cannot be understood (`why` says it), ERR_NOMEM. Reads the files that it includes. */
+MUST_USE err config_rewrite(const struct config *c, slice path, slice text, struct buf *ret_text, struct buf *why);
 
 /* The published snapshot, never NULL after the first config_publish(). Any thread. */
 const struct config *config_now(void);

@@ -224,7 +224,7 @@ static err include(struct parser *p, slice path, struct place place)
     while (folder > 0 && place.source.ptr[folder - 1] != '/') {
         folder--;
     }
-    if (path.ptr[0] != '/' && folder > 0 && p->open->is_file && folder + path.len < sizeof beside) {
+    if (path.ptr[0] != '/' && folder > 0 && folder + path.len < sizeof beside) {
         snprintf(beside, sizeof beside, "%.*s%.*s", (int)folder, place.source.ptr, SLICE_ARG(path));
         e = include_glob(p, beside, place, &found);
         if (e != OK || found) {

@@ -44,7 +44,7 @@ static inline void parse_lines_init(struct parse_lines *lines)
     *lines = (struct parse_lines){.last = &lines->first};
 }
 
-/* Parses text that is already in memory and appends to `lines`; `source` names it in messages. Everything is copied into `arena`.
+/* Parses text that is already in memory and appends to `lines`; `source` names it in messages, and includes are found beside it when it is a path. Everything is copied into `arena`.
  * Mistakes go to `faults`; the rest is parsed all the same. ERR_NOMEM only. */
 MUST_USE err parse_text(slice text, slice source, struct arena *arena, struct parse_lines *lines,
                         struct faults *faults);

@@ -108,6 +108,16 @@ static void put_boolean_3(struct reply *r, bool value)
     resp_render_boolean(r->out, value);
 }
 
+static void put_big_number_3(struct reply *r, slice digits)
+{
+    resp_render_big_number(r->out, digits);
+}
+
+static void put_attribute_3(struct reply *r, size_t pair_count)
+{
+    resp_render_count(r->out, '|', pair_count);
+}
+
 static void put_verbatim_3(struct reply *r, slice text)
 {
     resp_render_verbatim(r->out, text);
@@ -125,6 +135,7 @@ static const struct reply_ops reply_ops_2 = {
     .push = put_array,
     .real = put_real_2,
     .boolean = put_boolean_2,
+    .big_number = put_bytes,
     .verbatim = put_bytes,
     .error = put_error,
 };
@@ -141,6 +152,8 @@ static const struct reply_ops reply_ops_3 = {
     .push = put_push_3,
     .real = put_real_3,
     .boolean = put_boolean_3,
+    .big_number = put_big_number_3,
+    .attribute = put_attribute_3,
     .verbatim = put_verbatim_3,
     .error = put_error,
 };
@@ -244,8 +257,12 @@ static void resumed(struct call *call)
     desk_note_active(c->desk, c);
     c->parked = NULL;
     desk_free_call(call);
-    c->state = c->session.close_after_reply ? CONN_ENDS : CONN_READY;
-    conn_go_on(c);
+    if (c->session.close_after_reply) {
+        conn_drain(c);
+    } else {
+        c->state = CONN_READY;
+        conn_go_on(c);
+    }
 }
 
 /* Runs the batch. Returns how many calls left it: all, or up to one that parked or ends the connection. */

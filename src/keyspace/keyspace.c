@@ -52,7 +52,8 @@ struct keyspace {
     int64_t epoch_ms;
     /* Read without a lock. */
     bool active_expiry;
-    uint64_t limit_bytes; /* 0: none */
+    int64_t frozen_until_ms; /* monotonic */
+    uint64_t limit_bytes;    /* 0: none */
     int64_t publish_step;
     struct limbo limbo;
     bool limit_changed; /* and the shards have not settled since */
@@ -490,11 +491,11 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
         (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count;
     unsigned work = EXPIRE_WORK_PER_TICK;
     int64_t next_due_ms = now.wall_ms + TICK_MS, reap_end_us = 0;
-    bool more = false;
+    bool more = false, frozen = keyspace_is_frozen(ks, now);
     for (unsigned i = 0; i < mine; i++) {
         /* Another one first each time, so that one with much to do does not keep the same ones waiting. */
         struct shard *s = &ks->shards[worker_index + ((uint64_t)now.mono_ms + i) % mine * ks->worker_count];
-        if (GET(ks->active_expiry)) {
+        if (GET(ks->active_expiry) && !frozen) {
             expire_shard(ks, s, &u, now, &work);
             next_due_ms = num_min_i64(next_due_ms, GET(s->next_due_ms));
         }
@@ -504,7 +505,7 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
             more = clock_mono_us() >= reap_end_us;
         }
     }
-    if (over_limit(ks)) {
+    if (over_limit(ks) && !frozen) {
         more = evict_some(ks, &u, now, EVICT_PER_TICK) || more;
     }
     arena_fini(&u.arena);
@@ -514,6 +515,16 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
 void keyspace_set_active_expiry(struct keyspace *ks, bool on)
 {
     PUT(ks->active_expiry, on);
+}
+
+void keyspace_freeze(struct keyspace *ks, int64_t until_mono_ms)
+{
+    __atomic_store_n(&ks->frozen_until_ms, until_mono_ms, __ATOMIC_RELEASE);
+}
+
+bool keyspace_is_frozen(const struct keyspace *ks, struct now now)
+{
+    return now.mono_ms < __atomic_load_n(&ks->frozen_until_ms, __ATOMIC_ACQUIRE);
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
@@ -562,7 +573,7 @@ err keyspace_make_room(struct keyspace *ks, struct now now)
     if (UNLIKELY(GET(ks->limit_changed))) {
         settle(ks);
     }
-    if (LIKELY(!over_limit(ks))) {
+    if (LIKELY(!over_limit(ks)) || keyspace_is_frozen(ks, now)) {
         return OK;
     }
     struct unasked u;

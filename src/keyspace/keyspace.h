@@ -88,6 +88,11 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
 /* DEBUG SET-ACTIVE-EXPIRE: lazily only, when off. */
 void keyspace_set_active_expiry(struct keyspace *ks, bool on);
 
+/* Until then nothing that nobody asked for alters data: no expiry, no eviction; whoever stores what a source brought asks keyspace_is_frozen() first. An expired entry stays
+ * and is to count as absent. 0: from now on it may. Any thread; the caller sees to it that no write runs meanwhile (CLIENT PAUSE). */
+void keyspace_freeze(struct keyspace *ks, int64_t until_mono_ms);
+bool keyspace_is_frozen(const struct keyspace *ks, struct now now);
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum eviction eviction);
 /* Before a call that may need memory locks anything: evicts in bounded slices until used memory is under the limit.

@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "base/num.h"
 #include "keyspace/shard_priv.h"
+#include "observe/metric.h"
 #include "os/mem.h"
 
 enum {
@@ -479,10 +480,21 @@ static void bury_value(struct shard *s, struct entry *e)
     entry_free_block(e);
 }
 
+/* Expired and evicted keys are counted here, whoever met them; negative entries are no keys. */
+static void count_removal(const struct entry *e, enum change change)
+{
+    if (change == CHANGE_EXPIRED && !entry_negative(e)) {
+        metric_add(METRIC_keys_expired, 1);
+    } else if (change == CHANGE_EVICTED && !entry_negative(e)) {
+        metric_add(METRIC_keys_evicted, 1);
+    }
+}
+
 void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, enum change change,
                   enum event event, bool lazy)
 {
     struct space *sp = space_with(s, k, e);
+    count_removal(e, change);
     leave(s, sp, e);
     size_t before = sp->index.bytes;
     index_remove(&sp->index, k->hash, e);

@@ -1,11 +1,11 @@
 /* The only file that names every room: set-up in order, tear-down in reverse.
  *
- *     configuration -> log -> limits -> keyspace, engine -> workers -> door -> listeners -> signals
+ *     configuration -> log -> limits -> keyspace, engine -> rules -> workers -> door -> listeners -> signals
  *
  * The main thread is the *front*: its loop accepts connections and receives signals, and helps nobody with commands. A
  * first SIGTERM or SIGINT stops the listening and lets every connection have the answer to what runs; whoever is not
  * done after shutdown-timeout is cut off; a second signal ends the process at once. SIGHUP opens the log anew and
- * reads the rules again.
+ * reads the rules and certificates again.
  *
  * Where a lower room asks a higher one (who loads a missing key, who is told of changes), wire_rooms() makes the
  * connection. */
@@ -21,15 +21,20 @@
 #include "base/assert.h"
 #include "base/num.h"
 #include "command/engine.h"
+#include "command/figures.h"
+#include "command/server/latency.h"
 #include "door/door.h"
 #include "keyspace/keyspace.h"
+#include "main/service.h"
 #include "main/settings.h"
 #include "observe/log.h"
 #include "observe/metric.h"
+#include "observe/rate.h"
 #include "os/entropy.h"
 #include "os/file.h"
 #include "os/process.h"
 #include "os/signal.h"
+#include "rule/rules.h"
 
 enum {
     PATH_BYTES_MAX = 4096,
@@ -46,8 +51,11 @@ struct housekeeping {
     struct keyspace *keyspace;
 };
 
+enum stop_wish { STOP_UNASKED, STOP_IN_ORDER, STOP_AT_ONCE };
+
 struct server {
     struct settings settings;
+    struct service service;
     struct engine engine;
     struct keyspace *keyspace;
     struct worker front;
@@ -59,6 +67,8 @@ struct server {
     struct timer tick;
     struct timer cut_off;
     bool stopping;
+    struct message stop_request; /* of SHUTDOWN, to the front */
+    unsigned stop_wanted;        /* atomic: of enum stop_wish; the message is on its way, or was */
     struct buf executable;
     struct buf config_file;
     const char *pidfile; /* written, to be removed; NULL: none */
@@ -69,7 +79,14 @@ struct server {
 static void fire_housekeeping(struct timer *t, struct now now)
 {
     struct housekeeping *h = container_of(t, struct housekeeping, timer);
+    const struct config *config = config_now();
+    bool is_watched = config->latency_monitor_threshold > 0;
+    int64_t began_ns = is_watched ? clock_mono_ns() : 0;
     int64_t next_ms = keyspace_tick(h->keyspace, h->worker->index, now);
+    uint64_t ns = is_watched ? (uint64_t)(clock_mono_ns() - began_ns) : 0;
+    if (latency_wants(config, ns)) {
+        latency_note(LATENCY_expire_cycle, ns, now);
+    }
     err e = loop_timer_set(h->worker->loop, t, num_max_i64(next_ms, now.mono_ms + 1));
     assert(e == OK); /* its place in the heap has just become free */
 }
@@ -84,6 +101,8 @@ static void fire_tick(struct timer *t, struct now now)
 {
     struct server *s = container_of(t, struct server, tick);
     settings_tick(&s->settings);
+    rules_reap(s->engine.rules);
+    rate_sample(now.mono_ms);
     err e = loop_timer_set(s->front.loop, t, now.mono_ms + TICK_MS);
     assert(e == OK);
 }
@@ -106,14 +125,15 @@ static void fire_cut_off(struct timer *t, struct now now)
     door_close_all(s->door);
 }
 
-static void stop(struct server *s, int number)
+static void stop(struct server *s, const char *why)
 {
     if (s->stopping) {
-        log_write(LOG_WARNING, "main", "second signal (%s): ending at once", strsignal(number));
+        log_write(LOG_WARNING, "main", "%s again: ending at once", why);
         _Exit(EXIT_HURRIED);
     }
     s->stopping = true;
-    log_write(LOG_NOTICE, "main", "%s: ending", strsignal(number));
+    log_write(LOG_NOTICE, "main", "%s: ending", why);
+    service_stopping(&s->service);
     door_unlisten(s->door);
     door_drain(s->door, all_gone, s);
     int64_t until_ms = loop_now(s->front.loop).mono_ms + config_now()->shutdown_timeout * SECOND_MS;
@@ -122,17 +142,42 @@ static void stop(struct server *s, int number)
     }
 }
 
+static void deliver_stop_request(struct message *m, struct worker *w)
+{
+    (void)w;
+    struct server *s = container_of(m, struct server, stop_request);
+    if (!s->stopping) {
+        stop(s, "SHUTDOWN");
+    }
+    if (__atomic_load_n(&s->stop_wanted, __ATOMIC_ACQUIRE) == STOP_AT_ONCE) {
+        door_close_all(s->door);
+    }
+}
+
+/* engine->shut_down. The first to ask is heard. */
+static void shut_down(struct engine *engine, bool at_once)
+{
+    struct server *s = container_of(engine, struct server, engine);
+    unsigned none = STOP_UNASKED;
+    if (__atomic_compare_exchange_n(&s->stop_wanted, &none, at_once ? STOP_AT_ONCE : STOP_IN_ORDER, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        worker_post(&s->front, &s->stop_request);
+    }
+}
+
 static void signal_arrived(struct signal_watch *w, int number)
 {
     struct server *s = container_of(w, struct server, signals);
     switch (number) {
     case SIGTERM:
-    case SIGINT: stop(s, number); break;
+    case SIGINT: stop(s, strsignal(number)); break;
     case SIGHUP:
         if (log_reopen()) {
             log_write(LOG_ERROR, "main", "the log cannot be opened anew: %s", strerror(errno));
         }
+        service_reloading(&s->service);
         settings_reload(&s->settings);
+        service_ready(&s->service);
         break;
     default: break;
     }
@@ -223,6 +268,9 @@ static err make_workers(struct server *s, const struct config *config)
     for (unsigned i = 0; e == OK && i < s->worker_count; i++) {
         e = worker_init(&s->workers[i], i);
     }
+    if (e == OK) {
+        e = figures_open(s->worker_count);
+    }
     return e;
 }
 
@@ -248,14 +296,20 @@ static void make_engine(struct server *s, const char *program, const struct conf
     e->executable = absolute(program, &s->executable);
     e->config_file = absolute(input->file, &s->config_file);
     e->apply_config = settings_apply;
+    e->shut_down = shut_down;
     draw_run_id(e->run_id);
 }
 
-/* Who asks whom across the floors: the keyspace its loader, changes their taps. */
+/* Who asks whom across the floors: the keyspace its loader, which are the rules. */
 static err wire_rooms(struct server *s)
 {
-    (void)s;
-    return OK;
+    struct rules_options options = {.keyspace = s->keyspace, .workers = s->workers, .worker_count = s->worker_count};
+    err e = rules_new(&options, &s->engine.rules);
+    if (e == OK) {
+        keyspace_set_loader(s->keyspace, rules_loader(s->engine.rules));
+        e = rules_reload(s->engine.rules, config_now()->blocks);
+    }
+    return e;
 }
 
 static err start_workers(struct server *s)
@@ -286,7 +340,7 @@ static enum exit_code listen_all(struct server *s, const struct config *config)
         log_write(LOG_ERROR, "main", "cannot listen: %.*s",
                   SLICE_ARG(why.len > 0 ? buf_slice(&why) : slice_of(err_row(e)->text)));
     } else if (door_listener_count(s->door) == 0) {
-        log_write(LOG_WARNING, "main", "listens on nothing: neither port nor unixsocket is set");
+        log_write(LOG_WARNING, "main", "listens on nothing: neither port, tls-port nor unixsocket is set");
     }
     buf_fini(&why);
     return e ? EXIT_LISTEN : EXIT_DONE;
@@ -325,6 +379,10 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
     if (e) {
         return refused("workers", e);
     }
+    e = service_open(&s->service, config, &s->front, s->workers, s->worker_count);
+    if (e) {
+        return refused("service", e);
+    }
     e = make_keyspace(s, config);
     if (e) {
         return refused("keyspace", e);
@@ -332,15 +390,20 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
     make_engine(s, program, input);
     e = wire_rooms(s);
     if (e) {
-        return refused("rooms", e);
+        return refused("rules", e);
     }
     e = door_new(&s->engine, &s->front, &s->door);
     if (e) {
         return refused("door", e);
     }
     s->settings.door = s->door;
+    e = settings_start_tls(&s->settings);
+    if (e) {
+        return e == ERR_CONFIG ? EXIT_CONFIG : refused("TLS", e);
+    }
     timer_init(&s->tick, fire_tick);
     timer_init(&s->cut_off, fire_cut_off);
+    s->stop_request.deliver = deliver_stop_request;
     e = signal_watch_open(&s->signals, s->front.loop, signal_arrived);
     if (e == OK) {
         e = loop_timer_set(s->front.loop, &s->tick, loop_now(s->front.loop).mono_ms + TICK_MS);
@@ -366,6 +429,9 @@ static void tear_down(struct server *s)
     if (s->door) {
         door_unlisten(s->door);
     }
+    if (s->engine.rules) {
+        rules_stop(s->engine.rules);
+    }
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_stop(&s->workers[i]);
     }
@@ -379,7 +445,9 @@ static void tear_down(struct server *s)
         loop_timer_clear(s->front.loop, &s->cut_off);
         signal_watch_close(&s->signals, s->front.loop);
     }
+    service_close(&s->service);
     door_free(s->door);
+    rules_free(s->engine.rules);
     keyspace_free(s->keyspace);
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_fini(&s->workers[i]);
@@ -402,6 +470,7 @@ enum exit_code server_run(const char *program, const struct config_input *input,
                          LOG_FIELDS(LOG_FIELD_SLICE("version", S(LARDER_VERSION)), LOG_FIELD_I64("port", config->port),
                                     LOG_FIELD_I64("threads", s->worker_count), LOG_FIELD_I64("pid", process_id())),
                          "Larder is ready");
+        service_ready(&s->service);
         loop_run(s->front.loop);
         log_write(LOG_NOTICE, "main", "ended");
     }

@@ -10,6 +10,7 @@
  * clock source is "tsc". Its rate is measured at start against the monotonic clock, to about 1 in 10,000. */
 #include "os/clock.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -180,4 +181,10 @@ int64_t clock_mono_ms(void)
 struct now clock_now(void)
 {
     return (struct now){.wall_ms = clock_wall_ms(), .mono_ms = clock_mono_ms()};
+}
+
+void clock_block_us(int64_t us)
+{
+    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
 }

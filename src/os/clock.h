@@ -29,6 +29,9 @@ struct now clock_now(void);
  * few ms, so that the sleeper notices. Whoever sleeps treats it as waking without reason. */
 int64_t clock_sleep_ms(int64_t wait_ms);
 
+/* Blocks the calling thread for that long of real time. */
+void clock_block_us(int64_t us);
+
 /* Measures the processor's counter (1 ms) and maps the test offsets if the environment names them. Once, before other threads start. */
 void clock_init(void);
 

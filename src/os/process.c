@@ -35,6 +35,12 @@ uint64_t process_resident_bytes(void)
     return strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+uint64_t process_machine_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 0;
+}
+
 static int64_t us_of(struct timeval t)
 {
     return (int64_t)t.tv_sec * 1000000 + t.tv_usec;

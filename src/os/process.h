@@ -10,6 +10,9 @@ int64_t process_id(void);
 /* Resident memory; 0 when the kernel does not tell. Opens a file of /proc: for INFO and for memory limits once a turn, not once a call. */
 uint64_t process_resident_bytes(void);
 
+/* Memory of the machine; 0 when the kernel does not tell. */
+uint64_t process_machine_bytes(void);
+
 struct process_cpu {
     int64_t user_us;
     int64_t system_us;

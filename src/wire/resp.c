@@ -450,6 +450,13 @@ void resp_render_bulk(struct buf *out, slice bytes)
     memcpy(at + bytes.len, "\r\n", 2);
 }
 
+void resp_render_big_number(struct buf *out, slice digits)
+{
+    buf_append_byte(out, '(');
+    buf_append(out, digits);
+    buf_append(out, S("\r\n"));
+}
+
 void resp_render_verbatim(struct buf *out, slice text)
 {
     slice label = S("txt:");

@@ -100,5 +100,6 @@ static inline void resp_render_boolean(struct buf *out, bool value)
 void resp_render_real(struct buf *out, double value);
 /* Plain text, marked as such ("txt:"). */
 void resp_render_verbatim(struct buf *out, slice text);
+void resp_render_big_number(struct buf *out, slice digits);
 
 #endif

@@ -287,11 +287,13 @@ static void test_replies(void **state)
     resp_render_boolean(&out, false);
     resp_render_real(&out, -0.25);
     resp_render_verbatim(&out, S("hello"));
+    resp_render_big_number(&out, S("123"));
     buf_append_byte(&out, '\0');
-    assert_string_equal(out.bytes,
-                        "$4\r\na\r\nb\r\n$0\r\n\r\n+OK\r\n-ERR two  lines\r\n-plain\r\n"
-                        ":0\r\n:-12345\r\n:-9223372036854775808\r\n:9223372036854775807\r\n"
-                        "*0\r\n%1234567\r\n$-1\r\n*-1\r\n$3\r\n1.5\r\n_\r\n#t\r\n#f\r\n,-0.25\r\n=9\r\ntxt:hello\r\n");
+    assert_string_equal(
+        out.bytes,
+        "$4\r\na\r\nb\r\n$0\r\n\r\n+OK\r\n-ERR two  lines\r\n-plain\r\n"
+        ":0\r\n:-12345\r\n:-9223372036854775808\r\n:9223372036854775807\r\n"
+        "*0\r\n%1234567\r\n$-1\r\n*-1\r\n$3\r\n1.5\r\n_\r\n#t\r\n#f\r\n,-0.25\r\n=9\r\ntxt:hello\r\n(123\r\n");
     buf_fini(&out);
 }
 

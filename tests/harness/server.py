@@ -56,9 +56,9 @@ class Server:
     def command_line(self):
         raise NotImplementedError
 
-    def start(self, env=None):
+    def start(self, env=None, port=None):
         for _ in range(3):              # somebody may take the port between our look and the server's bind
-            self.port = free_port()
+            self.port = port or free_port()
             with open(self.dir / "log", "ab") as log:
                 self.process = subprocess.Popen(
                     self.command_line(), cwd=self.dir, env=environment(env or {}), stdin=subprocess.DEVNULL,
@@ -109,6 +109,11 @@ class Server:
         if self in running:
             running.remove(self)
 
+    def restart(self):
+        """Ended as by a crash, and another one in its place on the same port."""
+        self.kill()
+        return self.start(port=self.port)
+
     def stop(self):
         """SIGTERM; it must end by itself with exit code 0 and no sanitizer may have complained."""
         if self not in running:
@@ -139,9 +144,9 @@ class Larder(Server):
     def command_line(self):
         return [binary(), str(self.config), "--bind", "127.0.0.1", "--port", str(self.port), *self.args]
 
-    def start(self, env=None):
+    def start(self, env=None, port=None):
         hooks = {"LARDER_CLOCK_FILE": str(self.dir / "clock"), "LARDER_PAUSE_DIR": str(self.pause_dir)}
-        return super().start({**hooks, **(env or {})})
+        return super().start({**hooks, **(env or {})}, port)
 
     def pause(self, name):
         return Pause(self.pause_dir, name)

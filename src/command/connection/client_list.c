@@ -17,6 +17,12 @@ static bool is_set(const bool *mark)
 static void append_flags(struct buf *out, const struct session *s)
 {
     size_t before = out->len;
+    if (is_set(&s->monitors)) {
+        buf_append_byte(out, 'O');
+    }
+    if (is_set(&s->blocked)) {
+        buf_append_byte(out, 'b');
+    }
     if (is_set(&s->close_after_reply)) {
         buf_append_byte(out, 'c');
     }

@@ -1,9 +1,14 @@
-/* CONFIG GET and SET. What options there are and what they accept is config/'s; what a change does besides being stored is the engine's
- * apply_config(), wired by main/. One CONFIG SET at a time, all of its values or none. */
+/* CONFIG GET, SET, RESETSTAT, UNUSED. What options there are and what they accept is config/'s; what a change does besides being stored is the engine's
+ * apply_config(), wired by main/. One CONFIG SET at a time, all of its values or none.
+ * RESETSTAT visits the workers, since only a worker may set back what it counts. CONFIG REWRITE: config_rewrite.c. */
+#include <stdlib.h>
+
 #include "command/engine.h"
+#include "command/figures.h"
 #include "command/help.h"
 #include "command/verb.h"
 #include "config/config.h"
+#include "observe/metric.h"
 
 static void count_pair(void *argument, slice name, slice value)
 {
@@ -81,13 +86,65 @@ err cmd_config_set(struct call *call)
     return e;
 }
 
+/* ---- RESETSTAT ------------------------------------------------------------------------------------------------------ */
+static void reset_worker(struct tour *t, struct worker *w)
+{
+    (void)t;
+    role_assume_worker();
+    figures_reset(w->index);
+}
+
+err cmd_config_resetstat(struct call *call)
+{
+    if (!call_tour(call)) {
+        struct tour *t = malloc(sizeof *t);
+        if (!t) {
+            return ERR_NOMEM;
+        }
+        *t = (struct tour){.visit = reset_worker};
+        return call_travel(call, t);
+    }
+    metric_reset();
+    reply_ok(call->reply);
+    return OK;
+}
+
+/* ---- UNUSED --------------------------------------------------------------------------------------------------------- */
+static void count_name(void *argument, slice name)
+{
+    (void)name;
+    ++*(size_t *)argument;
+}
+
+static void reply_name(void *argument, slice name)
+{
+    reply_bytes(argument, name);
+}
+
+/* The options that somebody has set and that have no meaning here. */
+err cmd_config_unused(struct call *call)
+{
+    const struct config *c = config_now();
+    size_t count = 0;
+    config_unused(c, count_name, &count);
+    reply_array(call->reply, count);
+    config_unused(c, reply_name, call->reply);
+    return OK;
+}
+
 err cmd_config_help(struct call *call)
 {
     static const char *const lines[] = {
         "GET pattern [pattern ...]",
         "    The options that match, with their values.",
+        "RESETSTAT",
+        "    Sets the counters of INFO back to zero.",
+        "REWRITE",
+        "    Writes what has changed into the configuration file.",
         "SET option value [option value ...]",
         "    Gives options values, all or none.",
+        "UNUSED",
+        "    The options that are set and have no meaning here.",
         NULL,
     };
     reply_help(call, lines);

@@ -1,51 +1,58 @@
 /* INFO: the server's figures as text, in sections. A row of `sections` is a section; each field is computed here, from the room that has the number.
- * What would always say the same is left out.
+ * What would always say the same is left out. What the commands cost: info_commands.c.
  *
  * redis_version comes first, since software looks there for the first line with "version:" in it. The fields of `cache` are the rows of metric.def
- * about loading, under their own names. */
+ * about loading, under their own names, and a line per rule and source. */
+#include "command/server/info.h"
+
 #include <inttypes.h>
 
 #include "base/num.h"
-#include "command/dispatch.h"
 #include "command/engine.h"
 #include "command/verb.h"
 #include "config/config.h"
 #include "observe/metric.h"
+#include "observe/rate.h"
 #include "os/mem.h"
 #include "os/process.h"
+#include "rule/rules.h"
 
 enum { INFO_BYTES_MAX = 64 << 20 };
 
-static void line_text(struct buf *out, const char *name, slice value)
+void info_text(struct buf *out, const char *name, slice value)
 {
     buf_printf(out, "%s:", name);
     buf_append(out, value);
     buf_append(out, S("\r\n"));
 }
 
-static void line_u64(struct buf *out, const char *name, uint64_t value)
+void info_u64(struct buf *out, const char *name, uint64_t value)
 {
     buf_printf(out, "%s:%" PRIu64 "\r\n", name, value);
 }
 
-static void line_metric(struct buf *out, const char *name, enum metric m)
+void info_metric(struct buf *out, const char *name, enum metric m)
 {
     buf_printf(out, "%s:%" PRId64 "\r\n", name, (int64_t)metric_sum(m));
 }
 
-/* The number, and the same for people under <name>_human. */
-static void line_bytes(struct buf *out, const char *name, uint64_t bytes)
+void info_bytes(struct buf *out, const char *name, uint64_t bytes)
 {
     char human[32];
     num_format_bytes_human(bytes, human);
     buf_printf(out, "%s:%" PRIu64 "\r\n%s_human:%s\r\n", name, bytes, name, human);
 }
 
-static void line_option(struct buf *out, const char *name, enum option o)
+void info_option(struct buf *out, const char *name, enum option o)
 {
     buf_printf(out, "%s:", name);
     config_value(config_now(), o, out);
     buf_append(out, S("\r\n"));
+}
+
+void info_ratio(struct buf *out, const char *name, double value)
+{
+    buf_printf(out, "%s:%.2f\r\n", name, value);
 }
 
 /* ---- sections ------------------------------------------------------------------------------------------------------- */
@@ -53,27 +60,57 @@ static void section_server(struct call *call, struct buf *out)
 {
     const struct engine *engine = call->engine;
     int64_t up_s = (call->now.mono_ms - engine->started.mono_ms) / 1000;
-    line_option(out, "redis_version", OPTION_compat_version);
-    line_text(out, "larder_version", S(LARDER_VERSION));
-    line_text(out, "redis_mode", config_now()->cluster_enabled ? S("cluster") : S("standalone"));
-    line_text(out, "os", slice_of(process_system_name()));
-    line_u64(out, "process_id", (uint64_t)process_id());
-    line_text(out, "run_id", slice_of(engine->run_id));
-    line_option(out, "tcp_port", OPTION_port);
-    line_u64(out, "server_time_usec", (uint64_t)clock_wall_us());
-    line_u64(out, "uptime_in_seconds", (uint64_t)up_s);
-    line_u64(out, "uptime_in_days", (uint64_t)up_s / (24 * 3600));
-    line_u64(out, "worker_threads", engine->worker_count);
-    line_text(out, "executable", slice_of(engine->executable));
-    line_text(out, "config_file", slice_of(engine->config_file));
+    info_option(out, "redis_version", OPTION_compat_version);
+    info_text(out, "larder_version", S(LARDER_VERSION));
+    info_text(out, "redis_mode", config_now()->cluster_enabled ? S("cluster") : S("standalone"));
+    info_text(out, "os", slice_of(process_system_name()));
+    info_u64(out, "process_id", (uint64_t)process_id());
+    info_text(out, "run_id", slice_of(engine->run_id));
+    info_option(out, "tcp_port", OPTION_port);
+    info_u64(out, "server_time_usec", (uint64_t)clock_wall_us());
+    info_u64(out, "uptime_in_seconds", (uint64_t)up_s);
+    info_u64(out, "uptime_in_days", (uint64_t)up_s / (24 * 3600));
+    info_u64(out, "worker_threads", engine->worker_count);
+    info_text(out, "executable", slice_of(engine->executable));
+    info_text(out, "config_file", slice_of(engine->config_file));
+}
+
+/* What the buffers of the connections take, and the largest of them. */
+struct client_bytes {
+    uint64_t total, input_max, output_max;
+};
+
+static void add_client(void *argument, const struct session *s)
+{
+    struct client_bytes *b = argument;
+    struct session_figures f;
+    s->ops->figures(s, &f);
+    b->total += f.total_bytes;
+    b->input_max = num_max_u64(b->input_max, f.query_bytes + f.query_free_bytes);
+    b->output_max = num_max_u64(b->output_max, f.out_fixed_bytes);
+}
+
+static struct client_bytes client_bytes(void)
+{
+    struct client_bytes b = {0};
+    sessions_each(add_client, &b);
+    return b;
 }
 
 static void section_clients(struct call *call, struct buf *out)
 {
     (void)call;
-    line_u64(out, "connected_clients", sessions_count());
-    line_option(out, "maxclients", OPTION_maxclients);
-    line_metric(out, "blocked_clients", METRIC_calls_parked_now);
+    struct client_bytes b = client_bytes();
+    info_u64(out, "connected_clients", sessions_count());
+    info_option(out, "maxclients", OPTION_maxclients);
+    info_u64(out, "client_recent_max_input_buffer", b.input_max);
+    info_u64(out, "client_recent_max_output_buffer", b.output_max);
+    info_metric(out, "blocked_clients", METRIC_calls_parked_now);
+}
+
+static double ratio(uint64_t part, uint64_t whole)
+{
+    return whole > 0 ? (double)part / (double)whole : 0;
 }
 
 static void section_memory(struct call *call, struct buf *out)
@@ -81,17 +118,22 @@ static void section_memory(struct call *call, struct buf *out)
     const struct keyspace *ks = call->engine->keyspace;
     struct mem_stats m = mem_stats();
     uint64_t used = keyspace_used_bytes(ks), peak = keyspace_peak_bytes(ks);
-    line_bytes(out, "used_memory", used);
-    line_bytes(out, "used_memory_rss", m.resident_bytes);
-    line_bytes(out, "used_memory_peak", peak);
+    info_bytes(out, "used_memory", used);
+    info_bytes(out, "used_memory_rss", m.resident_bytes);
+    info_bytes(out, "used_memory_peak", peak);
     buf_printf(out, "used_memory_peak_perc:%.2f%%\r\n", peak > 0 ? (double)used / (double)peak * 100 : 100.0);
-    line_u64(out, "allocator_allocated", m.allocated_bytes);
-    line_u64(out, "allocator_active", m.active_bytes);
-    line_u64(out, "allocator_resident", m.resident_bytes);
-    line_bytes(out, "maxmemory", config_now()->maxmemory);
-    line_option(out, "maxmemory_policy", OPTION_maxmemory_policy);
-    buf_printf(out, "mem_fragmentation_ratio:%.2f\r\n", used > 0 ? (double)m.resident_bytes / (double)used : 0.0);
-    line_text(out, "mem_allocator", slice_of(m.allocator));
+    info_u64(out, "allocator_allocated", m.allocated_bytes);
+    info_u64(out, "allocator_active", m.active_bytes);
+    info_u64(out, "allocator_resident", m.resident_bytes);
+    info_ratio(out, "allocator_frag_ratio", ratio(m.active_bytes, m.allocated_bytes));
+    info_u64(out, "allocator_frag_bytes", m.active_bytes - m.allocated_bytes);
+    info_bytes(out, "total_system_memory", process_machine_bytes());
+    info_bytes(out, "maxmemory", config_now()->maxmemory);
+    info_option(out, "maxmemory_policy", OPTION_maxmemory_policy);
+    info_ratio(out, "mem_fragmentation_ratio", ratio(m.resident_bytes, used));
+    buf_printf(out, "mem_fragmentation_bytes:%" PRId64 "\r\n", (int64_t)(m.resident_bytes - used));
+    info_u64(out, "mem_clients_normal", client_bytes().total);
+    info_text(out, "mem_allocator", slice_of(m.allocator));
 }
 
 static uint64_t error_count(void)
@@ -106,53 +148,54 @@ static uint64_t error_count(void)
 static void section_stats(struct call *call, struct buf *out)
 {
     (void)call;
-    line_metric(out, "total_connections_received", METRIC_connections_received);
-    line_metric(out, "total_commands_processed", METRIC_commands_processed);
-    line_metric(out, "total_net_input_bytes", METRIC_net_input_bytes);
-    line_metric(out, "total_net_output_bytes", METRIC_net_output_bytes);
-    line_metric(out, "rejected_connections", METRIC_connections_rejected);
-    line_metric(out, "timed_out_connections", METRIC_connections_timed_out);
-    line_metric(out, "expired_keys", METRIC_keys_expired);
-    line_metric(out, "evicted_keys", METRIC_keys_evicted);
-    line_metric(out, "keyspace_hits", METRIC_keyspace_hits);
-    line_metric(out, "keyspace_misses", METRIC_keyspace_misses);
-    line_u64(out, "total_error_replies", error_count());
-    line_metric(out, "client_query_buffer_limit_disconnections", METRIC_query_limit_reached);
-    line_metric(out, "client_output_buffer_limit_disconnections", METRIC_output_limit_reached);
+    info_metric(out, "total_connections_received", METRIC_connections_received);
+    info_metric(out, "total_commands_processed", METRIC_commands_processed);
+    info_u64(out, "instantaneous_ops_per_sec", (uint64_t)rate_per_second(METRIC_commands_processed));
+    info_metric(out, "total_net_input_bytes", METRIC_net_input_bytes);
+    info_metric(out, "total_net_output_bytes", METRIC_net_output_bytes);
+    info_ratio(out, "instantaneous_input_kbps", rate_per_second(METRIC_net_input_bytes) / 1024);
+    info_ratio(out, "instantaneous_output_kbps", rate_per_second(METRIC_net_output_bytes) / 1024);
+    info_metric(out, "rejected_connections", METRIC_connections_rejected);
+    info_metric(out, "timed_out_connections", METRIC_connections_timed_out);
+    info_metric(out, "expired_keys", METRIC_keys_expired);
+    info_metric(out, "evicted_keys", METRIC_keys_evicted);
+    info_metric(out, "keyspace_hits", METRIC_keyspace_hits);
+    info_metric(out, "keyspace_misses", METRIC_keyspace_misses);
+    info_u64(out, "total_error_replies", error_count());
+    info_u64(out, "acl_access_denied_auth", metric_error_sum(ERR_WRONGPASS));
+    info_metric(out, "client_query_buffer_limit_disconnections", METRIC_query_limit_reached);
+    info_metric(out, "client_output_buffer_limit_disconnections", METRIC_output_limit_reached);
 }
 
 static void section_cache(struct call *call, struct buf *out)
 {
-    (void)call;
     for (enum metric m = METRIC_loads_started; m <= METRIC_breaker_refused; m++) {
-        line_metric(out, metric_row(m)->name, m);
+        info_metric(out, metric_row(m)->name, m);
+    }
+    if (call->engine->rules) {
+        rules_info(call->engine->rules, out, call->now.mono_ms);
     }
 }
 
-static void section_commandstats(struct call *call, struct buf *out)
+static void section_replication(struct call *call, struct buf *out)
 {
     (void)call;
-    for (unsigned i = 0; i < command_count(); i++) {
-        struct command_figures f = command_figures(i);
-        if (f.calls > 0 || f.rejected > 0) {
-            buf_printf(out,
-                       "cmdstat_%s:calls=%" PRIu64 ",usec=%" PRIu64 ",usec_per_call=%.2f,rejected_calls=%" PRIu64
-                       ",failed_calls=%" PRIu64 "\r\n",
-                       command_at(i)->name, f.calls, f.usec, f.calls > 0 ? (double)f.usec / (double)f.calls : 0.0,
-                       f.rejected, f.failed);
-        }
-    }
+    info_text(out, "role", S("master")); /* software asks before it writes */
+    info_text(out, "connected_slaves", S("0"));
 }
 
-static void section_errorstats(struct call *call, struct buf *out)
+static void section_cpu(struct call *call, struct buf *out)
 {
     (void)call;
-    for (err e = metric_error_prefix_next(OK); e != ERR_COUNT; e = metric_error_prefix_next(e)) {
-        uint64_t count = metric_error_sum_of_prefix(err_row(e)->resp);
-        if (count > 0) {
-            buf_printf(out, "errorstat_%s:count=%" PRIu64 "\r\n", err_row(e)->resp, count);
-        }
-    }
+    struct process_cpu cpu = process_cpu();
+    buf_printf(out, "used_cpu_sys:%.6f\r\nused_cpu_user:%.6f\r\n", (double)cpu.system_us / 1e6,
+               (double)cpu.user_us / 1e6);
+}
+
+static void section_modules(struct call *call, struct buf *out)
+{
+    (void)call;
+    (void)out; /* a heading that software looks for, and no modules */
 }
 
 static void section_keyspace(struct call *call, struct buf *out)
@@ -178,9 +221,14 @@ static const struct {
     {"clients", "Clients", true, section_clients},
     {"memory", "Memory", true, section_memory},
     {"stats", "Stats", true, section_stats},
+    {"replication", "Replication", true, section_replication},
+    {"cpu", "CPU", true, section_cpu},
+    {"modules", "Modules", true, section_modules},
     {"cache", "Cache", true, section_cache},
-    {"commandstats", "Commandstats", false, section_commandstats},
-    {"errorstats", "Errorstats", true, section_errorstats},
+    {"commandstats", "Commandstats", false, info_commandstats},
+    {"errorstats", "Errorstats", true, info_errorstats},
+    {"latencystats", "Latencystats", false, info_latencystats},
+    {"workerstats", "Workerstats", false, info_workerstats},
     {"keyspace", "Keyspace", true, section_keyspace},
 };
 

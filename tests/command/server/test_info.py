@@ -1,6 +1,6 @@
 import re
 
-SECTIONS = ["Server", "Clients", "Memory", "Stats", "Cache", "Errorstats", "Keyspace"]
+SECTIONS = ["Server", "Clients", "Memory", "Stats", "Replication", "CPU", "Modules", "Cache", "Errorstats", "Keyspace"]
 
 
 def sections(text):
@@ -9,7 +9,7 @@ def sections(text):
 
 def test_sections(ask):
     assert sections(ask("INFO")) == sections(ask("INFO default")) == SECTIONS
-    assert set(sections(ask("INFO all"))) == set(sections(ask("INFO everything"))) == {*SECTIONS, "Commandstats"}
+    assert set(sections(ask("INFO all"))) == set(sections(ask("INFO everything"))) == {*SECTIONS, "Commandstats", "Latencystats", "Workerstats"}
     assert sections(ask("INFO keyspace nosuch SERVER")) == ["Server", "Keyspace"]
     assert ask("INFO nosuch").removeprefix(b"txt:") == b""
 
@@ -20,6 +20,40 @@ def test_the_version_comes_first(server):
         assert first == b"redis_version:7.4.0"
 
 
+def test_names_are_those_of_redis_or_of_larder(same):
+    """What Redis has under a name means the same; names of our own are few and known."""
+    def fields(text):
+        lines = text.removeprefix(b"txt:").decode().splitlines()
+        return {line.split(":")[0] for line in lines if ":" in line and not line.startswith(("cmdstat_", "latency_p", "worker0", "worker1", "errorstat_"))}
+
+    larder, redis = (fields(connection.call("INFO", "everything")) for connection in same.connections)
+    cache = fields(same.connections[0].call("INFO", "cache"))
+    newer = {"acl_access_denied_auth", "client_query_buffer_limit_disconnections", "client_output_buffer_limit_disconnections"}  # 7.2
+    assert larder - redis - cache - newer == {"larder_version", "worker_threads", "timed_out_connections"}
+
+
+def test_a_worker_shows_what_it_did(start_larder):
+    server = start_larder(args=["--threads", 2])
+    raws = [server.raw() for _ in range(4)]     # two on each worker
+    for raw in raws:
+        for _ in range(10):
+            raw.call("GET", "k")
+        raw.call("INCR", "k", "x")
+    info = raws[0].call("INFO", "commandstats", "workerstats", "latencystats").decode()
+    assert "cmdstat_get:calls=40," in info and "rejected_calls=4," in info
+    assert sorted(re.findall(r"worker(\d)_cmdstat_get:calls=(\d+),usec=.*,failed_calls=0,p50=[\d.]+,p99=[\d.]+,p99.9=[\d.]+\r", info)) == \
+        [("0", "20"), ("1", "20")]
+    assert re.search(r"latency_percentiles_usec_get:p50=[\d.]+,p99=[\d.]+,p99.9=[\d.]+\r", info)
+    assert raws[1].call("CONFIG", "SET", "latency-tracking-info-percentiles", "0 100") == b"OK"
+    assert re.search(r"latency_percentiles_usec_get:p0=[\d.]+,p100=[\d.]+\r", raws[0].call("INFO", "latencystats").decode())
+    assert raws[2].call("CONFIG", "RESETSTAT") == b"OK"
+    assert b"cmdstat_get" not in raws[3].call("INFO", "everything")
+    assert raws[2].call("CONFIG", "SET", "latency-tracking", "no") == b"OK"
+    raws[0].call("GET", "k")
+    info = raws[3].call("INFO", "everything")
+    assert b"cmdstat_get:calls=1," in info and b"usec_get" not in info
+
+
 def test_what_software_reads(larder, server):
     larder.mset({"a": 1, "b": 2})
     larder.set("c", 3, ex=100)
@@ -27,7 +61,8 @@ def test_what_software_reads(larder, server):
     larder.get("nosuch")
     info = larder.info()
     for name in ("run_id", "uptime_in_days", "connected_clients", "used_memory", "used_memory_human", "used_memory_peak_human",
-                 "used_memory_rss", "maxmemory", "maxmemory_policy", "keyspace_hits", "keyspace_misses", "evicted_keys", "expired_keys"):
+                 "used_memory_rss", "maxmemory", "maxmemory_policy", "keyspace_hits", "keyspace_misses", "evicted_keys", "expired_keys", "uptime_in_seconds", "role",
+                 "connected_slaves", "instantaneous_ops_per_sec", "used_cpu_sys", "mem_fragmentation_ratio", "total_system_memory"):
         assert name in info, name
     assert info["tcp_port"] == server.port and info["process_id"] == server.pid
     assert info["redis_mode"] == "standalone" and info["maxmemory_policy"] == "noeviction"

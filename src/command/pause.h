@@ -1,0 +1,26 @@
+/* CLIENT PAUSE: for a time no command runs, or none that writes. Dispatch asks before each call; a call that is held waits, parked, and runs when the pause is over. */
+#ifndef COMMAND_PAUSE_H
+#define COMMAND_PAUSE_H
+
+#include "command/call.h"
+
+enum pause_mode { PAUSE_WRITES = 1, PAUSE_ALL = 2 };
+
+extern uint64_t pause_word; /* atomic; 0: no pause was set, or it was ended */
+
+/* Whether it is worth asking pause_until(). Any thread. */
+static inline bool pause_is_set(void)
+{
+    return __atomic_load_n(&pause_word, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* The monotonic time until which this call is held; 0 when it may run. */
+int64_t pause_until(const struct call *call);
+
+/* Sets a pause; one that is in force stays as long and as strict as it is. Calls that are running run on: it holds everywhere once each worker has ended what it was doing,
+ * and then keyspace_freeze() may follow. Returns until when all in all it lasts. */
+int64_t pause_set(enum pause_mode mode, int64_t until_mono_ms, struct now now);
+/* Ends it. The calls that it holds are woken by park_wake_postponed() on each worker. */
+void pause_end(void);
+
+#endif

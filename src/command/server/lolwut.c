@@ -1,0 +1,39 @@
+/* LOLWUT: a shelf of jars, each time filled anew, and the version. */
+#include "base/random.h"
+#include "command/verb.h"
+
+enum { JARS = 9, LEVELS = 4 };
+
+err cmd_lolwut(struct call *call)
+{
+    int64_t version;
+    if (call->argc > 2 && call_arg_is(call, 1, S("VERSION"))) {
+        err e = call_arg_i64(call, 2, &version);
+        if (e != OK) {
+            return e;
+        }
+    }
+    unsigned filled[JARS];
+    for (size_t i = 0; i < JARS; i++) {
+        filled[i] = (unsigned)random_below(call->random, LEVELS + 1);
+    }
+    struct buf out;
+    buf_init(&out, 4096);
+    for (unsigned i = 0; i < JARS; i++) {
+        buf_append(&out, S("  .--. "));
+    }
+    for (unsigned level = LEVELS; level > 0; level--) {
+        buf_append(&out, S("\n"));
+        for (unsigned i = 0; i < JARS; i++) {
+            buf_append(&out, filled[i] >= level ? S("  |##| ") : S("  |  | "));
+        }
+    }
+    buf_append(&out, S("\n"));
+    for (unsigned i = 0; i < JARS; i++) {
+        buf_append(&out, S("__'--'_"));
+    }
+    buf_append(&out, S("_\n\nLarder " LARDER_VERSION "\n"));
+    reply_verbatim(call->reply, buf_slice(&out));
+    buf_fini(&out);
+    return OK;
+}

@@ -1,0 +1,45 @@
+import pytest
+
+
+@pytest.mark.parametrize("line", ["MEMORY", "MEMORY nosuch", "MEMORY USAGE", "MEMORY USAGE nosuch", "MEMORY USAGE k SAMPLES", "MEMORY USAGE k SAMPLES x",
+                                  "MEMORY USAGE k SAMPLES -1", "MEMORY USAGE k COUNT 1", "MEMORY PURGE", "MEMORY PURGE x", "MEMORY STATS x",
+                                  "MEMORY DOCTOR x"])
+def test_replies(same, line):
+    same("SET k v")
+    same(line)
+
+
+def test_usage_follows_the_value(larder):
+    larder.set("small", "x")
+    larder.set("large", "x" * 100000)
+    assert 0 < larder.memory_usage("small") < 200
+    assert 100000 < larder.memory_usage("large", samples=0) < 140000
+
+
+def test_usage_is_no_look(larder):
+    larder.set("k", "v")
+    before = larder.info()
+    larder.memory_usage("k")
+    larder.memory_usage("nosuch")
+    after = larder.info()
+    assert all(before[name] == after[name] for name in ("keyspace_hits", "keyspace_misses"))
+
+
+def test_stats_are_of_the_names_of_redis(same):
+    def fields(reply):
+        return dict(reply if isinstance(reply[0], tuple) else zip(reply[::2], reply[1::2]))
+
+    larder, redis = (fields(connection.call("MEMORY", "STATS")) for connection in same.connections)
+    assert set(larder) < set(redis)
+    assert [type(larder[name]) for name in larder] == [type(redis[name]) for name in larder]
+
+
+def test_doctor(server):
+    with server.raw() as raw:
+        raw.call("FLUSHALL")
+        assert b"hardly anything" in raw.call("MEMORY", "DOCTOR")
+        raw.call("SET", "k", b"x" * (8 << 20))
+        assert raw.call("MEMORY", "DOCTOR").endswith(b"\n")
+        raw.call("CONFIG", "SET", "maxmemory", 9000000)
+        assert b"of maxmemory" in raw.call("MEMORY", "DOCTOR")
+        raw.call("CONFIG", "SET", "maxmemory", 0)

@@ -1,0 +1,245 @@
+"""Plays random commands to two servers, compares the replies, and shrinks what led to a difference.
+
+    theirs, ours    the real server's and Larder's: bytes to send, replies
+    Step            one command with its bytes for each server, or a few that belong together
+    batch           steps that leave in one write on one connection of each server; ends by ECHO of a token
+    round           batches since both servers were emptied, on PAIRS connections of each in turn; ends by a look at
+                    everything that is stored. A difference is replayed from the beginning of its round.
+"""
+import os
+import time
+
+from . import differences, grammar, newer, wire
+
+PAIRS = 4
+ROUND_COMMANDS = 5000
+BATCHES = (1, 1, 2, 5, 20, 100, 300, 500)
+MARKER = wire.encode([b"CLIENT", b"REPLY", b"ON"])
+CLOSED = (b"closed", b"")
+SHOW_BYTES = 200
+
+
+class Step:
+    def __init__(self, *commands, theirs=None, inline=False):
+        encode = wire.encode_inline if inline else wire.encode
+        self.commands = commands
+        self.ours = b"".join([encode(words) for words in commands])
+        self.theirs = self.ours if theirs is None else wire.encode(theirs)
+        self.closes = commands[-1][0].lower() == b"quit"
+
+
+class Difference(AssertionError):
+    """Two replies differ; the text says by which commands."""
+
+
+class Duel:
+    """Two servers with connections to both. request(step): what the second one gets, for the test of the test;
+    connect(server): how the second one is reached."""
+
+    def __init__(self, theirs, ours, request=lambda step: step.ours, connect=wire.connect):
+        self.servers, self.request, self.connects = (theirs, ours), request, (wire.connect, connect)
+        self.pairs = []
+        self.slack = 0      # ms that may lie between two moments at one server and the same two at the other
+
+    def reset(self):
+        """Both servers empty, all connections new."""
+        self.close()
+        self.slack = 0
+        for server in self.servers:
+            if server.process.poll() is not None:
+                server.kill()
+                server.start()
+        self.pairs = [None] * PAIRS
+        settings = [word for pair in grammar.DEFAULTS.items() for word in pair]
+        self.play(0, [Step([b"FLUSHALL"]), Step([b"CONFIG", b"SET", *settings])])
+        for index in range(PAIRS):
+            self.play(index, [])        # now connected, in this order
+
+    def close(self):
+        for pair in filter(None, self.pairs):
+            for connection in pair:
+                connection.close()
+        self.pairs = []
+
+    def play(self, index, steps):
+        """One batch. Returns None, or (words, theirs, ours) of the first command with different replies."""
+        if not self.pairs[index]:
+            self.pairs[index] = [connect(server) for connect, server in zip(self.connects, self.servers)]
+        token = os.urandom(8).hex().encode()
+        closes = bool(steps) and steps[-1].closes
+        tail = b"" if closes else MARKER + wire.encode([b"ECHO", token])
+        requests = [b"".join([step.theirs for step in steps]) + tail, b"".join(map(self.request, steps)) + tail]
+        end = b"$%d\r\n%b\r\n" % (len(token), token)
+        began = time.monotonic()
+        theirs, ours = wire.exchange(self.pairs[index], requests, end)
+        self.slack = max(self.slack, 2 * 1000 * (time.monotonic() - began))
+        if closes or not theirs.endswith(end) or not ours.endswith(end):
+            for connection in self.pairs[index]:
+                connection.close()
+            self.pairs[index] = None
+        if theirs == ours:
+            return None
+        answered = answered_commands([words for step in steps for words in step.commands])
+        answered += [[b"CLIENT", b"REPLY", b"ON"], [b"ECHO", token]]
+        return first_difference(answered, replies(theirs), replies(ours), self.slack)
+
+
+def replies(data):
+    """What came, and after it an endless nothing."""
+    try:
+        return wire.parse(data) + [CLOSED]
+    except (ValueError, IndexError) as fault:
+        return [(b"not RESP", str(fault).encode() + b": " + data[-300:])]
+
+
+def answered_commands(commands):
+    """Those of a batch that get a reply, as CLIENT REPLY decides."""
+    answered, off, skip = [], False, False
+    for words in commands:
+        mode = words[2].upper() if len(words) == 3 and [w.upper() for w in words[:2]] == [b"CLIENT", b"REPLY"] else b""
+        skip_next = False
+        if mode == b"ON":
+            off = skip = False
+        elif words[0].upper() == b"RESET" and len(words) == 1:
+            off = False
+        elif mode == b"OFF":
+            off = True
+        elif mode == b"SKIP":
+            skip_next = not off
+        if not (off or skip or skip_next):
+            answered.append(words)
+        skip = skip_next
+    return answered
+
+
+def first_difference(commands, theirs, ours, slack):
+    for place, words in enumerate(commands):
+        a, b = (side[min(place, len(side) - 1)] for side in (theirs, ours))
+        if a != b and not differences.accepted(words, a, b, slack):
+            return words, a, b
+    if len(theirs) != len(ours):
+        return [b"(after the last command)"], theirs[-2], ours[-2]
+    return None
+
+
+# ---- what is played ------------------------------------------------------------------------------------------------
+def random_steps(rng):
+    """Endless random steps."""
+    chance = grammar.Grammar(rng)
+    while True:
+        kind = rng.random()
+        if kind < 0.06:
+            words, theirs = newer.pair(chance)
+            yield Step(words, theirs=theirs)
+            continue
+        words = chance.command()
+        if words[0].lower() == b"dbsize":
+            yield Step([b"TOUCH", *grammar.KEYS], words)        # what is over goes when it is met; DBSIZE meets nothing
+        elif words[0].lower() == b"quit":
+            yield Step([b"CLIENT", b"REPLY", b"ON"], words)     # without a reply to wait for, redis-server never closes
+        else:
+            yield Step(words, inline=kind > 0.97 and sum(map(len, words)) < 10_000)
+
+
+def state_steps():
+    """A look at everything that the grammar's keys hold."""
+    for database in grammar.DATABASES:
+        yield Step([b"SELECT", b"%d" % database])
+        for key in grammar.KEYS + grammar.LONG_KEYS:
+            for words in ([b"TYPE"], [b"PEXPIRETIME"], [b"GET"], [b"OBJECT", b"ENCODING"]):
+                yield Step([*words, key])
+        yield Step([b"KEYS", b"*"])
+
+
+def compare(duel, make_rng, commands, show=print):
+    """Plays so many random commands, in rounds of rng = make_rng(number). Raises Difference with the shrunk story."""
+    played = number = 0
+    while played < commands:
+        rng = make_rng(number)
+        duel.reset()
+        history, steps = [], random_steps(rng)
+        while len(history) < ROUND_COMMANDS:
+            index, batch = rng.randrange(PAIRS), []
+            for _ in range(rng.choice(BATCHES)):
+                batch.append(next(steps))
+                if batch[-1].closes:
+                    break
+            history += [(index, step) for step in batch]
+            if found := duel.play(index, batch):
+                raise Difference(story(duel, history, number, found))
+        look = [(0, Step([b"HELLO", b"2"]))] + [(0, step) for step in state_steps()]
+        if found := duel.play(0, [step for _, step in look]):
+            raise Difference(story(duel, history + look, number, found))
+        played += len(history)
+        number += 1
+    duel.close()
+    show(f"{played} commands in {number} rounds")
+
+
+# ---- shrinking -----------------------------------------------------------------------------------------------------
+def replay(duel, history, one_by_one):
+    """Plays (index, step) pairs from an empty start. Returns the difference and how many of them it took, or None."""
+    duel.reset()
+    place = 0
+    while place < len(history):
+        index, end = history[place][0], place + 1
+        while not (one_by_one or end == len(history) or history[end][0] != index or history[end - 1][1].closes):
+            end += 1
+        found = duel.play(index, [step for _, step in history[place:end]])
+        if found:
+            return found, end
+        place = end
+    return None
+
+
+def shrink(duel, history):
+    """The shortest history found that still ends in a difference, by leaving out ever smaller parts. Commands are
+    played one by one, or in batches as long as possible if it does not show otherwise."""
+    for one_by_one in (True, False):
+        if found := replay(duel, history, one_by_one):
+            break
+    else:
+        return history, None
+    history = history[:found[1]]
+    part = len(history) // 2
+    while part:
+        end = len(history) - 1                                  # the last one shows the difference and stays
+        while end > 0:
+            shorter = history[:max(0, end - part)] + history[end:]
+            if again := replay(duel, shorter, one_by_one):
+                history, found = shorter[:again[1]], again
+            end = min(end - part, len(history) - 1)
+        part //= 2
+    if len({index for index, _ in history}) > 1:                # on one connection, if it shows there, too
+        single = [(0, step) for _, step in history]
+        if again := replay(duel, single, one_by_one):
+            history, found = single[:again[1]], again
+    return history, found
+
+
+def story(duel, history, number, first):
+    shorter, found = shrink(duel, history)
+    lines = [f"round {number}: {len(history)} commands, shrunk to {len(shorter)}"]
+    if not found:
+        lines = [f"round {number}: not seen again when replayed; its last commands were:"]
+        shorter, found = history[-20:], [first]
+    words, theirs, ours = found[0]
+    return "\n".join(lines + [line(*one) for one in shorter] + [
+        f"replies to {shown(words)}", f"  redis-server: {reply_text(theirs)}", f"  Larder:       {reply_text(ours)}"])
+
+
+def line(index, step):
+    return "\n".join(f"{index}> {shown(words)}" for words in step.commands)
+
+
+def shown(words):
+    """As redis-cli takes it."""
+    return " ".join(
+        word.decode() if word.isalnum() and len(word) < 40 else
+        '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\x{b:02x}" for b in word[:SHOW_BYTES]) + '"' +
+        (f"...{len(word)} bytes" if len(word) > SHOW_BYTES else "") for word in words)
+
+
+def reply_text(reply):
+    text = f"{reply[0].decode()} {reply[1]!r}"
+    return text if len(text) < 2000 else text[:1000] + " ... " + text[-1000:]
