@@ -5,14 +5,14 @@
 
 #include "base/attr.h"
 
-enum { BLOCK_BYTES = 4096, ALIGNMENT = 16 };
+enum { BLOCK_BYTES = 4096 };
 
 struct arena_block {
     struct arena_block *next;
     size_t bytes; /* with this header */
 };
 
-_Static_assert(sizeof(struct arena_block) % ALIGNMENT == 0, "blocks start aligned");
+_Static_assert(sizeof(struct arena_block) % ARENA_ALIGNMENT == 0, "blocks start aligned");
 
 void arena_init(struct arena *a)
 {
@@ -58,16 +58,11 @@ void arena_reset(struct arena *a)
     start_block(a, first);
 }
 
-void *arena_alloc(struct arena *a, size_t bytes)
+void *arena_grow(struct arena *a, size_t bytes)
 {
-    bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-    if (LIKELY((size_t)(a->end - a->at) >= bytes && a->at)) {
-        void *at = a->at;
-        a->at += bytes;
-        return at;
-    }
-    size_t block_bytes = bytes + sizeof(struct arena_block);
-    if (block_bytes < bytes) {
+    size_t rounded = (bytes + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
+    size_t block_bytes = rounded + sizeof(struct arena_block);
+    if (rounded < bytes || block_bytes < rounded) {
         return NULL;
     }
     if (block_bytes < BLOCK_BYTES) {
@@ -83,7 +78,7 @@ void *arena_alloc(struct arena *a, size_t bytes)
     a->bytes += block_bytes;
     start_block(a, block);
     void *at = a->at;
-    a->at += bytes;
+    a->at += rounded;
     return at;
 }
 

@@ -3,7 +3,10 @@
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include "base/attr.h"
 #include "base/slice.h"
+
+enum { ARENA_ALIGNMENT = 16 };
 
 struct arena_block;
 
@@ -21,8 +24,20 @@ void arena_fini(struct arena *a);
 /* Forgets everything allocated; keeps one block of ordinary size. */
 void arena_reset(struct arena *a);
 
+/* Slow path of arena_alloc(): from a further block. */
+void *arena_grow(struct arena *a, size_t bytes);
+
 /* 16-byte aligned, not cleared, valid until reset or fini; NULL when the system refuses. */
-void *arena_alloc(struct arena *a, size_t bytes);
+static inline void *arena_alloc(struct arena *a, size_t bytes)
+{
+    size_t left = (size_t)(a->end - a->at), rounded = (bytes + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
+    if (UNLIKELY(left < rounded || left < bytes || !a->at)) {
+        return arena_grow(a, bytes);
+    }
+    void *at = a->at;
+    a->at += rounded;
+    return at;
+}
 /* A copy in the arena; ptr is NULL when the system refuses. An empty slice copies to a non-NULL one. */
 slice arena_copy(struct arena *a, slice bytes);
 

@@ -122,6 +122,9 @@ struct entry *call_entry(struct call *call, unsigned k)
     if (!e || entry_negative(e)) {
         return brought(ck);
     }
+    if (UNLIKELY(brought(ck) && entry_stale(e, call->now.wall_ms))) {
+        return brought(ck); /* newer than what could not be replaced by it */
+    }
     return e;
 }
 

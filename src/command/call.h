@@ -18,12 +18,11 @@
 struct command;
 struct engine;
 
-enum { CALL_INLINE_KEYS = 2 };
-
 struct call_key {
     struct key key;
     unsigned argument; /* index of the argument that is the key */
     enum key_use use;
+    const void *bucket;      /* where it will be looked for: a hint, for dispatch_prefetch() */
     struct entry *entry;     /* as found under the lock: not expired; maybe stale or negative; NULL when absent */
     const struct rule *rule; /* that governs it; NULL: none */
     struct outcome
@@ -46,13 +45,12 @@ struct call {
     enum event event; /* what the next change is called; the row's event unless the verb sets another */
     struct call_key *keys;
     unsigned key_count;
-    struct key *locks; /* the keys whose shards are locked together, when there are several */
-    struct call_key inline_keys[CALL_INLINE_KEYS];
-    struct key inline_locks[CALL_INLINE_KEYS];
-    slice error_text;       /* detail that replaces the error row's text */
-    err refused;            /* why it will not run: found while it was prepared */
-    unsigned expired_count; /* touches of its effect that are expired entries met, not changes of its own */
-    bool changed;           /* an entry was changed: with several keys, what was found before is looked up again */
+    struct call_key inline_key; /* where `keys` points when there is only one */
+    struct key *locks;          /* the keys whose shards are locked together, when there are several */
+    slice error_text;           /* detail that replaces the error row's text */
+    err refused;                /* why it will not run: found while it was prepared */
+    unsigned expired_count;     /* touches of its effect that are expired entries met, not changes of its own */
+    bool changed;               /* an entry was changed: with several keys, what was found before is looked up again */
     bool
         reap; /* set by a verb that retired whole databases and owes the caller that they are freed: done after the unlock */
     struct random *random; /* the worker's */
@@ -99,19 +97,21 @@ void call_event(struct call *call, unsigned k, enum event event);
 /* Key k of this call in another database (not loaded: what is not there counts as absent), as a further key of the call (MOVE, COPY ... DB n): same shard, so it is locked. Returns its index; ERR_NOMEM. */
 MUST_USE err call_key_in_db(struct call *call, unsigned k, unsigned db, enum key_use use, unsigned *ret_k);
 
-/* ---- a tour of the workers ------------------------------------------------------------------------------------------------------------ */
-/* What a verb has to do on every worker: the head of a block of malloc() that holds all it needs. Nothing in it may point into the call, whose connection may
- * go meanwhile. */
-struct tour {
-    void (*visit)(struct tour *t,
-                  struct worker *w); /* on each worker's thread, one worker after the other, own included */
-    struct engine *engine;           /* set by call_travel() */
+/* ---- waiting for work ----------------------------------------------------------------------------------------------------------------- */
+/* Work that a verb has begun and that goes on between turns of its worker's loop (a walk over all keys). Embedded in what the verb keeps of it, on the heap,
+ * since it may outlive the call. */
+struct errand {
+    struct call *call; /* NULL: the call is gone, its client hung up; the work may go on */
+    bool ended;
+    void (*drop)(struct errand *errand); /* frees it: called once, when it has ended and the call is over or gone */
 };
-/* Sends the tour off and takes it over; the verb returns what this returns. When all workers have been visited the verb runs again, and call_tour() is the
- * tour. Each worker has then ended whatever it was doing when the tour began. ERR_NOMEM: it is freed. */
-MUST_USE err call_travel(struct call *call, struct tour *t);
-/* The tour that came back; NULL on the first run. */
-struct tour *call_tour(const struct call *call);
+/* Parks the call until errand_end(): the verb returns what this returns, ERR_AGAIN, and runs again from its start then. Or ERR_NOMEM: then the errand is still
+ * the verb's. */
+MUST_USE err call_await(struct call *call, struct errand *errand);
+/* The errand that this call has waited for; NULL on its first run. Good until the call is over. */
+struct errand *call_errand(const struct call *call);
+/* On the call's worker: the work is done. Runs the call again if it is still there; the errand may be gone on return. */
+void errand_end(struct errand *errand);
 
 /* ---- the record ----------------------------------------------------------------------------------------------------------------------- */
 /* Replaces the call as its own record (absolute times, final values); slices must outlive the call's run. Costs nothing when nobody wants records. */

@@ -25,6 +25,47 @@
 #include "command/server/slowlog.h"
 #include "observe/metric.h"
 
+/* ---- the time ------------------------------------------------------------------------------------------------------- */
+/* To read the clocks for each call would cost as much as a small call does. So calls that run one behind the other share
+ * readings: the end of one is the beginning of the next, and `now` is read for all of them, and again when it is old. */
+enum { NOW_AGE_NS_MAX = 200 * 1000 };
+
+static struct timing {
+    struct now now;
+    int64_t now_read_ns;
+    int64_t lap_ns; /* the end of the call before; as now_read_ns by clock_lap_ns() */
+} ALIGNED(CACHE_LINE_BYTES) timings[WORKER_COUNT_MAX];
+
+static struct timing *timing_of(const struct call *call)
+{
+    return &timings[call->session->worker->index];
+}
+
+static void read_now(struct timing *t, const struct worker *w)
+{
+    t->now = (struct now){.wall_ms = clock_wall_ms(), .mono_ms = loop_now(w->loop).mono_ms};
+    t->now_read_ns = t->lap_ns;
+}
+
+void dispatch_begin(struct worker *w)
+{
+    struct timing *t = &timings[w->index];
+    t->lap_ns = clock_lap_ns();
+    read_now(t, w);
+}
+
+/* A call is over: how long it took. */
+static uint64_t take_lap(const struct call *call)
+{
+    struct timing *t = timing_of(call);
+    int64_t began_ns = t->lap_ns;
+    t->lap_ns = clock_lap_ns();
+    if (UNLIKELY(t->lap_ns - t->now_read_ns > NOW_AGE_NS_MAX)) {
+        read_now(t, call->session->worker);
+    }
+    return (uint64_t)num_max_i64(0, t->lap_ns - began_ns);
+}
+
 /* ---- the call object ------------------------------------------------------------------------------------------------ */
 void call_init(struct call *call, struct engine *engine, struct random *random)
 {
@@ -54,17 +95,27 @@ void call_reset(struct call *call)
 }
 
 /* ---- prepare -------------------------------------------------------------------------------------------------------- */
-static err prepare_keys(struct call *call)
+static void prepare_key(struct call *call, const struct key_place *place, struct call_key *ret_key) ON(worker)
+{
+    ret_key->key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[place->argument]);
+    ret_key->argument = place->argument;
+    ret_key->use = place->use;
+    ret_key->entry = NULL;
+    ret_key->rule = NULL;
+    ret_key->outcome = NULL;
+    ret_key->bucket = shard_prefetch_bucket(&ret_key->key);
+}
+
+static err prepare_keys(struct call *call) ON(worker)
 {
     const struct command *c = call->command;
-    struct key_place inline_places[CALL_INLINE_KEYS], *places = inline_places;
-    int count = command_keys(c, call->argc, call->argv, CALL_INLINE_KEYS, places);
+    struct key_place only, *places = &only;
+    int count = command_keys(c, call->argc, call->argv, 1, places);
     if (count <= 0) {
         return OK; /* also when they make no sense: the verb finds that, too, and knows the words */
     }
-    call->keys = call->inline_keys;
-    call->locks = call->inline_locks;
-    if (count > CALL_INLINE_KEYS) {
+    call->keys = &call->inline_key;
+    if (count > 1) {
         places = call_alloc(call, (size_t)count * sizeof *places);
         call->keys = call_alloc(call, (size_t)count * sizeof *call->keys);
         call->locks = call_alloc(call, (size_t)count * sizeof *call->locks);
@@ -74,13 +125,10 @@ static err prepare_keys(struct call *call)
         command_keys(c, call->argc, call->argv, (unsigned)count, places);
     }
     for (int i = 0; i < count; i++) {
-        call->keys[i] = (struct call_key){
-            .key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[places[i].argument]),
-            .argument = places[i].argument,
-            .use = places[i].use,
-        };
-        call->locks[i] = call->keys[i].key;
-        shard_prefetch_bucket(&call->keys[i].key);
+        prepare_key(call, &places[i], &call->keys[i]);
+        if (count > 1) {
+            call->locks[i] = call->keys[i].key;
+        }
     }
     call->key_count = (unsigned)count;
     return OK;
@@ -93,6 +141,13 @@ void dispatch_prepare(struct call *call)
     call->refused = command_resolve(call->argc, call->argv, &call->command);
     if (call->refused == OK) {
         call->refused = prepare_keys(call);
+    }
+}
+
+void dispatch_prefetch(const struct call *call)
+{
+    for (unsigned i = 0; i < call->key_count; i++) {
+        shard_prefetch_entry(call->keys[i].bucket, &call->keys[i].key);
     }
 }
 
@@ -262,7 +317,8 @@ static err admit(struct call *call)
         return ERR_NOAUTH;
     }
     if (UNLIKELY(pause_is_set())) {
-        int64_t until = call_tour(call) ? 0 : pause_until(call); /* one that comes home from its tour has run already */
+        int64_t until =
+            call_errand(call) ? 0 : pause_until(call); /* one that comes back from its errand has begun before */
         if (until > 0) {
             return park_postpone(call, until);
         }
@@ -272,7 +328,7 @@ static err admit(struct call *call)
 
 static void begin(struct call *call)
 {
-    call->now = (struct now){.wall_ms = clock_wall_ms(), .mono_ms = loop_now(call->session->worker->loop).mono_ms};
+    call->now = timing_of(call)->now;
     call->error_text = (slice){0};
     call->changed = call->reap = false;
     call->expired_count = 0;
@@ -314,7 +370,7 @@ static err run_locked(struct call *call, struct loader *loader)
     err e = loader ? consult(call, loader) : OK;
     if (e == OK) {
         e = call->command->handler(call);
-        assert(e != ERR_AGAIN || park_travels(call));
+        assert(e != ERR_AGAIN || call_errand(call)); /* a verb waits for work, or not at all */
     } else if (e != ERR_AGAIN) {
         park_leave_locked(call);
     }
@@ -326,10 +382,10 @@ static err run_locked(struct call *call, struct loader *loader)
 }
 
 /* The call is over. */
-static void end(struct call *call, err e, size_t reply_mark, int64_t began_ns) ON(worker)
+static void end(struct call *call, err e, size_t reply_mark) ON(worker)
 {
     const struct config *config = config_now();
-    uint64_t ns = (uint64_t)(clock_mono_ns() - began_ns);
+    uint64_t ns = take_lap(call);
     figures_add(call->session->worker->index, call->command->number, ns, e != OK, config->latency_tracking);
     metric_add(METRIC_commands_processed, 1);
     session_count_command(call->session);
@@ -355,6 +411,7 @@ static enum run refuse(struct call *call, err e) ON(worker)
         figures_add_rejected(call->session->worker->index, call->command->number);
     }
     metric_add(METRIC_commands_rejected, 1);
+    (void)take_lap(call); /* it is not the next one's time */
     render_error(call, e);
     park_end(call);
     return RUN_DONE;
@@ -362,7 +419,6 @@ static enum run refuse(struct call *call, err e) ON(worker)
 
 enum run dispatch_run(struct call *call)
 {
-    int64_t began_ns = clock_mono_ns();
     begin(call);
     err e = admit(call);
     if (UNLIKELY(e == ERR_AGAIN)) {
@@ -391,6 +447,6 @@ enum run dispatch_run(struct call *call)
     if (UNLIKELY(call->reap)) {
         keyspace_reap(ks, 0);
     }
-    end(call, e, reply_mark, began_ns);
+    end(call, e, reply_mark);
     return RUN_DONE;
 }

@@ -24,8 +24,12 @@ void call_fini(struct call *call);
 /* Between two requests: forgets everything but the memory of the arena. */
 void call_reset(struct call *call);
 
+/* Calls run from here on run now: before the first of those that a door runs one after the other, and again after it did something else. */
+void dispatch_begin(struct worker *w) ON(worker);
 /* session, reply, argc, argv, resumed and owner are set by the door before. */
-void dispatch_prepare(struct call *call);
+void dispatch_prepare(struct call *call) ON(worker);
+/* The second half of fetching from memory what the keys need: worth it when several calls have been prepared. */
+void dispatch_prefetch(const struct call *call) ON(worker);
 enum run dispatch_run(struct call *call) ON(worker);
 /* Of a parked call, on its worker; harmless when it is not parked. */
 void call_cancel(struct call *call) ON(worker);

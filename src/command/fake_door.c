@@ -345,6 +345,7 @@ struct session *fake_door_session(struct fake_door *d)
 static void run(struct fake_door *d)
 {
     role_assume_worker();
+    dispatch_begin(&d->engine->worker);
     d->parked = dispatch_run(&d->call) == RUN_PARKED;
 }
 

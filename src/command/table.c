@@ -5,6 +5,9 @@
  * subcommand's name is hashed as "container|sub", but taken from the two arguments as they stand, without joining them: a look-up
  * allocates nothing. A name that holds a '|' itself never names a subcommand when it is called.
  *
+ * Names of at most eight letters, which is nearly all that is called, stand in a table of their own as one word each: looking
+ * one up is a multiplication and a compare.
+ *
  * Invariants: (I1) row numbers are places in `rows`; (I2) each name is there once; (I3) the container of a row stands in the table
  * and is not a subcommand itself.
  *
@@ -183,6 +186,51 @@ static const struct command *find(slice container, slice name)
     return NULL;
 }
 
+/* ---- names of one word --------------------------------------------------------------------------------------------- */
+enum { WORD_PLACE_BITS = 11 };
+static_assert(1 << WORD_PLACE_BITS >= 4 * COMMAND_COUNT_MAX, "a probe finds a free place soon");
+
+static struct short_name {
+    uint64_t word; /* lower case, zeros behind it */
+    size_t len;
+    const struct command *row; /* NULL: nothing stands here */
+} short_names[1 << WORD_PLACE_BITS];
+
+static bool is_short(slice name)
+{
+    return name.len - 1 < sizeof(uint64_t);
+}
+
+/* The bytes of a short name as a word, lower case. */
+static uint64_t word_of(slice name)
+{
+    uint64_t word;
+    if (name.len >= 4) {
+        uint32_t first, last;
+        memcpy(&first, name.ptr, 4);
+        memcpy(&last, name.ptr + name.len - 4, 4); /* overlaps the first where the name is shorter than eight */
+        word = first | (uint64_t)last << (8 * (name.len - 4));
+    } else {
+        const unsigned char *c = (const unsigned char *)name.ptr;
+        word = c[0] | (uint64_t)c[name.len / 2] << (name.len / 2 * 8) | (uint64_t)c[name.len - 1] << (name.len - 1) * 8;
+    }
+    /* All bytes at once: adding carries into the top bit of those that are at least 'A', and of those behind 'Z'. */
+    const uint64_t each = UINT64_C(0x0101010101010101), top = each << 7;
+    uint64_t low = word & ~top;
+    uint64_t is_upper = (low + each * (0x80 - 'A')) & ~(low + each * (0x7f - 'Z')) & ~word & top;
+    return word | is_upper >> 2;
+}
+
+/* Where this name stands, or the empty place where it would. */
+static struct short_name *place_of_short(uint64_t word, size_t len)
+{
+    unsigned at = (unsigned)(word * UINT64_C(0x9e3779b97f4a7c15) >> (64 - WORD_PLACE_BITS));
+    while (short_names[at].row && (short_names[at].word != word || short_names[at].len != len)) {
+        at = (at + 1) % countof(short_names);
+    }
+    return &short_names[at];
+}
+
 __attribute__((constructor)) static void fill_places(void)
 {
     for (unsigned number = 0; number < ROW_COUNT; number++) {
@@ -199,6 +247,10 @@ __attribute__((constructor)) static void fill_places(void)
             at = (at + 1) & (PLACE_COUNT - 1);
         }
         places[at] = (uint16_t)(number + 1);
+        if (!row->container && is_short(name)) {
+            uint64_t word = word_of(name);
+            *place_of_short(word, name.len) = (struct short_name){word, name.len, row};
+        }
     }
     for (unsigned i = 0; i < countof(tips); i++) {
         const struct command *row = command_find(slice_of(tips[i].command));
@@ -240,7 +292,8 @@ const char *command_tips(const struct command *c)
 
 err command_resolve(unsigned argc, const slice *argv, const struct command **ret_command)
 {
-    const struct command *c = find(S(""), argv[0]);
+    slice name = argv[0];
+    const struct command *c = LIKELY(is_short(name)) ? place_of_short(word_of(name), name.len)->row : find(S(""), name);
     *ret_command = c;
     if (!c) {
         return ERR_UNKNOWN_COMMAND;
@@ -284,8 +337,20 @@ static bool spec_extent(const struct key_spec *spec, unsigned argc, const slice 
     return true;
 }
 
+static enum key_use use_of(const struct command *c, unsigned i, unsigned argc, const slice *argv)
+{
+    return uses[c->number] ? uses[c->number](i, argc, argv) : c->specs[i].use;
+}
+
 int command_keys(const struct command *c, unsigned argc, const slice *argv, unsigned max, struct key_place *ret_places)
 {
+    const struct key_spec *first_spec = &c->specs[0];
+    bool has_one_key = first_spec->range == RANGE_FIXED && first_spec->first == first_spec->last &&
+                       c->specs[1].range == RANGE_NONE && (unsigned)first_spec->first < argc;
+    if (LIKELY(has_one_key && max > 0)) { /* as most commands */
+        ret_places[0] = (struct key_place){(unsigned)first_spec->first, use_of(c, 0, argc, argv), first_spec};
+        return 1;
+    }
     unsigned total = 0;
     for (unsigned i = 0; i < COMMAND_KEY_SPECS_MAX && c->specs[i].range != RANGE_NONE; i++) {
         const struct key_spec *spec = &c->specs[i];
@@ -293,7 +358,7 @@ int command_keys(const struct command *c, unsigned argc, const slice *argv, unsi
         if (!spec_extent(spec, argc, argv, &first, &count)) {
             return -1;
         }
-        enum key_use use = uses[c->number] ? uses[c->number](i, argc, argv) : spec->use;
+        enum key_use use = use_of(c, i, argc, argv);
         for (unsigned k = 0; k < count && total + k < max; k++) {
             ret_places[total + k] =
                 (struct key_place){.argument = first + k * (unsigned)spec->step, .use = use, .spec = spec};

@@ -125,6 +125,16 @@ static bool named_value(slice word, slice name, slice *ret_value)
 
 /* ---- knobs of a source ---- */
 
+static void set_target(struct reader *r, enum config_source_kind kind, slice target)
+{
+    if (r->source->target.ptr) {
+        faults_add(r->faults, r->place, "%s: found a second line that says what the source is, expected one", r->knob);
+        return;
+    }
+    r->source->kind = kind;
+    r->source->target = keep(r, target);
+}
+
 static void knob_sqlite(struct reader *r)
 {
     slice file;
@@ -135,8 +145,22 @@ static void knob_sqlite(struct reader *r)
         expected(r, file, "the path of a database file");
         return;
     }
-    r->source->kind = SOURCE_KIND_SQLITE;
-    r->source->target = keep(r, file);
+    set_target(r, SOURCE_KIND_SQLITE, file);
+}
+
+/* The URL is not shown: it may hold a password. */
+static void knob_postgres(struct reader *r)
+{
+    slice url;
+    if (!one_value(r, &url)) {
+        return;
+    }
+    if (!slice_starts(url, S("postgresql://")) && !slice_starts(url, S("postgres://"))) {
+        faults_add(r->faults, r->place,
+                   "postgres: found something else, expected a URL like postgresql://app@127.0.0.1/shop");
+        return;
+    }
+    set_target(r, SOURCE_KIND_POSTGRES, url);
 }
 
 static void knob_connections(struct reader *r)
@@ -482,7 +506,8 @@ static void read_source(struct reader *r, const struct parse_line *block)
     read_block(r, BLOCK_SOURCE, block);
     r->source = NULL;
     if (!has_line(block, S("sqlite")) && !has_line(block, S("postgres")) && !has_line(block, S("http"))) {
-        faults_add(r->faults, block->place, "source %.*s: found no line that says what it is, expected sqlite \"FILE\"",
+        faults_add(r->faults, block->place,
+                   "source %.*s: found no line that says what it is, expected sqlite \"FILE\" or postgres \"URL\"",
                    SLICE_ARG(name));
     }
 }

@@ -15,7 +15,7 @@
 
 enum { BLOCK_SOURCE_COUNT_MAX = 256, BLOCK_RULE_COUNT_MAX = 4096 };
 
-enum config_source_kind { SOURCE_KIND_SQLITE };
+enum config_source_kind { SOURCE_KIND_SQLITE, SOURCE_KIND_POSTGRES };
 
 struct config_breaker {
     bool enabled;
@@ -28,7 +28,8 @@ struct config_source {
     struct place place;
     slice name;
     enum config_source_kind kind;
-    slice target;   /* the file, as written; NUL-terminated */
+    /* The file or URL, as written; NUL-terminated. A URL may hold a password: it is never shown. */
+    slice target;
     unsigned index; /* in the set */
     unsigned connections;
     int64_t connect_timeout_ms;

@@ -176,7 +176,7 @@ static bool is_attack(const struct resp_request *request)
 }
 
 /* Fills the batch from input[*at ..) and moves *at behind the last request that was looked at. */
-static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *ret_count)
+static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *ret_count) ON(worker)
 {
     struct desk *d = c->desk;
     struct resp_limits limits = {.bulk_bytes_max = config_now()->proto_max_bulk_len,
@@ -249,6 +249,7 @@ static void resumed(struct call *call)
     struct conn *c = call->owner;
     assert(c->parked == call);
     size_t before = c->reply.out->len;
+    dispatch_begin(c->desk->worker);
     if (run_call(c, call) == RUN_PARKED) {
         return;
     }
@@ -268,6 +269,10 @@ static void resumed(struct call *call)
 static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_state) ON(worker)
 {
     struct desk *d = c->desk;
+    for (unsigned i = 0; count > 1 && i < count; i++) {
+        dispatch_prefetch(d->batch[i]);
+    }
+    dispatch_begin(d->worker);
     for (unsigned i = 0; i < count; i++) {
         if (run_call(c, d->batch[i]) == RUN_PARKED) {
             c->parked = desk_take_call(d, i);

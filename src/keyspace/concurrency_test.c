@@ -51,6 +51,7 @@ static void change(struct random *r, const struct key *k, struct effect *fx)
 
 static void run(void *argument)
 {
+    role_assume_worker();
     struct actor *a = argument;
     struct arena arena;
     struct effect fx;
@@ -65,8 +66,7 @@ static void run(void *argument)
         size_t count = 1 + random_below(&r, 2);
         arena_reset(&arena);
         effect_init(&fx, &arena, now, true);
-        shard_prefetch_bucket(&keys[0]);
-        shard_prefetch_entry(&keys[0]);
+        shard_prefetch_entry(shard_prefetch_bucket(&keys[0]), &keys[0]);
         (void)!keyspace_make_room(a->ks, now);
         keyspace_lock_keys(a->ks, keys, count);
         for (size_t i = 0; i < count; i++) {

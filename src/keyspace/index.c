@@ -23,6 +23,7 @@
 
 #include "base/assert.h"
 #include "keyspace/entry_priv.h"
+#include "keyspace/limbo_priv.h"
 #include "os/mem.h"
 
 enum {
@@ -33,6 +34,7 @@ enum {
     BUCKETS_MAX = 63,
     PLACE_BITS = 16,
     DEPTH_MAX = 24,
+    ROOT_DEPTH_SHIFT = 48, /* addresses have 48 bits, as in buckets */
 };
 
 struct bucket {
@@ -42,11 +44,17 @@ struct bucket {
 };
 
 struct segment {
+    struct limbo_block limbo;
     uint32_t depth;
     uint32_t bucket_count; /* 2^n - 1 */
     uint32_t count;        /* entries */
-    uint32_t unused[13];   /* the header has a line of its own */
+    uint32_t unused[11];   /* the header has a line of its own */
     struct bucket buckets[];
+};
+
+struct directory {
+    struct limbo_block limbo;
+    struct segment *slots[]; /* each a segment, its size in the low bits */
 };
 
 static_assert(sizeof(struct bucket) == CACHE_LINE_BYTES, "a bucket is a cache line");
@@ -173,7 +181,7 @@ static void segment_free(struct index *ix, struct segment *g)
         }
     }
     ix->bytes -= mem_good_bytes(segment_bytes(g->bucket_count));
-    mem_free(g);
+    limbo_put(ix->limbo, &g->limbo);
 }
 
 static err segment_put(struct index *ix, struct segment *g, uint64_t hash, struct entry *e)
@@ -252,13 +260,13 @@ static struct segment *slot_segment(const struct segment *slot)
 
 static struct segment *segment_at(const struct index *ix, uint64_t hash)
 {
-    return slot_segment(ix->directory[slot_of(ix, hash)]);
+    return slot_segment(ix->directory->slots[slot_of(ix, hash)]);
 }
 
 /* Where a key's entry is, if it is anywhere. */
 static struct bucket *bucket_at(const struct index *ix, uint64_t hash)
 {
-    const struct segment *slot = ix->directory[slot_of(ix, hash)];
+    const struct segment *slot = ix->directory->slots[slot_of(ix, hash)];
     return bucket_in(slot_segment(slot), (1u << ((uintptr_t)slot & 7)) - 1, hash);
 }
 
@@ -268,28 +276,42 @@ static void directory_set(struct index *ix, uint64_t hash, struct segment *g)
     size_t span = (size_t)1 << (ix->depth - g->depth);
     size_t first = slot_of(ix, hash) & ~(span - 1);
     for (size_t i = 0; i < span; i++) {
-        ix->directory[first + i] = slot_make(g);
+        ix->directory->slots[first + i] = slot_make(g);
     }
 }
 
 static size_t directory_bytes(uint32_t depth)
 {
-    return sizeof(struct segment *) << depth;
+    return sizeof(struct directory) + (sizeof(struct segment *) << depth);
+}
+
+/* Puts another directory in the place of the one that there was; NULL: the index is empty. */
+static void set_directory(struct index *ix, struct directory *directory, uint32_t depth)
+{
+    struct directory *before = ix->directory;
+    if (before) {
+        ix->bytes -= mem_good_bytes(directory_bytes(ix->depth));
+    }
+    if (directory) {
+        ix->bytes += mem_good_bytes(directory_bytes(depth));
+    }
+    assert((uintptr_t)directory >> ROOT_DEPTH_SHIFT == 0);
+    ix->directory = directory;
+    ix->depth = depth;
+    __atomic_store_n(&ix->root, (uintptr_t)directory | (uint64_t)depth << ROOT_DEPTH_SHIFT, __ATOMIC_RELEASE);
+    limbo_put(ix->limbo, before ? &before->limbo : NULL);
 }
 
 static err directory_double(struct index *ix)
 {
-    struct segment **wider = mem_alloc(directory_bytes(ix->depth + 1));
+    struct directory *wider = mem_alloc(directory_bytes(ix->depth + 1));
     if (!wider) {
         return ERR_NOMEM;
     }
     for (size_t i = 0; i < (size_t)2 << ix->depth; i++) {
-        wider[i] = ix->directory[i / 2];
+        wider->slots[i] = ix->directory->slots[i / 2];
     }
-    ix->bytes += mem_good_bytes(directory_bytes(ix->depth + 1)) - mem_good_bytes(directory_bytes(ix->depth));
-    mem_free(ix->directory);
-    ix->directory = wider;
-    ix->depth++;
+    set_directory(ix, wider, ix->depth + 1);
     ix->deepest_count = 0;
     return OK;
 }
@@ -298,43 +320,36 @@ static err directory_double(struct index *ix)
 static void directory_halve(struct index *ix)
 {
     while (ix->depth > 0 && ix->deepest_count == 0) {
-        struct segment **narrower = mem_alloc(directory_bytes(ix->depth - 1));
+        uint32_t depth = ix->depth - 1;
+        struct directory *narrower = mem_alloc(directory_bytes(depth));
         if (!narrower) {
             return;
         }
-        ix->bytes += mem_good_bytes(directory_bytes(ix->depth - 1)) - mem_good_bytes(directory_bytes(ix->depth));
-        ix->depth--;
-        for (size_t i = 0; i < (size_t)1 << ix->depth; i++) {
-            narrower[i] = ix->directory[2 * i];
-            ix->deepest_count += slot_segment(narrower[i])->depth == ix->depth;
+        for (size_t i = 0; i < (size_t)1 << depth; i++) {
+            narrower->slots[i] = ix->directory->slots[2 * i];
+            ix->deepest_count += slot_segment(narrower->slots[i])->depth == depth;
         }
-        mem_free(ix->directory);
-        ix->directory = narrower;
+        set_directory(ix, narrower, depth);
     }
 }
 
 static err first_segment(struct index *ix)
 {
-    struct segment **directory = mem_alloc(directory_bytes(0));
+    struct directory *directory = mem_alloc(directory_bytes(0));
     struct segment *g = directory ? segment_new(ix, 0, BUCKETS_MIN) : NULL;
     if (!g) {
         mem_free(directory);
         return ERR_NOMEM;
     }
-    ix->bytes += mem_good_bytes(directory_bytes(0));
-    directory[0] = slot_make(g);
-    ix->directory = directory;
-    ix->depth = 0;
+    directory->slots[0] = slot_make(g);
+    set_directory(ix, directory, 0);
     ix->deepest_count = 1;
     return OK;
 }
 
 static void free_directory(struct index *ix)
 {
-    ix->bytes -= mem_good_bytes(directory_bytes(ix->depth));
-    mem_free(ix->directory);
-    ix->directory = NULL;
-    ix->depth = 0;
+    set_directory(ix, NULL, 0);
     ix->deepest_count = 0;
 }
 
@@ -413,8 +428,8 @@ static void shrink(struct index *ix, struct segment *g, uint64_t hash)
     if (g->depth > 0) {
         merge_segments(ix, g, hash);
     } else if (g->count == 0) {
+        free_directory(ix); /* before its segment: what is in limbo cannot be found */
         segment_free(ix, g);
-        free_directory(ix);
     } else if (g->bucket_count > BUCKETS_MIN) {
         (void)!resize_segment(ix, g, hash, g->bucket_count / 2);
     }
@@ -422,9 +437,18 @@ static void shrink(struct index *ix, struct segment *g, uint64_t hash)
 
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
 
-void index_init(struct index *ix, const struct hash_key *hash_key)
+void index_init(struct index *ix, const struct hash_key *hash_key, struct limbo *limbo)
 {
-    *ix = (struct index){.hash_key = hash_key};
+    *ix = (struct index){.hash_key = hash_key, .limbo = limbo};
+}
+
+void index_move(struct index *ix, struct index *from)
+{
+    *ix = *from;
+    __atomic_store_n(&from->root, 0, __ATOMIC_RELEASE);
+    from->directory = NULL;
+    from->depth = from->deepest_count = 0;
+    from->count = from->bytes = from->drained = 0;
 }
 
 struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
@@ -444,16 +468,42 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
     return NULL;
 }
 
-const void *index_bucket(const struct index *ix, uint64_t hash)
+/* Reading without the lock, in the two functions below and nowhere else. Others may be changing what they read; but it
+ * is memory that stays (limbo_priv.h), is read word by word, and what comes of it is only ever prefetched. Plain reads,
+ * since atomic ones would be told by TSan; `volatile` keeps each to one. */
+#define NO_TSAN __attribute__((no_sanitize("thread")))
+
+typedef volatile const uint64_t word;
+struct __attribute__((packed)) unaligned_word {
+    uint64_t word;
+};
+
+NO_TSAN const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
 {
-    return ix->directory ? bucket_at(ix, hash) : NULL;
+    uint64_t root = *(word *)&ix->root;
+    if (!root) {
+        return NULL;
+    }
+    uint64_t depth = root >> ROOT_DEPTH_SHIFT;
+    const char *directory = (const char *)(uintptr_t)(root & (((uint64_t)1 << ROOT_DEPTH_SHIFT) - 1));
+    uint64_t slot = *(word *)(directory + sizeof(struct directory) + (hash >> 1 >> (63 - depth)) * sizeof(uint64_t));
+    uint64_t bucket_count = ((uint64_t)1 << (slot & 7)) - 1, place = (hash >> 16) & 0xffff;
+    return (const char *)(uintptr_t)(slot & ~(uint64_t)7) + sizeof(struct segment) +
+           (place * bucket_count >> PLACE_BITS) * sizeof(struct bucket);
 }
 
-const struct entry *index_probable(const struct index *ix, uint64_t hash)
+/* The ninth slot is not looked at: the first eight tags are one word. */
+NO_TSAN const void *index_entry_unlocked(const void *bucket, uint64_t hash)
 {
-    const struct bucket *b = index_bucket(ix, hash);
-    unsigned mask = b ? match(b, tag_of(hash)) : 0;
-    return mask ? pointer(b, (unsigned)__builtin_ctz(mask)) : NULL;
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t tag = (uint8_t)(hash >> 32), tags = *(word *)bucket ^ each * (tag ? tag : 1);
+    uint64_t equal = (tags - each) & ~tags & each << 7;
+    if (!equal) {
+        return NULL;
+    }
+    size_t at = offsetof(struct bucket, pointers) - 2 + (size_t)__builtin_ctzll(equal) / 8 * POINTER_BYTES;
+    uint64_t pointer = ((volatile const struct unaligned_word *)((const char *)bucket + at))->word;
+    return (const void *)(uintptr_t)(pointer >> 16);
 }
 
 err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
@@ -587,14 +637,14 @@ size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entrie
 
 size_t index_sample(const struct index *ix, uint64_t random, struct entry *entries[static INDEX_STEP_MAX])
 {
-    return ix->directory ? gather(index_bucket(ix, random), entries) : 0;
+    return ix->directory ? gather(bucket_at(ix, random), entries) : 0;
 }
 
 size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX])
 {
     size_t count = 0;
     while (ix->directory && count == 0) {
-        struct segment *g = slot_segment(ix->directory[ix->drained]);
+        struct segment *g = slot_segment(ix->directory->slots[ix->drained]);
         count = segment_gather(g, entries);
         ix->count -= count;
         ix->drained += (size_t)1 << (ix->depth - g->depth);
@@ -639,13 +689,13 @@ void index_check(const struct index *ix)
     size_t count = 0, bytes = ix->directory ? mem_good_bytes(directory_bytes(ix->depth)) : 0, deepest = 0;
     size_t slots = ix->directory ? (size_t)1 << ix->depth : 0;
     for (size_t i = 0, span; i < slots; i += span) {
-        const struct segment *g = slot_segment(ix->directory[i]);
+        const struct segment *g = slot_segment(ix->directory->slots[i]);
         assert(g->depth <= ix->depth);
         assert(g->depth == 0 || g->bucket_count == BUCKETS_MAX);
         span = (size_t)1 << (ix->depth - g->depth);
         assert(i % span == 0);
         for (size_t k = 0; k < span; k++) {
-            assert(ix->directory[i + k] == slot_make(g));
+            assert(ix->directory->slots[i + k] == slot_make(g));
         }
         deepest += g->depth == ix->depth;
         count += g->count;

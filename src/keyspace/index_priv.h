@@ -9,7 +9,8 @@
  * a chain. The order of hashes (directory bits, then place) never changes however it grows and shrinks: that is what a
  * walk's cursor counts on. Bytes per key: about 12 on average.
  *
- * A cursor is (1, prefix of a segment) : place, 41 bits; 0 is the start and the end. Under the shard's lock. */
+ * A cursor is (1, prefix of a segment) : place, 41 bits; 0 is the start and the end. Under the shard's lock, but for
+ * the two functions that say otherwise. */
 #ifndef KEYSPACE_INDEX_PRIV_H
 #define KEYSPACE_INDEX_PRIV_H
 
@@ -19,28 +20,36 @@
 #include "base/slice.h"
 
 struct entry;
+struct limbo;
 struct segment;
+struct directory;
 
 enum { INDEX_CURSOR_BITS = 41, INDEX_STEP_MAX = 510 };
 
 struct index {
+    uint64_t root; /* atomic: the directory and its depth as one word, for who reads without the lock; 0: empty */
+    struct directory *directory; /* NULL when the index is empty */
+    uint32_t depth;              /* the directory has 2^depth slots */
+    uint32_t deepest_count;      /* segments that need all of that depth */
+    size_t count;                /* entries */
+    size_t bytes;                /* that the index itself costs */
+    size_t drained;              /* slots of the directory that index_drain() has passed */
     const struct hash_key *hash_key;
-    struct segment **directory; /* NULL when the index is empty; each slot a segment, its size in the low bits */
-    uint32_t depth;             /* the directory has 2^depth slots */
-    uint32_t deepest_count;     /* segments that need all of that depth */
-    size_t count;               /* entries */
-    size_t bytes;               /* that the index itself costs */
-    size_t drained;             /* slots of the directory that index_drain() has passed */
+    struct limbo *limbo; /* where directories and segments go that it does not need any more */
 };
 
-void index_init(struct index *ix, const struct hash_key *hash_key);
+void index_init(struct index *ix, const struct hash_key *hash_key, struct limbo *limbo);
+/* Takes everything out of `from`, which is empty then. */
+void index_move(struct index *ix, struct index *from);
 
 /* NULL when absent. */
 struct entry *index_find(const struct index *ix, uint64_t hash, slice key);
-/* Where index_find() will look first, for prefetching; NULL when the index is empty. */
-const void *index_bucket(const struct index *ix, uint64_t hash);
-/* An entry in that bucket that has the hash's tag: probably the one; NULL when there is none. */
-const struct entry *index_probable(const struct index *ix, uint64_t hash);
+/* Without the lock, for prefetching (limbo_priv.h says how long what it returns may be used): where index_find() will
+ * look first; NULL when the index is empty. */
+const void *index_bucket_unlocked(const struct index *ix, uint64_t hash);
+/* What an entry's address in that bucket may be: of one with the hash's tag, of a former one, or nonsense. Not to be
+ * read from. */
+const void *index_entry_unlocked(const void *bucket, uint64_t hash);
 
 /* Adds an entry whose key is absent. ERR_NOMEM leaves everything as it was. */
 MUST_USE err index_insert(struct index *ix, uint64_t hash, struct entry *e);

@@ -4,11 +4,13 @@
 
 #include "keyspace/entry_priv.h"
 #include "keyspace/index_priv.h"
+#include "keyspace/limbo_priv.h"
 
 enum { KEYS = 30000, STEPS = 200000, LASTING = 500 };
 
 struct world {
     struct index index;
+    struct limbo limbo;
     struct hash_key hash_key;
     struct random random;
     struct entry *entries[KEYS]; /* NULL: not in */
@@ -64,7 +66,8 @@ static struct world *world_new(void)
 {
     struct world *w = calloc(1, sizeof *w);
     hash_key_init(&w->hash_key, (unsigned char[16]){5});
-    index_init(&w->index, &w->hash_key);
+    assert_int_equal(limbo_init(&w->limbo, 1), OK);
+    index_init(&w->index, &w->hash_key, &w->limbo);
     random_init(&w->random, 3, 4);
     return w;
 }
@@ -76,6 +79,7 @@ static void world_free(struct world *w)
     }
     assert_int_equal(w->index.bytes, 0);
     assert_null(w->index.directory);
+    limbo_fini(&w->limbo);
     free(w);
 }
 

@@ -55,6 +55,7 @@ struct keyspace {
     int64_t frozen_until_ms; /* monotonic */
     uint64_t limit_bytes;    /* 0: none */
     int64_t publish_step;
+    struct limbo limbo;
     bool limit_changed; /* and the shards have not settled since */
     struct lock gate;
     ALIGNED(CACHE_LINE_BYTES) uint64_t published_bytes;
@@ -96,7 +97,11 @@ err keyspace_new(const struct keyspace_options *o, struct keyspace **ret_keyspac
     hash_key_init(&ks->hash_key, o->seed);
     list_init(&ks->taps);
     lock_init(&ks->gate, LOCK_GATE, 0);
-    err e = ERR_NOMEM;
+    err e = limbo_init(&ks->limbo, o->worker_count);
+    if (e) {
+        goto out;
+    }
+    e = ERR_NOMEM;
     ks->shards = aligned_alloc(CACHE_LINE_BYTES, ks->shard_count * sizeof *ks->shards);
     if (!ks->shards) {
         goto out;
@@ -125,6 +130,7 @@ void keyspace_free(struct keyspace *ks)
         shard_fini(&ks->shards[i]);
     }
     free(ks->shards);
+    limbo_fini(&ks->limbo);
     free(ks);
 }
 
@@ -171,6 +177,11 @@ struct shard *keyspace_shard(struct keyspace *ks, unsigned number)
 unsigned keyspace_db_count(const struct keyspace *ks)
 {
     return ks->db_count;
+}
+
+struct limbo *keyspace_limbo(struct keyspace *ks)
+{
+    return &ks->limbo;
 }
 
 int64_t keyspace_epoch_ms(const struct keyspace *ks)
@@ -473,6 +484,7 @@ static bool evict_some(struct keyspace *ks, struct unasked *u, struct now now, u
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now)
 {
     assert(worker_index < ks->worker_count);
+    limbo_tick(&ks->limbo, worker_index);
     struct unasked u;
     arena_init(&u.arena);
     unsigned mine =
@@ -508,6 +520,10 @@ void keyspace_set_active_expiry(struct keyspace *ks, bool on)
 void keyspace_freeze(struct keyspace *ks, int64_t until_mono_ms)
 {
     __atomic_store_n(&ks->frozen_until_ms, until_mono_ms, __ATOMIC_RELEASE);
+    if (until_mono_ms > 0) { /* whoever looked before and stores now is done when its shard has been locked */
+        keyspace_lock_all(ks);
+        keyspace_unlock_all(ks);
+    }
 }
 
 bool keyspace_is_frozen(const struct keyspace *ks, struct now now)

@@ -36,7 +36,8 @@ struct loader {
     const struct rule *(*govern)(struct loader *l, unsigned db, slice key);
     /* What a command that uses the key so should do, given the entry as found (NULL when absent or expired). With the
      * shard locked. May start a refresh in the background (never waits). `outcome` is what an earlier park of this call
-     * ended with, NULL on its first run; a call is never told to park again for a key whose outcome is not voided. */
+     * ended with, NULL on its first run. A call that only READS a key is never told to park for it twice; one that NEEDS
+     * it is, when the key changed in between, and the time of its first park holds. */
     struct load_answer (*consult)(struct loader *l, const struct rule *r, const struct key *k, struct entry *e,
                                   enum key_use use, struct outcome *outcome, struct now now);
     /* The times of a value that a client writes to a governed key: `deadline` is what the client asked for

@@ -124,12 +124,18 @@ void pending_join(struct pending *p, struct waiter *w)
     w->outcome = NULL;
     list_push_back(&p->waiters, &w->link);
     p->waiter_count++;
+    if (p->waiter_total) {
+        __atomic_add_fetch(p->waiter_total, 1, __ATOMIC_RELAXED);
+    }
 }
 
 static void take_out(struct waiter *w)
 {
     list_remove(&w->link);
     w->pending->waiter_count--;
+    if (w->pending->waiter_total) {
+        __atomic_sub_fetch(w->pending->waiter_total, 1, __ATOMIC_RELAXED);
+    }
     w->pending = NULL;
 }
 

@@ -22,8 +22,9 @@ struct outcome {
     unsigned references; /* atomic */
     enum outcome_kind kind;
     err error;
-    bool voided;         /* a change of the key came before the result: not stored, not to be built upon */
-    slice text;          /* detail of an error, for the caller; owned */
+    bool voided; /* a change of the key came before the result: not stored, not to be built upon */
+    bool stored; /* it was stored under the key: who finds it absent all the same knows that it was removed since */
+    slice text;  /* detail of an error, for the caller; owned */
     struct entry *entry; /* OUTCOME_VALUE: a detached entry; owned */
 };
 /* Copies the content into a detached entry. NULL when the system refuses memory. */
@@ -49,8 +50,9 @@ struct pending {
     unsigned db; /* good while attached: FLUSHDB and SWAPDB detach */
     bool attached;
     uint32_t waiter_count;
-    void *owner; /* the load, for whoever opened it */
-    slice key;   /* owned copy */
+    uint32_t *waiter_total; /* where its waiters are counted besides, atomic; NULL. Set before anybody joins */
+    void *owner;            /* the load, for whoever opened it */
+    slice key;              /* owned copy */
 };
 
 /* The attached pending of a key; NULL when there is none. One load when the shard has none at all. */

@@ -142,7 +142,7 @@ static struct space *space_make(struct shard *s, unsigned db)
     sp = mem_alloc(sizeof *sp);
     if (sp) {
         *sp = (struct space){.db = db, .next = s->all_spaces};
-        index_init(&sp->index, s->hash_key);
+        index_init(&sp->index, s->hash_key, keyspace_limbo(s->keyspace));
         s->all_spaces = sp;
         __atomic_store_n(&s->spaces[db], sp, __ATOMIC_RELEASE);
     }
@@ -223,31 +223,21 @@ void shard_fini(struct shard *s)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* The addresses come from structures that others change, so that the lock is needed; but never waited for: it is only a
- * hint. */
-void shard_prefetch_bucket(const struct key *k)
+/* Spaces stay as long as their shard, directories and segments long enough (limbo_priv.h): so this needs no lock. Taking
+ * it would make each look-up wait for the one before, which is what prefetching is to avoid. */
+const void *shard_prefetch_bucket(const struct key *k)
 {
-    if (!shard_trylock(k->shard)) {
-        return;
-    }
     const struct space *sp = space_of(k->shard, k->db);
-    const void *bucket = sp ? index_bucket(&sp->index, k->hash) : NULL;
-    shard_unlock(k->shard);
+    const void *bucket = sp ? index_bucket_unlocked(&sp->index, k->hash) : NULL;
     __builtin_prefetch(bucket);
+    return bucket;
 }
 
-void shard_prefetch_entry(const struct key *k)
+void shard_prefetch_entry(const void *bucket, const struct key *k)
 {
-    if (!shard_trylock(k->shard)) {
-        return;
-    }
-    const struct space *sp = space_of(k->shard, k->db);
-    const struct entry *e = sp ? index_probable(&sp->index, k->hash) : NULL;
-    shard_unlock(k->shard);
-    if (e) {
-        __builtin_prefetch(e);
-        __builtin_prefetch((const char *)e + CACHE_LINE_BYTES);
-    }
+    const char *e = bucket ? index_entry_unlocked(bucket, k->hash) : NULL;
+    __builtin_prefetch(e);
+    __builtin_prefetch(e + CACHE_LINE_BYTES);
 }
 
 struct entry *shard_find(struct shard *s, const struct key *k)
@@ -594,17 +584,19 @@ uint64_t shard_flush(struct shard *s, unsigned db)
     evict_removed(s, sp->index.count);
     struct retired *r = mem_alloc(sizeof *r);
     if (r) {
-        *r = (struct retired){.next = s->retired, .index = sp->index, .calendar = sp->calendar};
+        *r = (struct retired){.next = s->retired, .calendar = sp->calendar};
+        index_move(&r->index, &sp->index);
         PUBLISH(s->retired, r);
     } else { /* no memory to put it off */
-        for (size_t freed; (freed = drain(&sp->index)) > 0;) {
+        struct index going;
+        index_move(&going, &sp->index);
+        for (size_t freed; (freed = drain(&going)) > 0;) {
             account(s, -(int64_t)freed);
         }
         if (sp->calendar) {
             free_calendar(s, sp);
         }
     }
-    index_init(&sp->index, s->hash_key);
     sp->calendar = NULL;
     sp->negative_count = 0;
     PUBLISH(sp->visible_count, 0);

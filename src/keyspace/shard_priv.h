@@ -16,6 +16,7 @@
 #include "keyspace/evict_priv.h"
 #include "keyspace/index_priv.h"
 #include "keyspace/keyspace.h"
+#include "keyspace/limbo_priv.h"
 #include "keyspace/pending.h"
 #include "keyspace/shard.h"
 
@@ -90,6 +91,8 @@ int64_t shard_deadline_offset_ms(const struct shard *s, unsigned db);
 void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes);
 /* How many bytes a shard may keep to itself. */
 int64_t keyspace_publish_step(const struct keyspace *ks);
+/* Where the indexes of all shards put what they do not need any more. */
+struct limbo *keyspace_limbo(struct keyspace *ks);
 int64_t keyspace_epoch_ms(const struct keyspace *ks);
 
 /* pending.c */

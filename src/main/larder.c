@@ -1,6 +1,7 @@
 /* larder - the program: what the command line asks for.
  *
  *     larder [FILE] [--directive value ...]      starts the server
+ *     larder check FILE [--directive value ...]  reads the configuration and tries its sources
  *     larder --describe KIND                     prints a table of the program
  *     larder --version | --help
  *
@@ -19,6 +20,7 @@
 #include "os/pause.h"
 #include "os/process.h"
 #include "os/signal.h"
+#include "rule/check.h"
 
 extern char **environ;
 
@@ -26,11 +28,12 @@ enum { TEXT_BYTES_MAX = 4 << 20 };
 
 static const char usage[] =
     "usage: larder [FILE] [--directive value ...]\n"
+    "       larder check FILE [--directive value ...]\n"
     "       larder --describe options | metrics | errors | knobs | commands | exits\n"
     "       larder --version | --help\n"
     "\n"
-    "Starts the cache server with the configuration FILE. A directive of the command line (--port 7000) wins over the\n"
-    "environment (LARDER_PORT=7000), which wins over the file.\n";
+    "Starts the cache server with the configuration FILE; `check` only reads it and tries its sources. A directive of\n"
+    "the command line (--port 7000) wins over the environment (LARDER_PORT=7000), which wins over the file.\n";
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
@@ -97,6 +100,42 @@ static enum exit_code run_describe(int argc, char **argv)
     return code;
 }
 
+/* Reads a configuration; one with mistakes is told on stderr, and NULL. */
+static struct config *load_config(const struct config_input *input, struct buf *warnings)
+{
+    struct faults faults;
+    struct config *config = NULL;
+    faults_init(&faults);
+    err e = config_load(input, &faults, warnings, &config);
+    if (e) {
+        slice text = e == ERR_CONFIG ? faults_text(&faults) : slice_of(err_row(e)->text);
+        fprintf(stderr, "%.*s%s", SLICE_ARG(text), e == ERR_CONFIG ? "" : "\n");
+    }
+    faults_fini(&faults);
+    return e ? NULL : config;
+}
+
+static enum exit_code run_check(int argc, char **argv)
+{
+    if (argc < 3 || argv[2][0] == '-') {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    struct config_input input = {
+        .file = argv[2], .environment = environ, .arguments = argv + 3, .argument_count = (unsigned)(argc - 3)};
+    struct buf text;
+    buf_init(&text, TEXT_BYTES_MAX);
+    struct config *config = load_config(&input, &text);
+    bool good = config && check_blocks(config->blocks, &text);
+    fwrite(text.bytes, 1, text.len, stdout);
+    if (good) {
+        puts("the configuration is good");
+    }
+    config_free(config);
+    buf_fini(&text);
+    return good ? EXIT_DONE : EXIT_CONFIG;
+}
+
 /* clang-format off */
 static const struct {
     const char *word; /* argv[1] */
@@ -107,6 +146,7 @@ static const struct {
     {"--help", run_help},
     {"-h", run_help},
     {"--describe", run_describe},
+    {"check", run_check},
 };
 /* clang-format on */
 
@@ -122,22 +162,11 @@ static enum exit_code run_server(int argc, char **argv)
         .arguments = argv + first,
         .argument_count = (unsigned)(argc - first),
     };
-    struct faults faults;
     struct buf warnings;
-    struct config *config;
-    faults_init(&faults);
     buf_init(&warnings, TEXT_BYTES_MAX);
-    enum exit_code code;
-    err e = config_load(&input, &faults, &warnings, &config);
-    if (e) {
-        slice text = e == ERR_CONFIG ? faults_text(&faults) : slice_of(err_row(e)->text);
-        fprintf(stderr, "%.*s%s", SLICE_ARG(text), e == ERR_CONFIG ? "" : "\n");
-        code = EXIT_CONFIG;
-    } else {
-        code = server_run(argv[0], &input, config, buf_slice(&warnings));
-    }
+    struct config *config = load_config(&input, &warnings);
+    enum exit_code code = config ? server_run(argv[0], &input, config, buf_slice(&warnings)) : EXIT_CONFIG;
     buf_fini(&warnings);
-    faults_fini(&faults);
     return code;
 }
 

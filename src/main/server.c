@@ -1,6 +1,6 @@
 /* The only file that names every room: set-up in order, tear-down in reverse.
  *
- *     configuration -> log -> limits -> keyspace, engine -> workers -> door -> listeners -> signals
+ *     configuration -> log -> limits -> keyspace, engine -> rules -> workers -> door -> listeners -> signals
  *
  * The main thread is the *front*: its loop accepts connections and receives signals, and helps nobody with commands. A
  * first SIGTERM or SIGINT stops the listening and lets every connection have the answer to what runs; whoever is not
@@ -33,6 +33,7 @@
 #include "os/file.h"
 #include "os/process.h"
 #include "os/signal.h"
+#include "rule/rules.h"
 
 enum {
     PATH_BYTES_MAX = 4096,
@@ -99,6 +100,7 @@ static void fire_tick(struct timer *t, struct now now)
     struct server *s = container_of(t, struct server, tick);
     settings_tick(&s->settings);
     rate_sample(now.mono_ms);
+    rules_reap(s->engine.rules);
     err e = loop_timer_set(s->front.loop, t, now.mono_ms + TICK_MS);
     assert(e == OK);
 }
@@ -293,11 +295,16 @@ static void make_engine(struct server *s, const char *program, const struct conf
     draw_run_id(e->run_id);
 }
 
-/* Who asks whom across the floors: the keyspace its loader, changes their taps. */
+/* Who asks whom across the floors: the keyspace its loader, which are the rules. */
 static err wire_rooms(struct server *s)
 {
-    (void)s;
-    return OK;
+    struct rules_options options = {.keyspace = s->keyspace, .workers = s->workers, .worker_count = s->worker_count};
+    err e = rules_new(&options, &s->engine.rules);
+    if (e == OK) {
+        keyspace_set_loader(s->keyspace, rules_loader(s->engine.rules));
+        e = rules_reload(s->engine.rules, config_now()->blocks);
+    }
+    return e;
 }
 
 static err start_workers(struct server *s)
@@ -374,7 +381,7 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
     make_engine(s, program, input);
     e = wire_rooms(s);
     if (e) {
-        return refused("rooms", e);
+        return refused("rules", e);
     }
     e = door_new(&s->engine, &s->front, &s->door);
     if (e) {
@@ -409,6 +416,9 @@ static void tear_down(struct server *s)
     if (s->door) {
         door_unlisten(s->door);
     }
+    if (s->engine.rules) {
+        rules_stop(s->engine.rules);
+    }
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_stop(&s->workers[i]);
     }
@@ -423,6 +433,7 @@ static void tear_down(struct server *s)
         signal_watch_close(&s->signals, s->front.loop);
     }
     door_free(s->door);
+    rules_free(s->engine.rules);
     keyspace_free(s->keyspace);
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_fini(&s->workers[i]);

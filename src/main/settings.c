@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/num.h"
 #include "observe/log.h"
+#include "rule/rules.h"
 
 enum { WORDS_BYTES_MAX = 64 * 1024 };
 
@@ -160,10 +161,16 @@ void settings_reload(struct settings *s)
     struct config *next;
     lock_acquire(&s->engine->config_lock);
     err e = config_reload(config_now(), s->input, &faults, &next);
+    struct config_blocks *blocks = NULL;
     if (e == OK) {
+        blocks = blocks_ref(next->blocks);
         retire(s, config_publish(next));
     }
     lock_release(&s->engine->config_lock);
+    if (e == OK) {
+        e = rules_reload(s->engine->rules, blocks); /* without the lock: it may wait for a source that goes */
+    }
+    blocks_unref(blocks);
     if (e == OK) {
         log_write(LOG_NOTICE, "main", "the rules were read again");
     } else if (e == ERR_CONFIG) {

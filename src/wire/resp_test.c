@@ -88,9 +88,35 @@ static void test_arrays(void **state)
            "[a|a|a|a|a|a|a|a|a|a|a|0123456789]");
 }
 
+/* Whatever its length, whole or in pieces. */
+static void test_lengths(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {0, 1, 9, 10, 11, 99, 100, 999, 1000, 9999, 10000, 12345};
+    for (size_t i = 0; i < countof(lengths); i++) {
+        struct buf input, expected;
+        buf_init(&input, SIZE_MAX);
+        buf_init(&expected, SIZE_MAX);
+        buf_printf(&input, "*2\r\n$%zu\r\n%0*d\r\n$1\r\nk\r\n", lengths[i], (int)lengths[i], 0);
+        buf_printf(&expected, "[%0*d|k]", (int)lengths[i], 0);
+        if (lengths[i] == 0) {
+            buf_truncate(&input, 0);
+            buf_append(&input, S("*2\r\n$0\r\n\r\n$1\r\nk\r\n"));
+            buf_truncate(&expected, 0);
+            buf_append(&expected, S("[|k]"));
+        }
+        buf_append_byte(&expected, '\0');
+        expect(&usual, buf_slice(&input), expected.bytes);
+        buf_fini(&input);
+        buf_fini(&expected);
+    }
+}
+
 static void test_faults_of_arrays(void **state)
 {
     (void)state;
+    EXPECT("*1\r\n$03\r\nabc\r\n", "Protocol error: invalid bulk length");
+    EXPECT("*1\r\n$1a\r\nabc\r\n", "Protocol error: invalid bulk length");
     EXPECT("*x\r\n", "Protocol error: invalid multibulk length");
     EXPECT("*\r\n", "Protocol error: invalid multibulk length");
     EXPECT("*03\r\n", "Protocol error: invalid multibulk length");
@@ -275,6 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_faults_of_arrays),
         cmocka_unit_test(test_strangers_get_little),
         cmocka_unit_test(test_inline),

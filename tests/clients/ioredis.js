@@ -13,7 +13,10 @@ async function before() {
     for (let i = 0; i < 1000; i++) pipeline.incr('counter');
     pipeline.incr('text');
     const replies = await pipeline.exec();
-    const many = await Promise.all(Array.from({ length: 1000 }, (_, i) => redis.set(`many:${i}`, i).then(() => redis.get(`many:${i}`))));
+    const many = await Promise.all(Array.from({ length: 1000 }, async (_, i) => {
+        await redis.set(`many:${i}`, i);
+        return redis.get(`many:${i}`);
+    }));
     return {
         text: await redis.get('text'),
         bytes: (await redis.getBuffer(BYTES)).equals(BYTES),
@@ -39,7 +42,11 @@ async function scanAll() {
 
 async function after() {
     await redis.set('again', 'yes');
-    const found = { again: await redis.get('again'), name: await redis.client('GETNAME'), text: await redis.get('text') };
+    const found = {
+        again: await redis.get('again'),
+        name: await redis.client('GETNAME'),
+        text: await redis.get('text'),
+    };
     await redis.quit();
     return found;
 }

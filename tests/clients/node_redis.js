@@ -3,7 +3,8 @@
 const { createClient, ErrorReply, RESP_TYPES } = require('redis');
 const { BYTES, TEXT, run, failure } = require('./script');
 
-const client = createClient({ url: `redis://127.0.0.1:${process.argv[2]}/2`, RESP: Number(process.argv[3]), name: 'shop-7' });
+const [port, protocol] = process.argv.slice(2).map(Number);
+const client = createClient({ url: `redis://127.0.0.1:${port}/2`, RESP: protocol, name: 'shop-7' });
 client.on('error', () => {}); // a connection lost while the server restarts
 
 async function before() {
@@ -14,7 +15,10 @@ async function before() {
     const pipeline = client.multi();
     for (let i = 0; i < 1000; i++) pipeline.incr('counter');
     const replies = await pipeline.execAsPipeline();
-    const many = await Promise.all(Array.from({ length: 1000 }, (_, i) => client.set(`many:${i}`, i.toString()).then(() => client.get(`many:${i}`))));
+    const many = await Promise.all(Array.from({ length: 1000 }, async (_, i) => {
+        await client.set(`many:${i}`, i.toString());
+        return client.get(`many:${i}`);
+    }));
     return {
         text: await client.get('text'),
         bytes: (await raw.get(BYTES)).equals(BYTES),
@@ -42,7 +46,11 @@ async function scanAll() {
 
 async function after() {
     await client.set('again', 'yes');
-    const found = { again: await client.get('again'), name: await client.clientGetName(), text: await client.get('text') };
+    const found = {
+        again: await client.get('again'),
+        name: await client.clientGetName(),
+        text: await client.get('text'),
+    };
     await client.close();
     return found;
 }

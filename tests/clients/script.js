@@ -1,6 +1,6 @@
 'use strict';
-// What the scripts of both clients have in common: two halves with the server's restart between them. Each half's findings
-// leave as a line of JSON; the second half begins when a line comes in.
+// What the scripts of both clients have in common: two halves with the server's restart between them. Each half's
+// findings leave as a line of JSON; the second half begins when a line comes in.
 const readline = require('node:readline');
 
 exports.BYTES = Buffer.from([0, 255, 13, 10, 36, 128]);

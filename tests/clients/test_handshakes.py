@@ -1,4 +1,4 @@
-"""What clients in the field send first, as bytes: every form is answered, and none that is refused closes the connection."""
+"""What clients in the field send first, as bytes: every form is answered, and a refused one closes nothing."""
 import pytest
 
 from harness import resp
@@ -19,12 +19,14 @@ def raw(larder, server):
 
 @pytest.mark.parametrize("words, protocol, kind", [
     ([], 2, list), (["2"], 2, list), (["3"], 3, resp.Map), (["3", "SETNAME", "w"], 3, resp.Map),
-    (["3", "AUTH", "default", "", "SETNAME", "w"], 3, resp.Map), (["3", "setname", "w", "auth", "default", "x"], 3, resp.Map)])
+    (["3", "AUTH", "default", "", "SETNAME", "w"], 3, resp.Map),
+    (["3", "setname", "w", "auth", "default", "x"], 3, resp.Map)])
 def test_hello(raw, words, protocol, kind):
     reply = raw.call("HELLO", *words)
     told = fields(reply)
     assert type(reply) is kind and list(told) == [b"server", b"version", b"proto", b"id", b"mode", b"role", b"modules"]
-    assert told[b"proto"] == protocol and told[b"server"] == b"redis" and told[b"mode"] == b"standalone" and told[b"role"] == b"master"
+    assert told[b"proto"] == protocol and told[b"server"] == b"redis"
+    assert told[b"mode"] == b"standalone" and told[b"role"] == b"master"
     assert told[b"modules"] == [] and told[b"id"] == raw.call("CLIENT", "ID")
     assert tuple(map(int, told[b"version"].split(b"."))) >= (7, 2, 0)
     assert raw.call("CLIENT", "GETNAME") == (b"w" if "w" in words else None)
@@ -43,7 +45,8 @@ def test_hello_refused(raw, words, error):
 
 def test_switching_protocols(raw):
     assert raw.call("GET", "missing") is None
-    raw.send(resp.encode("HELLO", 3) + resp.encode("GET", "missing") + resp.encode("HELLO", 2) + resp.encode("GET", "missing"))
+    said = ["HELLO 3", "GET missing", "HELLO 2", "GET missing"]
+    raw.send(b"".join(resp.encode(*text.split()) for text in said))
     assert isinstance(raw.read_reply(), resp.Map)
     raw.expect(b"_\r\n")
     assert fields(raw.read_reply())[b"proto"] == 2
@@ -52,9 +55,11 @@ def test_switching_protocols(raw):
 
 def test_pipeline_of_a_modern_client(raw):
     """redis-py 8, go-redis, node-redis and others send all this at once and take errors for "not supported"."""
-    said = [["HELLO", "3"], ["CLIENT", "SETINFO", "LIB-NAME", "redis-py(django_v6.1)"], ["CLIENT", "SETINFO", "LIB-VER", "8.0.0"],
-            ["CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", "external-ip"], ["CLIENT", "SETNAME", "shop"],
-            ["SELECT", "3"], ["READONLY"], ["CLIENT", "TRACKING", "ON"], ["CLIENT", "ID"], ["PING"]]
+    said = [
+        ["HELLO", "3"], ["CLIENT", "SETINFO", "LIB-NAME", "redis-py(django_v6.1)"],
+        ["CLIENT", "SETINFO", "LIB-VER", "8.0.0"],
+        ["CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", "external-ip"], ["CLIENT", "SETNAME", "shop"],
+        ["SELECT", "3"], ["READONLY"], ["CLIENT", "TRACKING", "ON"], ["CLIENT", "ID"], ["PING"]]
     raw.send(b"".join(resp.encode(*words) for words in said))
     told = [raw.read_reply() for _ in said]
     assert isinstance(told[0], resp.Map) and told[1:3] == [b"OK", b"OK"]
@@ -68,7 +73,8 @@ def test_pipeline_of_a_modern_client(raw):
 
 @pytest.mark.parametrize("value", ["has space", "line\nfeed", "ключ"])
 def test_setinfo_refuses(raw, value):
-    assert raw.call("CLIENT", "SETINFO", "lib-name", value) == b"ERR lib-name cannot contain spaces, newlines or special characters."
+    refusal = raw.call("CLIENT", "SETINFO", "lib-name", value)
+    assert refusal == b"ERR lib-name cannot contain spaces, newlines or special characters."
 
 
 def test_boot_of_stackexchange_redis(raw):
@@ -92,9 +98,9 @@ def test_info_that_clients_look_at(raw):
     lines = dict(line.split(b":", 1) for line in raw.call("INFO").split(b"\r\n") if b":" in line)
     assert lines[b"redis_version"] >= b"7.2" and lines[b"redis_mode"] == b"standalone"
     assert lines.get(b"loading", b"0") == b"0" and b"valkey_version" not in lines
-    for name in (b"uptime_in_seconds", b"uptime_in_days", b"connected_clients", b"used_memory", b"used_memory_human", b"tcp_port",
-                 b"used_memory_peak_human", b"maxmemory_policy", b"keyspace_hits", b"expired_keys", b"evicted_keys"):
-        assert name in lines, name
+    assert set(lines) >= {
+        b"uptime_in_seconds", b"uptime_in_days", b"connected_clients", b"used_memory", b"used_memory_human",
+        b"used_memory_peak_human", b"tcp_port", b"maxmemory_policy", b"keyspace_hits", b"expired_keys", b"evicted_keys"}
 
 
 def test_inline_health_checks(server):
@@ -115,8 +121,8 @@ NOAUTH = b"NOAUTH Authentication required."
 
 
 def test_nothing_without_password(locked):
-    for words in (["PING"], ["GET", "k"], ["CLIENT", "SETNAME", "x"], ["CLIENT", "SETINFO", "LIB-NAME", "x"], ["COMMAND"], ["INFO"]):
-        assert locked.call(*words) == NOAUTH
+    for text in ("PING", "GET k", "CLIENT SETNAME x", "CLIENT SETINFO LIB-NAME x", "COMMAND", "INFO"):
+        assert locked.call(*text.split()) == NOAUTH
     assert locked.call("HELLO", "3").startswith(b"NOAUTH HELLO must be called with the client already authenticated")
     assert locked.call("AUTH", "wrong").startswith(b"WRONGPASS invalid username-password pair")
     assert locked.call("AUTH", "nobody", "secret").startswith(b"WRONGPASS ")
@@ -132,8 +138,8 @@ def test_auth(locked, words):
 
 
 def test_hello_with_password(locked):
-    said = [["HELLO", "3", "AUTH", "default", "secret", "SETNAME", "w"], ["CLIENT", "SETINFO", "LIB-NAME", "x"], ["SELECT", "1"], ["GET", "k"]]
-    locked.send(b"".join(resp.encode(*words) for words in said))
+    said = ["HELLO 3 AUTH default secret SETNAME w", "CLIENT SETINFO LIB-NAME x", "SELECT 1", "GET k"]
+    locked.send(b"".join(resp.encode(*text.split()) for text in said))
     assert fields(locked.read_reply())[b"proto"] == 3
     assert [locked.read_reply() for _ in said[1:]] == [b"OK", b"OK", None]
     assert locked.call("CLIENT", "GETNAME") == b"w"

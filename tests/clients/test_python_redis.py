@@ -38,8 +38,9 @@ def test_answers_become_python_values(larder):
     assert larder.info("server")["redis_version"].startswith("7.") and "used_memory" in larder.info()
     assert larder.config_get("maxmemory") == {"maxmemory": "0"}
     assert larder.client_setname("worker-7") and larder.client_getname() == "worker-7"
-    assert [client["name"] for client in larder.client_list() if client["id"] == str(larder.client_id())] == ["worker-7"]
-    assert larder.set("k", "v", nx=True) and larder.set("k", "w", nx=True) is None and larder.set("k", "w", get=True) == b"v"
+    assert [c["name"] for c in larder.client_list() if c["id"] == str(larder.client_id())] == ["worker-7"]
+    assert larder.set("k", "v", nx=True) and larder.set("k", "w", nx=True) is None
+    assert larder.set("k", "w", get=True) == b"v"
     assert larder.object("encoding", "k") == b"embstr" and larder.type("k") == b"string"
     assert "get" in larder.command() and larder.command_count() > 50
     assert larder.command_getkeys("MSET", "a", 1, "b", 2) == ["a", "b"]
@@ -52,7 +53,8 @@ def test_handshake_with_password_name_and_database(start_larder):
     with pytest.raises(redis.ResponseError, match="^WRONGPASS "):
         server.client(password="wrong").ping()
     for user in (None, "default"):
-        with server.client(username=user, password="secret", client_name="w", db=3, single_connection_client=True) as client:
+        with server.client(username=user, password="secret", client_name="w", db=3,
+                           single_connection_client=True) as client:
             me = [c for c in client.client_list() if c["id"] == str(client.client_id())][0]
             assert (me["name"], me["db"], me["user"]) == ("w", "3", "default")
     url = redis.Redis.from_url(f"redis://:secret@127.0.0.1:{server.port}/3")

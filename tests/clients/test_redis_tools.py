@@ -12,8 +12,8 @@ PROTOCOLS = pytest.mark.parametrize("protocol", ["-2", "-3"])
 
 
 def cli(server, *words, **options):
-    done = subprocess.run(["redis-cli", "-p", str(server.port), *words], capture_output=True, timeout=60, check=False, **options)
-    return done.stdout
+    return subprocess.run(["redis-cli", "-p", str(server.port), *words], stdout=subprocess.PIPE, timeout=60, check=False,
+                          **options).stdout
 
 
 @PROTOCOLS
@@ -60,8 +60,8 @@ def test_mass_insertion(larder, server):
 def test_at_a_terminal(larder, server, protocol):
     """With a terminal redis-cli asks for COMMAND DOCS first; it must take the refusal and go on."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(["redis-cli", "-p", str(server.port), protocol], stdin=theirs, stdout=theirs, stderr=theirs,
-                               env={**os.environ, "TERM": "dumb"}, start_new_session=True)
+    process = subprocess.Popen(["redis-cli", "-p", str(server.port), protocol], stdin=theirs, stdout=theirs,
+                               stderr=theirs, env={**os.environ, "TERM": "dumb"}, start_new_session=True)
     os.close(theirs)
     shown = b""
     try:
@@ -84,12 +84,11 @@ def test_password(start_larder):
     assert b"NOAUTH" in cli(server, "PING")
 
 
-@pytest.mark.parametrize("options", [["-P", "16"], ["-P", "100", "-3"], ["-P", "1", "-c", "200"], ["--threads", "2", "-P", "16", "-r", "1000"]],
-                         ids=" ".join)
+@pytest.mark.parametrize("options", ["-P 16", "-P 100 -3", "-P 1 -c 200", "--threads 2 -P 16 -r 1000"])
 def test_benchmark(larder, server, scale, options):
     count = str(scale(small=5_000, normal=50_000, long=500_000))
-    done = subprocess.run(["redis-benchmark", "-p", str(server.port), "-t", "set,get", "-n", count, "-q", *options],
-                          capture_output=True, text=True, timeout=300, check=False)
+    words = ["redis-benchmark", "-p", str(server.port), "-t", "set,get", "-n", count, "-q", *options.split()]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"(SET|GET): [\d.]+ requests per second", done.stdout) == ["SET", "GET"]
     assert "rror" not in done.stdout + done.stderr, done.stdout + done.stderr

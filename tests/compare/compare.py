@@ -7,6 +7,7 @@
                     everything that is stored. A difference is replayed from the beginning of its round.
 """
 import os
+import time
 
 from . import differences, grammar, newer, wire
 
@@ -37,10 +38,12 @@ class Duel:
     def __init__(self, theirs, ours, request=lambda step: step.ours):
         self.servers, self.request = (theirs, ours), request
         self.pairs = []
+        self.slack = 0      # ms that may lie between two moments at one server and the same two at the other
 
     def reset(self):
         """Both servers empty, all connections new."""
         self.close()
+        self.slack = 0
         for server in self.servers:
             if server.process.poll() is not None:
                 server.kill()
@@ -66,7 +69,9 @@ class Duel:
         tail = b"" if closes else MARKER + wire.encode([b"ECHO", token])
         requests = [b"".join([step.theirs for step in steps]) + tail, b"".join(map(self.request, steps)) + tail]
         end = b"$%d\r\n%b\r\n" % (len(token), token)
+        began = time.monotonic()
         theirs, ours = wire.exchange(self.pairs[index], requests, end)
+        self.slack = max(self.slack, 2 * 1000 * (time.monotonic() - began))
         if closes or not theirs.endswith(end) or not ours.endswith(end):
             for connection in self.pairs[index]:
                 connection.close()
@@ -74,7 +79,8 @@ class Duel:
         if theirs == ours:
             return None
         answered = answered_commands([words for step in steps for words in step.commands])
-        return first_difference(answered + [[b"CLIENT", b"REPLY", b"ON"], [b"ECHO", token]], replies(theirs), replies(ours))
+        answered += [[b"CLIENT", b"REPLY", b"ON"], [b"ECHO", token]]
+        return first_difference(answered, replies(theirs), replies(ours), self.slack)
 
 
 def replies(data):
@@ -105,10 +111,10 @@ def answered_commands(commands):
     return answered
 
 
-def first_difference(commands, theirs, ours):
+def first_difference(commands, theirs, ours, slack):
     for place, words in enumerate(commands):
         a, b = (side[min(place, len(side) - 1)] for side in (theirs, ours))
-        if a != b and not differences.accepted(words, a, b):
+        if a != b and not differences.accepted(words, a, b, slack):
             return words, a, b
     if len(theirs) != len(ours):
         return [b"(after the last command)"], theirs[-2], ours[-2]
@@ -127,7 +133,7 @@ def random_steps(rng):
             continue
         words = chance.command()
         if words[0].lower() == b"dbsize":
-            yield Step([b"TOUCH", *grammar.KEYS], words)        # keys whose time is over go when they are met; DBSIZE meets none
+            yield Step([b"TOUCH", *grammar.KEYS], words)        # what is over goes when it is met; DBSIZE meets nothing
         elif words[0].lower() == b"quit":
             yield Step([b"CLIENT", b"REPLY", b"ON"], words)     # without a reply to wait for, redis-server never closes
         else:
@@ -175,10 +181,10 @@ def replay(duel, history, one_by_one):
     duel.reset()
     place = 0
     while place < len(history):
-        end = place + 1
-        while not one_by_one and end < len(history) and history[end][0] == history[place][0] and not history[end - 1][1].closes:
+        index, end = history[place][0], place + 1
+        while not (one_by_one or end == len(history) or history[end][0] != index or history[end - 1][1].closes):
             end += 1
-        found = duel.play(history[place][0], [step for _, step in history[place:end]])
+        found = duel.play(index, [step for _, step in history[place:end]])
         if found:
             return found, end
         place = end
@@ -186,8 +192,8 @@ def replay(duel, history, one_by_one):
 
 
 def shrink(duel, history):
-    """The shortest history found that still ends in a difference, by leaving out ever smaller parts. Commands are played
-    one by one, or in batches as long as possible if it does not show otherwise."""
+    """The shortest history found that still ends in a difference, by leaving out ever smaller parts. Commands are
+    played one by one, or in batches as long as possible if it does not show otherwise."""
     for one_by_one in (True, False):
         if found := replay(duel, history, one_by_one):
             break
@@ -214,7 +220,8 @@ def story(duel, history, number, first):
     shorter, found = shrink(duel, history)
     lines = [f"round {number}: {len(history)} commands, shrunk to {len(shorter)}"]
     if not found:
-        lines, shorter, found = ["not seen again when replayed; its last commands were:"], history[-20:], [first]
+        lines = [f"round {number}: not seen again when replayed; its last commands were:"]
+        shorter, found = history[-20:], [first]
     words, theirs, ours = found[0]
     return "\n".join(lines + [line(*one) for one in shorter] + [
         f"replies to {shown(words)}", f"  redis-server: {reply_text(theirs)}", f"  Larder:       {reply_text(ours)}"])

@@ -1,8 +1,8 @@
 """Random commands of the families of connections, keys and strings, a quarter of them wrong on purpose.
 
 COMMANDS is the grammar: a weight, the command's words, its arguments. A word in capitals stands for itself (A|B: one of
-them); any other names a draw_*() below; `?` maybe, `+` one to four, `*` none to three. Nothing here depends on the moment
-at which it runs: no key is given a time that could run out while the test runs, see steady().
+them); any other names a draw_*() below; `?` maybe, `+` one to four, `*` none to three. Nothing here depends on the
+moment at which it runs: no key is given a time that could run out while the test runs, see steady().
 """
 import functools
 import re
@@ -86,14 +86,18 @@ DATABASES = [0, 1, 2, 3, 15]
 INTEGERS = [b"%d" % i for i in (
     0, 1, -1, 2, 3, 5, 10, 100, 255, -100, 9999, 10000, 2**31 - 1, -2**31, 2**31, 2**32, 2**53 + 1, 2**63 - 1, -2**63,
     2**63 - 2, -2**63 + 1, 2**63, -2**63 - 1, 2**64, 10**30)]
-NO_INTEGERS = [b"", b" 1", b"1 ", b"+1", b"-0", b"007", b"0x10", b"1e3", b"1.0", b"-", b"abc", b"\x00", b"12\x0034", b"1" * 300]
-FLOATS = [b"0", b"1", b"-1", b"0.1", b"3.0e3", b"-2.5", b"1e17", b"1e-17", b"12345678.9", b"0.000001", b"1e300", b"1e4000",
-          b"5e-324", b"17.17", b"-0", b"9007199254740993", b"99999999999999999999", b".5", b"5."]
+NO_INTEGERS = [
+    b"", b" 1", b"1 ", b"+1", b"-0", b"007", b"0x10", b"1e3", b"1.0", b"-", b"abc", b"\x00", b"12\x0034", b"1" * 300]
+FLOATS = [
+    b"0", b"1", b"-1", b"0.1", b"3.0e3", b"-2.5", b"1e17", b"1e-17", b"12345678.9", b"0.000001", b"1e300", b"1e4000",
+    b"5e-324", b"17.17", b"-0", b"9007199254740993", b"99999999999999999999", b".5", b"5."]
 NO_FLOATS = [b"inf", b"-inf", b"nan", b"1e5000", b"", b" 1", b"1 ", b"abc", b"1.2.3", b"0x1p3", b"+inf", b"1e"]
-TEXTS = [b"", b"a", b"ab", b"hello", b"ohmytext", b"mynewtext", "grüße".encode(), b"\x00\x01\xfe\xff", b"x" * 44, b"x" * 45,
-         b"a\r\nb", b"-ERR no", b"$5\r\n"]
-PATTERNS = [b"*", b"k*", b"k?", b"k[0-4]", b"k[^1]", b"k1[", b"k\\1", b"*1*", b"", b"a\\*\\[b\\]\\?", b"a[*][[]b*", b"k[4-0]",
-            b"\\", b"**", b"*:*", b"k[1-", b"nothing", b"[", b"user:{7}:?", b"\x00*"]
+TEXTS = [
+    b"", b"a", b"ab", b"hello", b"ohmytext", b"mynewtext", "grüße".encode(), b"\x00\x01\xfe\xff", b"x" * 44, b"x" * 45,
+    b"a\r\nb", b"-ERR no", b"$5\r\n"]
+PATTERNS = [
+    b"*", b"k*", b"k?", b"k[0-4]", b"k[^1]", b"k1[", b"k\\1", b"*1*", b"", b"a\\*\\[b\\]\\?", b"a[*][[]b*", b"k[4-0]",
+    b"\\", b"**", b"*:*", b"k[1-", b"nothing", b"[", b"user:{7}:?", b"\x00*"]
 SETTINGS = {
     b"maxmemory": [b"0", b"1gb", b"8gb", b"-1", b"abc"],
     b"maxmemory-policy": [b"noeviction", b"allkeys-lru", b"volatile-ttl", b"nothing", b"allkeys-random"],
@@ -105,15 +109,18 @@ SETTINGS = {
 }
 DEFAULTS = {b"maxmemory": b"0", b"maxmemory-policy": b"noeviction", b"timeout": b"0", b"tcp-keepalive": b"300",
             b"proto-max-bulk-len": b"512mb", b"maxmemory-samples": b"5"}
-UNKNOWN = [b"nosuch", b"GETT", b"", b"\xff\x00\x01", b"get\r\nset", b"'quoted'", b"x" * 200, "ключ".encode(), b"get key", b"%s%n", b"\x00"]
+UNKNOWN = [
+    b"nosuch", b"GETT", b"", b"\xff\x00\x01", b"get\r\nset", b"'quoted'", b"x" * 200, "ключ".encode(), b"get key",
+    b"%s%n", b"\x00"]
 ODD_WORDS = INTEGERS + NO_INTEGERS + FLOATS + NO_FLOATS + TEXTS + [
-    b"NX", b"XX", b"GT", b"LT", b"EX", b"PX", b"EXAT", b"PXAT", b"KEEPTTL", b"PERSIST", b"GET", b"DB", b"REPLACE", b"MATCH",
-    b"COUNT", b"TYPE", b"ASYNC", b"LEN", b"IDX", b"AUTH", b"SETNAME", b"nx", b"Xx", b"\xff"]
+    b"NX", b"XX", b"GT", b"LT", b"EX", b"PX", b"EXAT", b"PXAT", b"KEEPTTL", b"PERSIST", b"GET", b"DB", b"REPLACE",
+    b"MATCH", b"COUNT", b"TYPE", b"ASYNC", b"LEN", b"IDX", b"AUTH", b"SETNAME", b"nx", b"Xx", b"\xff"]
 
 # A time that runs out while the test runs would make the two servers differ by chance.
 FAR_SECONDS = 1_000_000
 RELATIVE = {b"expire": (2, 1), b"pexpire": (2, 1000), b"setex": (2, 1), b"psetex": (2, 1000)}
 ABSOLUTE = {b"expireat": (2, 1), b"pexpireat": (2, 1000)}
+REPEATED = {*INTEGERS, b"%d" % 2**53}      # what draws give more than once, unlike far away times
 OPTIONS = {b"ex": 1, b"px": 1000, b"exat": 1, b"pxat": 1000}
 
 
@@ -249,24 +256,28 @@ class Grammar:
                 [b"EXAT", self.draw_second()], [b"PXAT", self.draw_millisecond()]]
 
     def draw_lcs_options(self):
-        return self.some([[b"LEN"], [b"IDX"], [b"IDX"], [b"MINMATCHLEN", self.draw_offset()], [b"WITHMATCHLEN"]], [0, 0, 1, 1, 2, 3])
+        options = [[b"LEN"], [b"IDX"], [b"IDX"], [b"MINMATCHLEN", self.draw_offset()], [b"WITHMATCHLEN"]]
+        return self.some(options, [0, 0, 1, 1, 2, 3])
 
     def draw_copy_options(self):
         return self.some([[b"DB", self.draw_database()], [b"REPLACE"]], [0, 0, 1, 1, 2])
 
     def draw_scan_options(self):
         """One step sees everything: other cursors than 0 mean another thing to every server."""
-        found = self.some([[b"MATCH", self.draw_pattern()], [b"TYPE", self.rng.choice([b"string", b"list", b"STRING", b"nothing"])]], [0, 1, 2])
-        return [b"COUNT", self.rng.choice([b"100000", b"100000", b"100000", b"0", b"-1", b"x"]), *found]
+        kind = self.rng.choice([b"string", b"list", b"STRING", b"nothing"])
+        count = self.rng.choice([b"100000", b"100000", b"100000", b"0", b"-1", b"x"])
+        return [b"COUNT", count, *self.some([[b"MATCH", self.draw_pattern()], [b"TYPE", kind]], [0, 1, 2])]
 
     def draw_pattern(self):
         return self.rng.choice(PATTERNS)
 
     def draw_hello(self):
         rng = self.rng
-        version = [rng.choice((b"2", b"3", b"2", b"3", b"1", b"4", b"x", b"99999999999999999999"))]
-        return [] if rng.random() < 0.1 else version + self.some(
-            [[b"AUTH", b"default", self.draw_text()], [b"SETNAME", self.draw_name()], [b"AUTH", b"nobody", b"x"]], [0, 0, 0, 1, 1, 2])
+        if rng.random() < 0.1:
+            return []
+        version = rng.choice((b"2", b"3", b"2", b"3", b"1", b"4", b"x", b"99999999999999999999"))
+        options = [[b"AUTH", b"default", self.draw_text()], [b"SETNAME", self.draw_name()], [b"AUTH", b"nobody", b"x"]]
+        return [version, *self.some(options, [0, 0, 0, 1, 1, 2])]
 
     def draw_name(self):
         return self.rng.choice((b"worker-7", b"", b"has space", b"line\n", b"~!x", "ключ".encode()))
@@ -306,6 +317,8 @@ def steady(words):
     name = words[0].lower()
     if name in RELATIVE and not _far(words, *RELATIVE[name], 0):
         return False
+    if name in (b"expire", b"pexpire") and len(words) > 3 and words[2] in REPEATED:
+        return False                                            # GT and LT would depend on the millisecond of the time before
     if name in ABSOLUTE and not _far(words, *ABSOLUTE[name], time.time()):
         return False
     if name in (b"set", b"getex"):
@@ -321,7 +334,9 @@ def steady(words):
         return _one_meaning(words[2:])
     if name == b"setrange" and len(words) > 2:
         return not 10_000 < _integer(words[2]) < 2**29          # would fill up half a gigabyte
-    return name != b"command" or len(words) > 1 and words[1].lower() != b"count"    # every server has others
+    if name == b"command":                                      # every server has others
+        return len(words) > 1 and words[1].lower() != b"count" and words[2:3] != [b"SYNC"]
+    return True
 
 
 def _far(words, place, unit, now):
@@ -331,8 +346,8 @@ def _far(words, place, unit, now):
 
 
 def _one_meaning(options):
-    """Whether HELLO's options mean the same to 7.0, which obeys each as it reads it, and 7.2, which looks at all of them
-    first: they are good, or nothing comes before and after the bad one."""
+    """Whether HELLO's options mean the same to 7.0, which obeys each as it reads it, and 7.2, which looks at all of
+    them first: they are good, or nothing comes before and after the bad one."""
     for place in range(0, len(options), 3):
         if options[place:place + 2] != [b"AUTH", b"default"] or place + 2 == len(options):
             rest = options[place:]

@@ -112,7 +112,8 @@ def _msetex(chance):
     pairs = [chance.draw_pair() for _ in range(rng.randint(1, 4))]
     keys, values = [p[0] for p in pairs], [p[1] for p in pairs]
     condition = rng.choice(([], [], [b"NX"], [b"XX"]))
-    expiry = rng.choice(([], [b"KEEPTTL"], [b"EX", b"%d" % rng.randrange(10**8, 10**9)], [b"PXAT", b"%d" % (4 * 10**12)]))
+    seconds = b"%d" % rng.randrange(10**8, 10**9)
+    expiry = rng.choice(([], [b"KEEPTTL"], [b"EX", seconds], [b"PXAT", b"%d" % (4 * 10**12)]))
     tail = condition + expiry if rng.random() < 0.5 else expiry + condition
     words = [b"MSETEX", b"%d" % len(pairs), *(word for p in pairs for word in p), *tail]
     kind = rng.random()
@@ -120,9 +121,14 @@ def _msetex(chance):
         return words + [b"NX", b"XX"], _say(b"err", SYNTAX)
     if kind < 0.15:
         return [b"MSETEX", b"1", b"k1"], _arity(b"msetex")
-    if kind < 0.2:
-        words[1] = rng.choice((b"0", b"-1", b"x", b"9999"))
+    if kind < 0.18:
+        words[1] = rng.choice((b"0", b"-1", b"x"))
         return words, _say(b"err", b"ERR invalid numkeys value")
+    if kind < 0.2:
+        words[1] = b"9999"
+        return words, _say(b"err", b"ERR wrong number of key-value pairs")
+    if kind < 0.23:
+        return words[:2 + 2 * len(pairs)] + [b"PX", b"0"], _say(b"err", b"ERR invalid expire time in 'msetex' command")
     return words, _eval(MSETEX, keys, b"".join(condition), *values, *expiry)
 
 

@@ -1,7 +1,7 @@
 """Bytes of both servers: a batch of commands goes to two connections at once, the replies come back as (kind, payload).
 
-A reply keeps everything that a client could see: b"+" and b"-" with their text, b":" with the digits, b"$" with the bytes
-or None, aggregates with a list. Two replies are the same exactly when they are equal.
+A reply keeps everything that a client could see: b"+" and b"-" with their text, b":" with the digits, b"$" with the
+bytes or None, aggregates with a list. Two replies are the same exactly when they are equal.
 """
 import selectors
 import socket
@@ -62,8 +62,8 @@ def connect(port):
 
 
 def exchange(connections, requests, end):
-    """Sends requests[i] to connections[i], reading all the while, so that no server waits for us to read. Returns for each
-    what came until `end` or until the server closed."""
+    """Sends requests[i] to connections[i], reading all the while, so that no server waits for us to read. Returns for
+    each what came until `end` or until the server closed."""
     unsent = [memoryview(request) for request in requests]
     received = [bytearray() for _ in connections]
     with selectors.DefaultSelector() as waiting:
@@ -73,7 +73,8 @@ def exchange(connections, requests, end):
             ready = waiting.select(SECONDS)
             if not ready:
                 silent = [key.data for key in waiting.get_map().values()]
-                raise TimeoutError(f"no reply in {SECONDS} s from {silent}; so far {[bytes(r[-200:]) for r in received]}")
+                so_far = [bytes(r[-200:]) for r in received]
+                raise TimeoutError(f"no reply in {SECONDS} s from {silent}; so far {so_far}")
             for key, events in ready:
                 i, connection = key.data, key.fileobj
                 try:

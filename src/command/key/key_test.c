@@ -89,7 +89,7 @@ static void an_end_is_recorded_absolute(void **state)
     EFFECTS("expire k [PEXPIREAT k 99999999999000]");
     ASK(door, "EXPIRE k 100", ":1");
     assert_memory_equal(effect_log_take(&effects), "expire k [PEXPIREAT k ", 22);
-    ASK(door, "EXPIRE k 100 GT", ":0");
+    ASK(door, "EXPIRE k 50 GT", ":0");
     EFFECTS("");
     ASK(door, "PERSIST k", ":1");
     EFFECTS("persist k [PERSIST k]");

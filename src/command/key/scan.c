@@ -22,7 +22,8 @@ struct search {
     struct call *call;
     slice pattern;
     bool any_name;
-    slice kind; /* empty: any */
+    slice kind;
+    bool any_kind;
     bool copies;
     bool failed; /* no memory */
     size_t count;
@@ -31,7 +32,7 @@ struct search {
 
 static void search_init(struct search *s, struct call *call)
 {
-    *s = (struct search){.call = call, .any_name = true};
+    *s = (struct search){.call = call, .any_name = true, .any_kind = true};
 }
 
 static void search_pattern(struct search *s, slice pattern)
@@ -45,7 +46,7 @@ static bool is_wanted(const struct search *s, const struct entry *entry)
     if (entry_negative(entry) || entry_expired(entry, s->call->now.wall_ms)) {
         return false;
     }
-    if (s->kind.len > 0 && !slice_equal_nocase(s->kind, kind_name(entry_kind(entry)))) {
+    if (!s->any_kind && !slice_equal_nocase(s->kind, kind_name(entry_kind(entry)))) {
         return false;
     }
     slice key = entry_key(entry);
@@ -137,6 +138,7 @@ static err parse_scan(struct call *call, struct search *search, int64_t *ret_cou
             search_pattern(search, call_arg(call, i + 1));
         } else if (call_arg_is(call, i, S("TYPE"))) {
             search->kind = call_arg(call, i + 1);
+            search->any_kind = false;
         } else {
             return ERR_SYNTAX;
         }

@@ -2,7 +2,7 @@
  * What would always say the same is left out. What the commands cost: info_commands.c.
  *
  * redis_version comes first, since software looks there for the first line with "version:" in it. The fields of `cache` are the rows of metric.def
- * about loading, under their own names. */
+ * about loading, under their own names, and a line per rule and source. */
 #include "command/server/info.h"
 
 #include <inttypes.h>
@@ -15,6 +15,7 @@
 #include "observe/rate.h"
 #include "os/mem.h"
 #include "os/process.h"
+#include "rule/rules.h"
 
 enum { INFO_BYTES_MAX = 64 << 20 };
 
@@ -168,9 +169,11 @@ static void section_stats(struct call *call, struct buf *out)
 
 static void section_cache(struct call *call, struct buf *out)
 {
-    (void)call;
     for (enum metric m = METRIC_loads_started; m <= METRIC_breaker_refused; m++) {
         info_metric(out, metric_row(m)->name, m);
+    }
+    if (call->engine->rules) {
+        rules_info(call->engine->rules, out, call->now.mono_ms);
     }
 }
 

@@ -10,6 +10,9 @@
 enum key_use use_set(unsigned spec, unsigned argc, const slice *argv)
 {
     (void)spec;
+    if (argc == 3) {
+        return KEY_REPLACES;
+    }
     struct modifiers m;
     if (modifiers_parse(argc, argv, 3, MODIFIERS_OF_SET, &m) != OK) {
         return KEY_PEEKS;

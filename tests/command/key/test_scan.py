@@ -17,7 +17,7 @@ def test_match_and_type(larder):
     larder.mset({f"{kind}:{i}": 1 for kind in "ab" for i in range(50)})
     assert sorted(walk(larder, match="a:*")) == sorted(b"a:%d" % i for i in range(50))
     assert len(walk(larder, _type="STRING")) == 100
-    assert walk(larder, _type="list") == []
+    assert walk(larder, _type="list") == walk(larder, _type="") == []
 
 
 def test_what_stays_is_found_while_others_come_and_go(larder, rng):

@@ -1,0 +1,83 @@
+/* Deferred freeing by epochs; see limbo_priv.h.
+ *
+ * Why a block of epoch e is safe to free when e + 2 begins: it could not be found any more when e was read (the fence in limbo_put()). Epoch
+ * e + 2 begins when every worker has ticked and seen e + 1, which began after that. So each has ticked after the block could be found. A block
+ * whose epoch is overtaken while it is put into its bin goes later, with a later epoch that has the same bin.
+ *
+ * Invariant: bins[(epoch + 1) % 3] is what the next epoch but one will free or what comes late; only who moves the epoch on takes from a bin. */
+#include "keyspace/limbo_priv.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "os/mem.h"
+
+enum { BINS = 3 };
+
+struct limbo_worker {
+    uint64_t seen; /* atomic: the epoch at its last tick */
+} ALIGNED(CACHE_LINE_BYTES);
+
+err limbo_init(struct limbo *l, unsigned worker_count)
+{
+    *l = (struct limbo){.worker_count = worker_count};
+    l->workers = aligned_alloc(CACHE_LINE_BYTES, worker_count * sizeof *l->workers);
+    if (!l->workers) {
+        return ERR_NOMEM;
+    }
+    memset(l->workers, 0, worker_count * sizeof *l->workers);
+    return OK;
+}
+
+static void empty(struct limbo *l, uint64_t epoch)
+{
+    struct limbo_block *block = __atomic_exchange_n(&l->bins[epoch % BINS], NULL, __ATOMIC_ACQUIRE);
+    for (struct limbo_block *next; block; block = next) {
+        next = block->next;
+        mem_free(block);
+    }
+}
+
+void limbo_fini(struct limbo *l)
+{
+    for (unsigned i = 0; i < BINS; i++) {
+        empty(l, i);
+    }
+    free(l->workers);
+    *l = (struct limbo){0};
+}
+
+void limbo_put(struct limbo *l, struct limbo_block *block)
+{
+    if (!block) {
+        return;
+    }
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* first it could not be found any more, then the epoch */
+    struct limbo_block **bin = &l->bins[__atomic_load_n(&l->epoch, __ATOMIC_SEQ_CST) % BINS];
+    block->next = __atomic_load_n(bin, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(bin, &block->next, block, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {}
+}
+
+static bool all_have_seen(const struct limbo *l, uint64_t epoch)
+{
+    for (unsigned i = 0; i < l->worker_count; i++) {
+        if (__atomic_load_n(&l->workers[i].seen, __ATOMIC_ACQUIRE) != epoch) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void limbo_tick(struct limbo *l, unsigned worker_index)
+{
+    assert(worker_index < l->worker_count);
+    uint64_t epoch = __atomic_load_n(&l->epoch, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&l->workers[worker_index].seen, epoch, __ATOMIC_SEQ_CST);
+    bool moves = all_have_seen(l, epoch) &&
+                 __atomic_compare_exchange_n(&l->epoch, &epoch, epoch + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    if (moves) {
+        empty(l, epoch + BINS - 1); /* what the epoch before this one left */
+    }
+}
