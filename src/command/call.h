@@ -118,20 +118,6 @@ struct errand *call_errand(const struct call *call);
 /* On the call's worker: the work is done. Runs the call again if it is still there; the errand may be gone on return. */
 void errand_end(struct errand *errand);
 
-/* ---- a tour of the workers ------------------------------------------------------------------------------------------------------------ */
-/* What a verb has to do on every worker: the head of a block of malloc() that holds all it needs. Nothing in it may point into the call, whose connection may
- * go meanwhile. */
-struct tour {
-    void (*visit)(struct tour *t,
-                  struct worker *w); /* on each worker's thread, one worker after the other, own included */
-    struct engine *engine;           /* set by call_travel() */
-};
-/* Sends the tour off and takes it over; the verb returns what this returns. When all workers have been visited the verb runs again, and call_tour() is the
- * tour. Each worker has then ended whatever it was doing when the tour began. ERR_NOMEM: it is freed. */
-MUST_USE err call_travel(struct call *call, struct tour *t);
-/* The tour that came back; NULL on the first run. */
-struct tour *call_tour(const struct call *call);
-
 /* ---- the record ----------------------------------------------------------------------------------------------------------------------- */
 /* Replaces the call as its own record (absolute times, final values); slices must outlive the call's run. Costs nothing when nobody wants records. */
 void call_record(struct call *call, unsigned argc, const slice *argv);

@@ -324,7 +324,8 @@ static err admit(struct call *call)
         return ERR_NOAUTH;
     }
     if (UNLIKELY(pause_is_set())) {
-        int64_t until = call_tour(call) ? 0 : pause_until(call); /* one that comes home from its tour has run already */
+        int64_t until =
+            call_errand(call) ? 0 : pause_until(call); /* one that comes back from its errand has begun before */
         if (until > 0) {
             return park_postpone(call, until);
         }
@@ -376,7 +377,7 @@ static err run_locked(struct call *call, struct loader *loader)
     err e = loader ? consult(call, loader) : OK;
     if (e == OK) {
         e = call->command->handler(call);
-        assert(e != ERR_AGAIN || call_errand(call) || park_travels(call)); /* a verb waits for work, or not at all */
+        assert(e != ERR_AGAIN || call_errand(call)); /* a verb waits for work, or not at all */
     } else if (e != ERR_AGAIN) {
         park_leave_locked(call);
     }

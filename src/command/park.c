@@ -1,4 +1,4 @@
-/* Parked calls: those that wait for keys, those that travel (call_travel()), and those that a pause holds (park_postpone()).
+/* Parked calls: those that wait for keys, those that wait for an errand, and those that a pause holds (park_postpone()).
  *
  * A park is what a waiting call leaves behind: a waiter for each key that it waits for, a count of those that are still out, a
  * timer, and the message by which whoever brings the last outcome reaches the call's worker.
@@ -10,9 +10,6 @@
  * the waker is done with it. The worker uses that to give up (time, hang-up): it locks each shard in turn and leaves. What it cannot
  * take back is a message already posted: then the park outlives its call, without it, until the message is delivered. That is why it
  * is an allocation of its own and not in the call's arena.
- *
- * A tour uses the park's message as its carriage: it is posted from worker to worker and home at last, where it is delivered like a wake-up. So a call whose
- * connection goes while it travels leaves its park, with the tour, until that comes home.
  *
  * Invariants: (I1) `out` counts the waiters that are joined and not yet woken or taken back; who brings it to 0 resumes the call, once. (I2) `posted` is written under the lock of the last waker's shard. (I3) A key's first wait fixes its time. (I4) call ->
  * park -> call holds until park_end() or call_cancel(). */
@@ -45,10 +42,7 @@ struct park {
     bool posted;
     bool asleep;         /* between park_sleep() and the resumption */
     bool owns_arguments; /* of the call: copied when it first parked */
-    bool counted;        /* among the calls that wait */
-    struct tour *tour;   /* owned; NULL: waits for keys */
-    bool tour_is_back;
-    struct list held; /* among those that a pause holds, on this worker */
+    struct list held;    /* among those that a pause holds, on this worker */
     int64_t held_until_mono_ms;
     struct outcome timed_out; /* for seats whose time is up; never freed by its count */
     unsigned seat_count;
@@ -67,7 +61,6 @@ static void park_free(struct park *p)
     } else if (p->errand) {
         p->errand->call = NULL;
     }
-    free(p->tour);
     free(p);
 }
 
@@ -82,25 +75,22 @@ __attribute__((constructor)) static void init_held(void)
     }
 }
 
-static void uncount(struct park *p)
+static void set_asleep(struct park *p, bool asleep)
 {
-    if (p->counted) {
-        p->counted = false;
-        __atomic_store_n(&p->call->session->blocked, false, __ATOMIC_RELAXED);
-        metric_subtract(METRIC_calls_parked_now, 1);
-    }
+    p->asleep = asleep;
+    __atomic_store_n(&p->call->session->blocked, asleep, __ATOMIC_RELAXED);
+    metric_add(METRIC_calls_parked_now, asleep ? 1 : 0 - (uint64_t)1);
 }
 
 static void resume(struct park *p)
 {
     struct call *call = p->call;
-    p->asleep = false;
+    set_asleep(p, false);
     list_remove(&p->held);
     for (unsigned i = 0; i < p->seat_count; i++) {
         p->seats[i].joined = false;
     }
     loop_timer_clear(p->worker->loop, &p->timer);
-    uncount(p);
     call->resumed(call);
 }
 
@@ -180,38 +170,11 @@ static bool waits_for_keys(const struct park *p)
 static void fire(struct timer *t, struct now now)
 {
     struct park *p = container_of(t, struct park, timer);
-    if (list_linked(&p->held)) {
-        resume(p);
-        return;
-    }
-    if (give_up(p, now.mono_ms)) {
+    if (list_linked(&p->held) || give_up(p, now.mono_ms)) {
         resume(p);
     } else if (waits_for_keys(p)) {
         err e = arm(p);
         assert(e == OK); /* it was armed a moment ago: its place is still there */
-    }
-}
-
-/* ---- tours ---------------------------------------------------------------------------------------------------------- */
-static void come_home(struct message *m, struct worker *w)
-{
-    struct park *p = container_of(m, struct park, message);
-    p->tour_is_back = true;
-    m->deliver = deliver;
-    deliver(m, w);
-}
-
-/* On worker w: does what is to be done, and goes on to the next. */
-static void stop_over(struct message *m, struct worker *w)
-{
-    struct tour *t = container_of(m, struct park, message)->tour;
-    t->visit(t, w);
-    unsigned next = w->index + 1;
-    if (next < t->engine->worker_count) {
-        worker_post(&t->engine->workers[next], m);
-    } else {
-        m->deliver = come_home;
-        worker_post(container_of(m, struct park, message)->worker, m);
     }
 }
 
@@ -265,40 +228,6 @@ static struct park *park_of(struct call *call)
     return call->park;
 }
 
-err call_travel(struct call *call, struct tour *t)
-{
-    struct park *p = park_of(call);
-    if (!p) {
-        free(t);
-        return ERR_NOMEM;
-    }
-    assert(!p->tour);
-    t->engine = call->engine;
-    p->tour = t;
-    return ERR_AGAIN;
-}
-
-err park_postpone(struct call *call, int64_t until_mono_ms)
-{
-    struct park *p = park_of(call);
-    if (!p) {
-        return ERR_NOMEM;
-    }
-    p->held_until_mono_ms = until_mono_ms;
-    list_push_back(&held[p->worker->index], &p->held);
-    return ERR_AGAIN;
-}
-
-struct tour *call_tour(const struct call *call)
-{
-    return call->park && call->park->tour_is_back ? call->park->tour : NULL;
-}
-
-bool park_travels(const struct call *call)
-{
-    return call->park && call->park->tour && !call->park->tour_is_back;
-}
-
 struct outcome *park_outcome(const struct call *call, unsigned i)
 {
     return call->park ? call->park->seats[i].waiter.outcome : NULL;
@@ -342,6 +271,17 @@ void park_leave_locked(struct call *call)
         }
         p->seats[i].joined = false;
     }
+}
+
+err park_postpone(struct call *call, int64_t until_mono_ms)
+{
+    struct park *p = park_of(call);
+    if (!p) {
+        return ERR_NOMEM;
+    }
+    p->held_until_mono_ms = until_mono_ms;
+    list_push_back(&held[p->worker->index], &p->held);
+    return ERR_AGAIN;
 }
 
 /* ---- errands -------------------------------------------------------------------------------------------------------- */
@@ -406,17 +346,8 @@ err park_sleep(struct call *call)
         call_cancel(call);
         return e;
     }
-    p->asleep = true;
-    if (p->tour && !p->tour_is_back) {
-        p->message.deliver = stop_over;
-        p->posted = true;
-        worker_post(&p->tour->engine->workers[0], &p->message);
-        return OK;
-    }
-    p->counted = true;
-    __atomic_store_n(&call->session->blocked, true, __ATOMIC_RELAXED);
+    set_asleep(p, true);
     metric_add(METRIC_calls_parked, 1);
-    metric_add(METRIC_calls_parked_now, 1);
     return OK;
 }
 
@@ -443,7 +374,9 @@ void call_cancel(struct call *call)
     }
     loop_timer_clear(p->worker->loop, &p->timer);
     list_remove(&p->held);
-    uncount(p);
+    if (p->asleep) {
+        set_asleep(p, false);
+    }
     call->park = NULL;
     p->call = NULL;
     if (!p->posted) {

@@ -10,9 +10,6 @@ struct outcome *park_outcome(const struct call *call, unsigned i);
 /* With the shard of key i locked: joins the pending until wait_until, or until the time that the first park of this key was given. ERR_AGAIN when it
  * has joined, ERR_SOURCE_TIMEOUT when that time is over, ERR_NOMEM. */
 MUST_USE err park_join(struct call *call, unsigned i, struct pending *p, int64_t wait_until_mono_ms);
-/* Whether the call is about to travel. */
-bool park_travels(const struct call *call);
-
 /* Has the call wait until a pause is over. ERR_AGAIN, or ERR_NOMEM. */
 MUST_USE err park_postpone(struct call *call, int64_t until_mono_ms);
 

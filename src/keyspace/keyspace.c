@@ -520,6 +520,10 @@ void keyspace_set_active_expiry(struct keyspace *ks, bool on)
 void keyspace_freeze(struct keyspace *ks, int64_t until_mono_ms)
 {
     __atomic_store_n(&ks->frozen_until_ms, until_mono_ms, __ATOMIC_RELEASE);
+    if (until_mono_ms > 0) { /* whoever looked before and stores now is done when its shard has been locked */
+        keyspace_lock_all(ks);
+        keyspace_unlock_all(ks);
+    }
 }
 
 bool keyspace_is_frozen(const struct keyspace *ks, struct now now)

@@ -88,8 +88,9 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
 /* DEBUG SET-ACTIVE-EXPIRE: lazily only, when off. */
 void keyspace_set_active_expiry(struct keyspace *ks, bool on);
 
-/* Until then nothing that nobody asked for alters data: no expiry, no eviction; whoever stores what a source brought asks keyspace_is_frozen() first. An expired entry stays
- * and is to count as absent. 0: from now on it may. Any thread; the caller sees to it that no write runs meanwhile (CLIENT PAUSE). */
+/* Until then nothing that nobody asked for alters data: no expiry, no eviction, no fill. An expired entry stays and is to count as absent. 0: from
+ * now on it may. Whoever stores what a source brought asks keyspace_is_frozen() with the shard locked. Locks by itself; the caller sees to it that no
+ * command writes meanwhile (CLIENT PAUSE). */
 void keyspace_freeze(struct keyspace *ks, int64_t until_mono_ms);
 bool keyspace_is_frozen(const struct keyspace *ks, struct now now);
 

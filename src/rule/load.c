@@ -117,7 +117,7 @@ static void finish(struct load *l, struct outcome *o, const struct content *c, s
     bool has_room = o->kind == OUTCOME_ERROR || keyspace_make_room(l->rules->keyspace, now) == OK;
     shard_lock(l->key.shard);
     o->voided = !l->pending->attached;
-    if (!o->voided && o->kind != OUTCOME_ERROR && has_room) {
+    if (!o->voided && o->kind != OUTCOME_ERROR && has_room && !keyspace_is_frozen(l->rules->keyspace, now)) {
         o->stored = store(l, c, &fx) == OK && c;
         keyspace_publish(l->rules->keyspace, &fx);
     }

@@ -5,6 +5,7 @@
 #include "base/num.h"
 #include "command/command.h"
 #include "command/engine.h"
+#include "command/tour.h"
 #include "command/verb.h"
 
 enum { ADDRESS_BYTES_MAX = sizeof(((struct session *)0)->peer) };

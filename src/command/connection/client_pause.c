@@ -9,6 +9,7 @@
 #include "command/engine.h"
 #include "command/park.h"
 #include "command/pause.h"
+#include "command/tour.h"
 #include "command/verb.h"
 
 static err wrong_count(struct call *call)

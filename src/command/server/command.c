@@ -233,7 +233,8 @@ err cmd_command_list(struct call *call)
 }
 
 /* ---- GETKEYS -------------------------------------------------------------------------------------------------------- */
-err cmd_command_getkeys(struct call *call)
+/* The keys of the command line behind the subcommand. */
+static err find_keys(struct call *call, struct key_place **ret_places, int *ret_count)
 {
     unsigned argc = call->argc - 2;
     const slice *argv = call->argv + 2;
@@ -256,9 +257,48 @@ err cmd_command_getkeys(struct call *call)
     if (count < 0) {
         return call_fail(call, ERR_INVALID, "Invalid arguments specified for command");
     }
+    *ret_places = places;
+    *ret_count = count;
+    return OK;
+}
+
+err cmd_command_getkeys(struct call *call)
+{
+    struct key_place *places = NULL;
+    int count = 0;
+    err e = find_keys(call, &places, &count);
+    if (e != OK) {
+        return e;
+    }
     reply_array(call->reply, (size_t)count);
     for (int i = 0; i < count; i++) {
-        reply_bytes(call->reply, argv[places[i].argument]);
+        reply_bytes(call->reply, call_arg(call, 2 + places[i].argument));
+    }
+    return OK;
+}
+
+/* What is done to the key. Where that hangs on the other arguments, their use of it says which. */
+static const char *flags_of(const struct key_place *place)
+{
+    if (!strstr(place->spec->flags, "variable_flags")) {
+        return place->spec->flags;
+    }
+    return place->use == KEY_REPLACES ? "OW update" : "RW access update";
+}
+
+err cmd_command_getkeysandflags(struct call *call)
+{
+    struct key_place *places = NULL;
+    int count = 0;
+    err e = find_keys(call, &places, &count);
+    if (e != OK) {
+        return e;
+    }
+    reply_array(call->reply, (size_t)count);
+    for (int i = 0; i < count; i++) {
+        reply_array(call->reply, 2);
+        reply_bytes(call->reply, call_arg(call, 2 + places[i].argument));
+        reply_words(call->reply, flags_of(&places[i]), reply_set);
     }
     return OK;
 }
@@ -270,8 +310,12 @@ err cmd_command_help(struct call *call)
         "    All commands with their properties.",
         "COUNT",
         "    How many commands there are.",
+        "DOCS [command ...]",
+        "    What these commands, or all, are for, and their arguments.",
         "GETKEYS command [argument ...]",
         "    The keys among these arguments.",
+        "GETKEYSANDFLAGS command [argument ...]",
+        "    The same, with what the command does to each.",
         "INFO [command ...]",
         "    The properties of these commands, or of all.",
         "LIST [FILTERBY (MODULE name|ACLCAT category|PATTERN glob)]",

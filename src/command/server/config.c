@@ -6,6 +6,7 @@
 #include "command/engine.h"
 #include "command/figures.h"
 #include "command/help.h"
+#include "command/tour.h"
 #include "command/verb.h"
 #include "config/config.h"
 #include "observe/metric.h"
