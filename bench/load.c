@@ -23,10 +23,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { KEY_BYTES = 16, DIGITS = 12, REQUEST_BYTES_MAX = 70000, HISTOGRAM_STEPS = 64 * 32 };
+#include "measure.h"
+
+enum { KEY_BYTES = 16, DIGITS = 12, REQUEST_BYTES_MAX = 70000 };
 
 enum protocol { RESP, MEMCACHE, META };
 
@@ -52,7 +53,7 @@ struct connection {
 static char request[REQUEST_BYTES_MAX];
 static size_t request_bytes, key_offset, reply_bytes;
 static char reply[REQUEST_BYTES_MAX];
-static uint64_t histogram[HISTOGRAM_STEPS];
+static struct histogram latencies;
 static uint64_t random_state = 88172645463325252u;
 static long next_key;
 
@@ -66,21 +67,6 @@ static void fail(const char *format, ...)
     fputc('\n', stderr);
     va_end(arguments);
     exit(1);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
-static uint64_t random_next(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
 }
 
 static void write_key(char *digits, long number)
@@ -212,45 +198,13 @@ static bool start_batch(struct connection *c, int64_t now)
         if (options.fill && next_key == options.keys) {
             break;
         }
-        write_key(at, options.fill ? next_key++ : (long)(random_next() % (uint64_t)options.keys));
+        write_key(at, options.fill ? next_key++ : (long)(random_next(&random_state) % (uint64_t)options.keys));
     }
     c->sent = 0;
     c->awaited = reply_bytes * (size_t)c->requests;
     c->began_ns = now;
     send_more(c);
     return c->requests > 0;
-}
-
-/* ---- latency ------------------------------------------------------------------------------------------------------- */
-
-/* 32 steps for each power of two of microseconds. */
-static int histogram_step(uint64_t us)
-{
-    if (us < 32) {
-        return (int)us;
-    }
-    int power = 63 - __builtin_clzll(us);
-    return (power - 4) * 32 + (int)((us >> (power - 5)) & 31);
-}
-
-static uint64_t step_us(int step)
-{
-    return step < 32 ? (uint64_t)step : (uint64_t)(32 + step % 32) << (step / 32 - 1);
-}
-
-static uint64_t percentile(double part)
-{
-    uint64_t total = 0, seen = 0;
-    for (int i = 0; i < HISTOGRAM_STEPS; i++) {
-        total += histogram[i];
-    }
-    for (int i = 0; i < HISTOGRAM_STEPS; i++) {
-        seen += histogram[i];
-        if (total && (double)seen >= part * (double)total) {
-            return step_us(i);
-        }
-    }
-    return 0;
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------ */
@@ -300,7 +254,7 @@ static void run(void)
                 c->awaited -= (size_t)bytes;
                 if (c->awaited == 0 && c->requests > 0) {
                     done += (uint64_t)c->requests;
-                    histogram[histogram_step((uint64_t)(now - c->began_ns) / 1000)]++;
+                    histogram_add(&latencies, (uint64_t)(now - c->began_ns) / 1000);
                     bool more = (options.fill || now < end) && start_batch(c, now);
                     active -= !more;
                     break; /* what it answers comes with the next edge */
@@ -311,8 +265,10 @@ static void run(void)
     double seconds = (double)(now_ns() - began) / 1e9;
     printf(
         "{\"operations\": %llu, \"seconds\": %.3f, \"per_second\": %.0f, \"p50_us\": %llu, \"p99_us\": %llu, \"p999_us\": %llu, \"max_us\": %llu}\n",
-        (unsigned long long)done, seconds, (double)done / seconds, (unsigned long long)percentile(.5),
-        (unsigned long long)percentile(.99), (unsigned long long)percentile(.999), (unsigned long long)percentile(1));
+        (unsigned long long)done, seconds, (double)done / seconds,
+        (unsigned long long)histogram_percentile(&latencies, .5),
+        (unsigned long long)histogram_percentile(&latencies, .99),
+        (unsigned long long)histogram_percentile(&latencies, .999), (unsigned long long)latencies.longest_us);
 }
 
 int main(int argc, char **argv)

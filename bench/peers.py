@@ -17,11 +17,11 @@ def free_port():
 
 
 class Peer:
-    """A running server. `protocol` is what the load generator speaks to it; `null` needs to know which operation it answers."""
+    """A running server. `protocol` is what the load generator speaks to it; `null` needs to know which operation it answers; `config` is a file for Larder."""
     protocol = "resp"
 
-    def __init__(self, cores=SERVER_CORE, threads=1, op="get"):
-        self.port, self.op, self.threads = free_port(), op, threads
+    def __init__(self, cores=SERVER_CORE, threads=1, op="get", config=None):
+        self.port, self.op, self.threads, self.config = free_port(), op, threads, config
         self.process = subprocess.Popen(["taskset", "-c", cores, *map(str, self.command())], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
@@ -58,7 +58,7 @@ class Larder(Peer):
 
     def command(self):
         binary = os.environ.get("LARDER_BINARY", ROOT / "build/larder")
-        return [binary, "--port", self.port, "--threads", self.threads, "--save", ""]
+        return [binary, *([self.config] if self.config else []), "--port", self.port, "--threads", self.threads, "--save", ""]
 
 
 class Redis(Peer):

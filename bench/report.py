@@ -1,4 +1,4 @@
-"""What was measured, as text: tables in Markdown, demanded numbers beside measured ones, and a picture of bars in SVG."""
+"""What was measured, as text: tables in Markdown, demanded numbers beside measured ones, and pictures in SVG, of bars and of lines over time."""
 from html import escape
 
 
@@ -25,7 +25,8 @@ class Demands:
         return table(["demanded", "measured", "to reach", ""], self.rows)
 
 
-COLOURS = {"larder": "#1b7f5c", "redis-server": "#b23a32", "memcached": "#3a6ea8", "null": "#9a9a9a"}
+COLOURS = {"larder": "#1b7f5c", "redis-server": "#b23a32", "memcached": "#3a6ea8", "null": "#9a9a9a",
+           "PostgreSQL alone": "#3a6ea8", "redis-server, cache-aside": "#b23a32", "Larder, rule": "#1b7f5c"}
 
 
 def bars(title, unit, groups):
@@ -42,4 +43,32 @@ def bars(title, unit, groups):
             y += bar
         y += gap - bar + 4
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y}" font-family="sans-serif" font-size="12">'
+            f'<rect width="100%" height="100%" fill="white"/><text x="10" y="24" font-size="16">{escape(title)}</text>' + "".join(parts) + "</svg>\n")
+
+
+def lines(title, panels, mark, mark_text):
+    """panels: [(label, {name: [a value for each second]})], one below the other with the same seconds; `mark` is the second at which something happened."""
+    width, height, gap, left, top = 760, 150, 44, 70, 56
+    parts, names = [], list(panels[0][1])
+    for at, name in enumerate(names):
+        parts.append(f'<rect x="{left + at * 200}" y="34" width="12" height="12" fill="{COLOURS[name]}"/><text x="{left + 18 + at * 200}" y="44">{escape(name)}</text>')
+    for label, series in panels:
+        seconds = len(series[names[0]])
+        largest = max(map(max, series.values())) or 1
+        step = (width - left - 30) / seconds
+        base = top + 20 + height
+        parts.append(f'<text x="10" y="{top + 12}" font-weight="bold">{escape(label)}</text>')
+        for part in (0, .5, 1):
+            y = base - part * height
+            number = f"{largest * part:,.0f}" if largest >= 100 else f"{largest * part:.2g}"
+            parts.append(f'<path d="M{left} {y}H{width - 30}" stroke="#dddddd"/><text x="{left - 6}" y="{y + 4}" text-anchor="end">{number}</text>')
+        x = left + mark * step
+        parts.append(f'<path d="M{x:.1f} {base - height}V{base}" stroke="#555555" stroke-dasharray="4 3"/><text x="{x + 4:.1f}" y="{base - height - 4}">{escape(mark_text)}</text>')
+        for name, values in series.items():
+            points = " ".join(f"{left + (second + .5) * step:.1f},{base - value / largest * height:.1f}" for second, value in enumerate(values))
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>')
+        for second in range(seconds):
+            parts.append(f'<text x="{left + (second + .5) * step:.1f}" y="{base + 14}" text-anchor="middle">{second + 1}</text>')
+        top = base + gap - 20
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{top}" font-family="sans-serif" font-size="12">'
             f'<rect width="100%" height="100%" fill="white"/><text x="10" y="24" font-size="16">{escape(title)}</text>' + "".join(parts) + "</svg>\n")

@@ -7,6 +7,7 @@ import pytest
 
 from harness import scale as run
 from harness import server as servers
+from harness import tls
 
 LIMIT_SECONDS = run.scale(small=120, normal=120, long=3600)
 
@@ -55,6 +56,20 @@ def larder(server):
     with server.client() as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory):
+    """Certificates of all kinds, good and bad: harness.tls.Pki."""
+    return tls.Pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture
+def start_tls_larder(tmp_path_factory, pki):
+    """start_tls_larder(auth="yes", identity=pki.server, config_text="", args=[]): a server with a TLS port beside the plain
+    one: .tls_port, .tls_client(**options) and .tls_raw(context)."""
+    for start in _starter(tmp_path_factory, tls.TlsLarder):
+        yield lambda **options: start(pki=pki, **options)
 
 
 @pytest.fixture

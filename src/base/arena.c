@@ -1,9 +1,10 @@
-/* Blocks of 4 KB; what does not fit gets a block of its own size. */
+/* Blocks of 4 KB; what does not fit gets a block of its own size. `bytes` counts the spare block, too. */
 #include "base/arena.h"
 
 #include <stdlib.h>
 
-#include "base/attr.h"
+#include "base/assert.h"
+#include "base/num.h"
 
 enum { BLOCK_BYTES = 4096 };
 
@@ -19,6 +20,12 @@ void arena_init(struct arena *a)
     *a = (struct arena){0};
 }
 
+void arena_init_lent(struct arena *a, void *memory, size_t bytes)
+{
+    assert((uintptr_t)memory % ARENA_ALIGNMENT == 0);
+    *a = (struct arena){.lent = memory, .lent_bytes = bytes, .at = memory, .end = (char *)memory + bytes};
+}
+
 static void free_blocks(struct arena_block *block)
 {
     while (block) {
@@ -31,55 +38,54 @@ static void free_blocks(struct arena_block *block)
 void arena_fini(struct arena *a)
 {
     free_blocks(a->blocks);
+    free(a->spare);
     arena_init(a);
 }
 
-static void start_block(struct arena *a, struct arena_block *block)
+void arena_drop_blocks(struct arena *a)
 {
-    a->at = (char *)(block + 1);
-    a->end = (char *)block + block->bytes;
+    struct arena_block *newest = a->blocks;
+    if (!a->spare && newest->bytes == BLOCK_BYTES) {
+        a->spare = newest;
+        newest = newest->next;
+    }
+    free_blocks(newest);
+    a->blocks = NULL;
+    a->bytes = a->spare ? BLOCK_BYTES : 0;
 }
 
-void arena_reset(struct arena *a)
+/* A block with room for `bytes`: the spare one or a new one. NULL when the system refuses. */
+static struct arena_block *take_block(struct arena *a, size_t bytes)
 {
-    struct arena_block *first = a->blocks;
-    if (!first) {
-        return;
+    size_t block_bytes = num_max_u64(BLOCK_BYTES, bytes + sizeof(struct arena_block));
+    struct arena_block *block = a->spare;
+    if (block && block_bytes == BLOCK_BYTES) {
+        a->spare = NULL;
+        return block;
     }
-    if (first->next || first->bytes > BLOCK_BYTES) {
-        if (first->bytes > BLOCK_BYTES) {
-            arena_fini(a);
-            return;
-        }
-        free_blocks(first->next);
-        first->next = NULL;
-        a->bytes = first->bytes;
+    block = malloc(block_bytes);
+    if (block) {
+        block->bytes = block_bytes;
+        a->bytes += block_bytes;
     }
-    start_block(a, first);
+    return block;
 }
 
 void *arena_grow(struct arena *a, size_t bytes)
 {
-    size_t rounded = (bytes + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
-    size_t block_bytes = rounded + sizeof(struct arena_block);
-    if (rounded < bytes || block_bytes < rounded) {
+    if (bytes > SIZE_MAX / 2) {
         return NULL;
     }
-    if (block_bytes < BLOCK_BYTES) {
-        block_bytes = BLOCK_BYTES;
-    }
-    struct arena_block *block = malloc(block_bytes);
+    size_t rounded = (bytes + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
+    struct arena_block *block = take_block(a, rounded);
     if (!block) {
         return NULL;
     }
-    block->bytes = block_bytes;
     block->next = a->blocks;
     a->blocks = block;
-    a->bytes += block_bytes;
-    start_block(a, block);
-    void *at = a->at;
-    a->at += rounded;
-    return at;
+    a->at = (char *)(block + 1) + rounded;
+    a->end = (char *)block + block->bytes;
+    return block + 1;
 }
 
 slice arena_copy(struct arena *a, slice bytes)

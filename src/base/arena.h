@@ -1,5 +1,6 @@
-/* A bump allocator for what lives as long as one call: many small allocations, freed together by a reset. The first block is kept,
- * so that an ordinary call allocates nothing. Owned by one thread at a time. */
+/* A bump allocator for what lives as long as one call: many small allocations, freed together by a reset. It begins in memory that its owner
+ * lends, if any; behind that come blocks, of which one is kept over a reset: so an ordinary call allocates nothing. Owned by one thread at a
+ * time. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -15,14 +16,30 @@ struct arena {
     char *at;
     char *end;
     size_t bytes; /* allocated from the system */
+    struct arena_block *spare;
+    char *lent;
+    size_t lent_bytes;
 };
 
 /* Allocates nothing yet. */
 void arena_init(struct arena *a);
+/* The same, beginning in memory that stays longer than the arena. */
+void arena_init_lent(struct arena *a, void *memory, size_t bytes);
 /* Frees everything. */
 void arena_fini(struct arena *a);
+
+/* Slow path of arena_reset(): there are blocks. */
+void arena_drop_blocks(struct arena *a);
+
 /* Forgets everything allocated; keeps one block of ordinary size. */
-void arena_reset(struct arena *a);
+static inline void arena_reset(struct arena *a)
+{
+    if (UNLIKELY(a->blocks != NULL)) {
+        arena_drop_blocks(a);
+    }
+    a->at = a->lent;
+    a->end = a->lent + a->lent_bytes;
+}
 
 /* Slow path of arena_alloc(): from a further block. */
 void *arena_grow(struct arena *a, size_t bytes);

@@ -164,10 +164,11 @@ static void govern_times(struct call *call, const struct call_key *ck, int64_t a
 err call_put(struct call *call, unsigned k, const struct content *c)
 {
     struct call_key *ck = &call->keys[k];
-    struct content timed = *c;
-    if (ck->rule) {
-        govern_times(call, ck, c->fresh_until, &timed.deadline, &timed.fresh_until);
+    if (!ck->rule) {
+        return store(call, ck, c, call->event);
     }
+    struct content timed = *c;
+    govern_times(call, ck, c->fresh_until, &timed.deadline, &timed.fresh_until);
     return store(call, ck, &timed, call->event);
 }
 

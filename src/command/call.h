@@ -18,6 +18,10 @@
 struct command;
 struct engine;
 
+/* Memory for arguments and changes of ordinary calls, in the call itself. (Blocks of their own begin at page boundaries: those of a batch
+ * would all compete for the same few lines of the first cache.) */
+enum { CALL_MEMORY_BYTES = 256 };
+
 struct call_key {
     struct key key;
     unsigned argument; /* index of the argument that is the key */
@@ -45,18 +49,19 @@ struct call {
     enum event event; /* what the next change is called; the row's event unless the verb sets another */
     struct call_key *keys;
     unsigned key_count;
-    struct call_key inline_key; /* where `keys` points when there is only one */
-    struct key *locks;          /* the keys whose shards are locked together, when there are several */
-    slice error_text;           /* detail that replaces the error row's text */
-    err refused;                /* why it will not run: found while it was prepared */
-    unsigned expired_count;     /* touches of its effect that are expired entries met, not changes of its own */
-    bool changed;               /* an entry was changed: with several keys, what was found before is looked up again */
+    struct call_key only_key; /* where `keys` points when the command has one */
+    struct key *locks;        /* the keys whose shards are locked together, when there are several */
+    slice error_text;         /* detail that replaces the error row's text */
+    err refused;              /* why it will not run: found while it was prepared */
+    unsigned expired_count;   /* touches of its effect that are expired entries met, not changes of its own */
+    bool changed;             /* an entry was changed: with several keys, what was found before is looked up again */
     bool
         reap; /* set by a verb that retired whole databases and owes the caller that they are freed: done after the unlock */
     struct random *random; /* the worker's */
     struct park *park;
     void (*resumed)(struct call *call); /* set by the door: the park is over, run it again. ON(worker) */
     void *owner;                        /* the door's connection */
+    ALIGNED(ARENA_ALIGNMENT) char memory[CALL_MEMORY_BYTES]; /* where the arena begins */
 };
 
 /* ---- arguments ------------------------------------------------------------------------------------------------------------------------ */

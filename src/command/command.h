@@ -91,6 +91,14 @@ struct key_place {
 /* Where the keys are among the arguments: writes at most `max` places, returns how many there are (may exceed max), or -1 when the arguments make no
  * sense (a count that is no number, not positive or too large): dispatch then runs the verb without keys, and the verb's own check words the error. */
 int command_keys(const struct command *c, unsigned argc, const slice *argv, unsigned max, struct key_place *ret_places);
+/* Whether it has one key, always at specs[0].first: most commands. */
+static inline bool command_has_one_key(const struct command *c)
+{
+    const struct key_spec *s = c->specs;
+    return s[0].range == RANGE_FIXED && s[0].first == s[0].last && s[1].range == RANGE_NONE;
+}
+/* How the keys of spec number `spec` are used by a call with these arguments. */
+enum key_use command_key_use(const struct command *c, unsigned spec, unsigned argc, const slice *argv);
 
 /* ---- as COMMAND shows a row ----------------------------------------------------------------------------------------------------------- */
 /* How many subcommands it has; they follow it in the table, not necessarily at once. */

@@ -70,7 +70,7 @@ static uint64_t take_lap(const struct call *call)
 void call_init(struct call *call, struct engine *engine, struct random *random)
 {
     *call = (struct call){.engine = engine, .random = random};
-    arena_init(&call->arena);
+    arena_init_lent(&call->arena, call->memory, sizeof call->memory);
 }
 
 void call_fini(struct call *call)
@@ -95,42 +95,49 @@ void call_reset(struct call *call)
 }
 
 /* ---- prepare -------------------------------------------------------------------------------------------------------- */
-static void prepare_key(struct call *call, const struct key_place *place, struct call_key *ret_key) ON(worker)
+static void prepare_key(struct call *call, unsigned argument, enum key_use use, struct call_key *ret_key) ON(worker)
 {
-    ret_key->key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[place->argument]);
-    ret_key->argument = place->argument;
-    ret_key->use = place->use;
+    ret_key->key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[argument]);
+    ret_key->argument = argument;
+    ret_key->use = use;
     ret_key->entry = NULL;
     ret_key->rule = NULL;
     ret_key->outcome = NULL;
     ret_key->bucket = shard_prefetch_bucket(&ret_key->key);
 }
 
-static err prepare_keys(struct call *call) ON(worker)
+static err prepare_listed_keys(struct call *call) ON(worker)
 {
     const struct command *c = call->command;
-    struct key_place only, *places = &only;
-    int count = command_keys(c, call->argc, call->argv, 1, places);
+    int count = command_keys(c, call->argc, call->argv, 0, NULL);
     if (count <= 0) {
         return OK; /* also when they make no sense: the verb finds that, too, and knows the words */
     }
-    call->keys = &call->inline_key;
-    if (count > 1) {
-        places = call_alloc(call, (size_t)count * sizeof *places);
-        call->keys = call_alloc(call, (size_t)count * sizeof *call->keys);
-        call->locks = call_alloc(call, (size_t)count * sizeof *call->locks);
-        if (!places || !call->keys || !call->locks) {
-            return ERR_NOMEM;
-        }
-        command_keys(c, call->argc, call->argv, (unsigned)count, places);
+    struct key_place *places = call_alloc(call, (size_t)count * sizeof *places);
+    call->keys = call_alloc(call, (size_t)count * sizeof *call->keys);
+    call->locks = call_alloc(call, (size_t)count * sizeof *call->locks);
+    if (!places || !call->keys || !call->locks) {
+        return ERR_NOMEM;
     }
+    command_keys(c, call->argc, call->argv, (unsigned)count, places);
     for (int i = 0; i < count; i++) {
-        prepare_key(call, &places[i], &call->keys[i]);
-        if (count > 1) {
-            call->locks[i] = call->keys[i].key;
-        }
+        prepare_key(call, places[i].argument, places[i].use, &call->keys[i]);
+        call->locks[i] = call->keys[i].key;
     }
     call->key_count = (unsigned)count;
+    return OK;
+}
+
+static err prepare_keys(struct call *call) ON(worker)
+{
+    const struct command *c = call->command;
+    unsigned first = (unsigned)c->specs[0].first;
+    if (UNLIKELY(!command_has_one_key(c) || first >= call->argc)) {
+        return prepare_listed_keys(call);
+    }
+    call->keys = &call->only_key;
+    call->key_count = 1;
+    prepare_key(call, first, command_key_use(c, 0, call->argc, call->argv), call->keys);
     return OK;
 }
 

@@ -202,7 +202,7 @@ static bool is_short(slice name)
 }
 
 /* The bytes of a short name as a word, lower case. */
-static uint64_t word_of(slice name)
+static inline uint64_t word_of(slice name)
 {
     uint64_t word;
     if (name.len >= 4) {
@@ -222,7 +222,7 @@ static uint64_t word_of(slice name)
 }
 
 /* Where this name stands, or the empty place where it would. */
-static struct short_name *place_of_short(uint64_t word, size_t len)
+static inline struct short_name *place_of_short(uint64_t word, size_t len)
 {
     unsigned at = (unsigned)(word * UINT64_C(0x9e3779b97f4a7c15) >> (64 - WORD_PLACE_BITS));
     while (short_names[at].row && (short_names[at].word != word || short_names[at].len != len)) {
@@ -337,20 +337,13 @@ static bool spec_extent(const struct key_spec *spec, unsigned argc, const slice 
     return true;
 }
 
-static enum key_use use_of(const struct command *c, unsigned i, unsigned argc, const slice *argv)
+enum key_use command_key_use(const struct command *c, unsigned i, unsigned argc, const slice *argv)
 {
     return uses[c->number] ? uses[c->number](i, argc, argv) : c->specs[i].use;
 }
 
 int command_keys(const struct command *c, unsigned argc, const slice *argv, unsigned max, struct key_place *ret_places)
 {
-    const struct key_spec *first_spec = &c->specs[0];
-    bool has_one_key = first_spec->range == RANGE_FIXED && first_spec->first == first_spec->last &&
-                       c->specs[1].range == RANGE_NONE && (unsigned)first_spec->first < argc;
-    if (LIKELY(has_one_key && max > 0)) { /* as most commands */
-        ret_places[0] = (struct key_place){(unsigned)first_spec->first, use_of(c, 0, argc, argv), first_spec};
-        return 1;
-    }
     unsigned total = 0;
     for (unsigned i = 0; i < COMMAND_KEY_SPECS_MAX && c->specs[i].range != RANGE_NONE; i++) {
         const struct key_spec *spec = &c->specs[i];
@@ -358,7 +351,7 @@ int command_keys(const struct command *c, unsigned argc, const slice *argv, unsi
         if (!spec_extent(spec, argc, argv, &first, &count)) {
             return -1;
         }
-        enum key_use use = use_of(c, i, argc, argv);
+        enum key_use use = command_key_use(c, i, argc, argv);
         for (unsigned k = 0; k < count && total + k < max; k++) {
             ret_places[total + k] =
                 (struct key_place){.argument = first + k * (unsigned)spec->step, .use = use, .spec = spec};

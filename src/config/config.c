@@ -249,7 +249,7 @@ static err apply(struct loader *l, enum option o, struct place place, const slic
         return OK;
     }
     l->seen[o] = true;
-    l->config->settings[o] = (struct config_setting){l->layer, place};
+    l->config->settings[o] = (struct config_setting){.origin = l->layer, .place = place};
     return own_text(l->config, &l->config->settings[o].place.source);
 }
 
@@ -599,7 +599,7 @@ static err change_value(struct config *c, const struct config_change *change, st
         e = ERR_INVALID;
     }
     if (e == OK) {
-        c->settings[o] = (struct config_setting){.origin = ORIGIN_RUNTIME};
+        c->settings[o] = (struct config_setting){.origin = ORIGIN_RUNTIME, .set_count = c->settings[o].set_count + 1};
     }
     return e;
 }

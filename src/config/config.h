@@ -30,6 +30,9 @@ enum config_policy {
     POLICY_NOEVICTION,
 };
 
+enum config_tls_auth { TLS_AUTH_NO, TLS_AUTH_YES, TLS_AUTH_OPTIONAL };
+enum config_supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_AUTO };
+
 /* Of directives that allow something: to nobody, to everybody, to clients on this machine. */
 enum config_enable { ENABLE_NO, ENABLE_YES, ENABLE_LOCAL };
 
@@ -78,6 +81,7 @@ enum config_origin { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_ENVIRONMENT, ORIGIN_ARG
 struct config_setting {
     enum config_origin origin;
     struct place place; /* of the last line that set it; empty for default and runtime */
+    unsigned set_count; /* how often CONFIG SET has set it, be it to the same value */
 };
 
 struct config {

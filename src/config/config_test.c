@@ -432,9 +432,9 @@ static void test_bad_files(void **state)
         {"user default on nopass\n",
          "larder.conf:1: user: found \"default on nopass\", expected no such line: this version cannot keep what "
          "it promises (users and what they may do)\n"},
-        {"tls-key-file-pass hidden\n",
-         "larder.conf:1: tls-key-file-pass: found \"***\", expected no such line: this version cannot keep what "
-         "it promises (TLS: password of the key)\n"},
+        {"tls-client-key-file-pass hidden\n",
+         "larder.conf:1: tls-client-key-file-pass: found \"***\", expected no such line: this version cannot keep what "
+         "it promises (TLS: password of that key)\n"},
         {"min-slaves-to-write 1\n",
          "larder.conf:1: min-replicas-to-write: found \"1\", expected \"0\": this version cannot keep what it "
          "promises (refusing writes without enough replicas)\n"},

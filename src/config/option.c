@@ -89,11 +89,28 @@ static const char *shutdown_reason(const slice *words, unsigned count)
                                       : "argument(s) must be one of the following: default, save, nosave, now, force";
 }
 
+/* Versions before TLS 1.2 are not offered. */
+static const char *tls_protocols_reason(const slice *words, unsigned count)
+{
+    (void)count;
+    slice rest = words[0];
+    while (rest.len > 0) {
+        size_t blank = slice_find_byte(rest, ' ');
+        slice word = slice_sub(rest, 0, blank);
+        if (word.len > 0 && !slice_equal_nocase(word, S("TLSv1.2")) && !slice_equal_nocase(word, S("TLSv1.3"))) {
+            return "argument must be 'TLSv1.2', 'TLSv1.3' or both; older versions are not offered";
+        }
+        rest = slice_sub(rest, word.len + 1, SIZE_MAX);
+    }
+    return NULL;
+}
+
 static const struct option_check check_version = {version_reason, "a version like 7.4.0"};
 static const struct option_check check_save = {save_reason, "pairs of seconds and changes, or \"\""};
 static const struct option_check check_percentiles = {percentiles_reason, "numbers from 0 to 100"};
 static const struct option_check check_events = {events_reason, "characters out of Ag$lshzxeKEtmdn"};
 static const struct option_check check_oom_values = {oom_values_reason, "three numbers from -2000 to 2000"};
+static const struct option_check check_tls_protocols = {tls_protocols_reason, "TLSv1.2, TLSv1.3 or both"};
 static const struct option_check check_shutdown = {shutdown_reason, "words out of default, save, nosave, now, force"};
 
 /* ---- tables ---- */

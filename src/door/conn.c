@@ -34,6 +34,7 @@
 #include "door/desk.h"
 #include "door/door.h"
 #include "door/resp.h"
+#include "door/tls.h"
 #include "observe/log.h"
 #include "observe/metric.h"
 #include "os/sock.h"
@@ -250,12 +251,31 @@ static void keep(struct conn *c, slice bytes)
     buf_append(&c->in, bytes);
 }
 
+/* The first words of a TLS client; no request begins so. */
+static bool is_client_hello(const struct conn *c, slice bytes)
+{
+    return UNLIKELY(bytes.ptr[0] == 0x16) && c->stream.bytes_in == bytes.len && slice_starts(bytes, S("\x16\x03"));
+}
+
+static void turn_away_tls(struct conn *c) ON(worker)
+{
+    static struct log_limit limit;
+    log_write_limited(&limit, LOG_WARNING, "door",
+                      "client %s closed: it speaks TLS, and this port has none (tls-port has)", c->session.peer);
+    c->state = CONN_ENDS;
+    stream_close_after_flush(&c->stream);
+}
+
 static void received(struct stream *s, slice bytes)
 {
     role_assume_worker();
     struct conn *c = container_of(s, struct conn, stream);
     metric_add(METRIC_net_input_bytes, bytes.len);
     desk_note_active(c->desk, c);
+    if (is_client_hello(c, bytes)) {
+        turn_away_tls(c);
+        return;
+    }
     if (c->in.len == 0) {
         buf_init(&c->in, config_now()->client_query_buffer_limit);
     }
@@ -355,15 +375,24 @@ void conn_check_output(struct conn *c, struct now now)
 
 static const struct stream_ops stream_ops = {.received = received, .drained = drained, .closed = closed};
 
-void conn_open(struct desk *d, int fd)
+bool conn_is_shaking_hands(const struct conn *c)
+{
+    return c->stream.layer && !tls_layer_is_established(c->stream.layer);
+}
+
+void conn_open(struct desk *d, int fd, struct stream_layer *layer)
 {
     const struct config *config = config_now();
     struct conn *c = calloc(1, sizeof *c);
     if (!c || stream_open(&c->stream, d->worker->loop, fd, &stream_ops, CONN_OUTPUT_BYTES_MAX)) {
         sock_dismiss(fd, S(""));
+        stream_layer_free(layer);
         free(c);
         desk_forget(d);
         return;
+    }
+    if (layer) {
+        stream_put_layer(&c->stream, layer);
     }
     sock_set_nodelay(fd);
     sock_set_keepalive(fd, (unsigned)config->tcp_keepalive);
@@ -380,6 +409,6 @@ void conn_open(struct desk *d, int fd)
     snprintf(c->session.local, sizeof c->session.local, "%.*s", (int)sizeof c->session.local - 1, name);
     c->session.unix_socket = name[0] == '/';
     session_open(&c->session, d->worker, &session_ops, loop_now(d->worker->loop));
-    desk_note_active(d, c);
+    desk_note_new(d, c);
     metric_add(METRIC_connections_open, 1);
 }

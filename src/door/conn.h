@@ -47,8 +47,10 @@ struct conn {
     struct session_figures figures;  /* atomic: as of the last request */
 };
 
-/* Takes over an accepted fd; on failure the fd is closed. */
-void conn_open(struct desk *d, int fd) ON(worker);
+/* Takes over an accepted fd, and an encryption layer (NULL: none); on failure both are gone. */
+void conn_open(struct desk *d, int fd, struct stream_layer *layer) ON(worker);
+/* Whether its TLS handshake is still going on. */
+bool conn_is_shaking_hands(const struct conn *c);
 /* Serves what has come, after a park or a turn that was used up. */
 void conn_go_on(struct conn *c) ON(worker);
 /* Ends it when what runs is answered: at once, or after its parked call. */

@@ -8,6 +8,9 @@
  * its buffers and moves from `active` to `idle`; `timeout` looks at the front of both. So the second costs what there
  * is to do, not one step a connection.
  *
+ * TLS handshakes have a list of their own and DESK_HANDSHAKE_MS_MAX; the second looks who is done and whose time is
+ * over. One that stands still costs nothing meanwhile.
+ *
  * Calls parsed ahead live in the batch and are used again and again with the memory of their arenas. One that parks
  * leaves the batch and belongs to its connection; its place gets a new one.
  *
@@ -114,6 +117,15 @@ static void deliver_next_turn(struct message *m, struct worker *w)
 
 /* ---- the second -------------------------------------------------------------------------------------------------- */
 
+void desk_note_new(struct desk *d, struct conn *c)
+{
+    if (conn_is_shaking_hands(c)) {
+        list_push_back(&d->shaking, &c->place);
+    } else {
+        desk_note_active(d, c);
+    }
+}
+
 void desk_note_active(struct desk *d, struct conn *c)
 {
     __atomic_store_n(&c->session.last_mono_ms, loop_now(d->worker->loop).mono_ms, __ATOMIC_RELAXED);
@@ -151,6 +163,22 @@ static void rest_idle(struct desk *d, int64_t before_mono_ms) ON(worker)
     }
 }
 
+static void check_handshakes(struct desk *d, int64_t before_mono_ms) ON(worker)
+{
+    static struct log_limit limit;
+    LIST_EACH (place, &d->shaking) {
+        struct conn *c = container_of(place, struct conn, place);
+        if (!conn_is_shaking_hands(c)) {
+            desk_note_active(d, c);
+        } else if (c->session.created_mono_ms <= before_mono_ms && c->state != CONN_ENDS) {
+            metric_add(METRIC_tls_faults, 1);
+            log_write_limited(&limit, LOG_WARNING, "door", "client %s closed: its TLS handshake took longer than %d s",
+                              c->session.peer, DESK_HANDSHAKE_MS_MAX / SECOND_MS);
+            conn_close(c);
+        }
+    }
+}
+
 static void check_outputs(struct list *conns, struct now now) ON(worker)
 {
     LIST_EACH (place, conns) {
@@ -167,6 +195,7 @@ static void fire_second(struct timer *t, struct now now)
         close_idle(d, &d->idle, now.mono_ms - config->timeout * SECOND_MS);
         close_idle(d, &d->active, now.mono_ms - config->timeout * SECOND_MS);
     }
+    check_handshakes(d, now.mono_ms - DESK_HANDSHAKE_MS_MAX);
     rest_idle(d, now.mono_ms - session_rest_after_ms());
     if (config->client_output_buffer_limit.of[CLIENT_CLASS_NORMAL].soft_bytes > 0) {
         check_outputs(&d->active, now);
@@ -186,7 +215,8 @@ static void deliver_emptied(struct message *m, struct worker *w)
 
 static void report_if_empty(struct desk *d)
 {
-    if (d->draining && list_empty(&d->active) && list_empty(&d->idle) && !d->emptied.deliver) {
+    if (d->draining && list_empty(&d->active) && list_empty(&d->idle) && list_empty(&d->shaking) &&
+        !d->emptied.deliver) {
         d->emptied.deliver = deliver_emptied;
         worker_post(door_front(d->door), &d->emptied);
     }
@@ -221,6 +251,7 @@ static void deliver_drain(struct message *m, struct worker *w)
     d->draining = true;
     drain_each(&d->active);
     drain_each(&d->idle);
+    drain_each(&d->shaking);
     report_if_empty(d);
 }
 
@@ -231,6 +262,7 @@ static void deliver_close_all(struct message *m, struct worker *w)
     struct desk *d = container_of(m, struct desk, close_all);
     close_each(&d->active);
     close_each(&d->idle);
+    close_each(&d->shaking);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -241,6 +273,7 @@ err desk_init(struct desk *d, struct door *door, struct engine *engine, struct w
     random_init(&d->random, entropy_u64(), entropy_u64());
     list_init(&d->active);
     list_init(&d->idle);
+    list_init(&d->shaking);
     list_init(&d->ready);
     timer_init(&d->second, fire_second);
     d->next_turn.deliver = deliver_next_turn;
@@ -256,6 +289,7 @@ void desk_fini(struct desk *d)
     }
     assert(list_empty(&d->active));
     assert(list_empty(&d->idle));
+    assert(list_empty(&d->shaking));
     loop_timer_clear(d->worker->loop, &d->second);
     for (unsigned i = 0; i < DESK_BATCH_CALLS; i++) {
         desk_free_call(d->batch[i]);

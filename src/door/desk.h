@@ -12,7 +12,7 @@ struct conn;
 struct door;
 struct resp_parser;
 
-enum { DESK_BATCH_CALLS = 32 };
+enum { DESK_BATCH_CALLS = 32, DESK_HANDSHAKE_MS_MAX = 10 * 1000 };
 
 struct desk {
     struct door *door;
@@ -21,6 +21,7 @@ struct desk {
     struct random random;
     struct list active;       /* connections that asked something lately, and */
     struct list idle;         /* those that did not, which have given back their buffers; each the longest idle first */
+    struct list shaking;      /* connections in their TLS handshake, the oldest first */
     struct list ready;        /* connections that go on in the next turn */
     struct message next_turn; /* to itself: there are some */
     bool next_turn_posted;
@@ -52,6 +53,8 @@ void desk_give_parser(struct desk *d, struct resp_parser *p);
 
 /* Has conn_go_on() called for it in the next turn. */
 void desk_defer(struct desk *d, struct conn *c);
+/* It has come. */
+void desk_note_new(struct desk *d, struct conn *c);
 /* It asked something. */
 void desk_note_active(struct desk *d, struct conn *c);
 /* It is over and out of all lists. */

@@ -8,6 +8,7 @@
 #include "os/worker.h"
 
 struct door;
+struct ssl_ctx_st; /* door/tls.h */
 
 /* `front` is a worker whose loop runs on the thread that calls every function here; it accepts connections and hands
  * them to engine->workers, which do not run yet. All must outlive the door. ERR_NOMEM. */
@@ -18,7 +19,9 @@ void door_free(struct door *d);
 /* Listens on what the configuration says, and on nothing else any more. On failure it listens on a part of it (calling
  * again with the former configuration brings the former state back) and `why` gets the reason in words. */
 MUST_USE err door_listen(struct door *d, const struct config *config, struct buf *why);
-/* Stops listening, and removes the unix socket. */
+/* What TLS ports offer from now on; takes the context over. Connections that exist keep what they have. Any thread. */
+void door_set_tls(struct door *d, struct ssl_ctx_st *context);
+/* Stops listening, and removes the unix socket. Who still waits for a handshake is turned away. */
 void door_unlisten(struct door *d);
 /* How many listeners there are. */
 unsigned door_listener_count(const struct door *d);

@@ -236,7 +236,8 @@ bool entry_assign(struct entry *e, const struct content *c)
         }
         x->len = (uint32_t)c->string.len;
     } else {
-        if (mem_good_bytes(size_of(flags, key.len, c->string.len)) != mem_good_bytes(size_now(e))) {
+        bool same_size = c->string.len == e->value_bytes;
+        if (!same_size && mem_good_bytes(size_of(flags, key.len, c->string.len)) != mem_good_bytes(size_now(e))) {
             return false;
         }
         e->value_bytes = (uint8_t)c->string.len;

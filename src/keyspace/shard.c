@@ -329,7 +329,10 @@ static struct space *space_with(struct shard *s, const struct key *k, const stru
 {
     shard_assert_locked(s);
     assert(k->shard == s);
+    assert(entry_key_len(e) == k->bytes.len);
+#ifdef LARDER_CHECKS
     assert(entry_has_key(e, k->bytes));
+#endif
     struct space *sp = space_of(s, k->db);
     assert(sp != NULL);
     return sp;
@@ -378,19 +381,23 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
     if (!need_calendar(s, sp, c->deadline, fx->now.wall_ms)) {
         return ERR_NOMEM;
     }
-    leave(s, sp, e);
-    if (!entry_assign(e, c)) {
-        struct entry *to = entry_new(k->bytes, c);
-        if (!to) {
-            enter(s, sp, e);
-            return ERR_NOMEM;
+    /* Without a deadline and with the value inline, what is assigned in place changes no account. */
+    bool plain = !(e->flags & (ENTRY_TIMED | ENTRY_EXTERNAL));
+    if (!plain || !entry_assign(e, c)) {
+        leave(s, sp, e);
+        if (plain || !entry_assign(e, c)) {
+            struct entry *to = entry_new(k->bytes, c);
+            if (!to) {
+                enter(s, sp, e);
+                return ERR_NOMEM;
+            }
+            to->stamp = e->stamp;
+            index_replace(&sp->index, k->hash, e, to);
+            entry_free(e);
+            e = to;
         }
-        to->stamp = e->stamp;
-        index_replace(&sp->index, k->hash, e, to);
-        entry_free(e);
-        e = to;
+        enter(s, sp, e);
     }
-    enter(s, sp, e);
     evict_overwritten(s, e, fx->now.wall_ms);
     note(s, k, fx, event == EVENT_fill ? CHANGE_FILLED : CHANGE_CHANGED, event);
     *ret_entry = e;

@@ -5,7 +5,7 @@
  * The main thread is the *front*: its loop accepts connections and receives signals, and helps nobody with commands. A
  * first SIGTERM or SIGINT stops the listening and lets every connection have the answer to what runs; whoever is not
  * done after shutdown-timeout is cut off; a second signal ends the process at once. SIGHUP opens the log anew and
- * reads the rules again.
+ * reads the rules and certificates again.
  *
  * Where a lower room asks a higher one (who loads a missing key, who is told of changes), wire_rooms() makes the
  * connection. */
@@ -25,6 +25,7 @@
 #include "command/server/latency.h"
 #include "door/door.h"
 #include "keyspace/keyspace.h"
+#include "main/service.h"
 #include "main/settings.h"
 #include "observe/log.h"
 #include "observe/metric.h"
@@ -54,6 +55,7 @@ enum stop_wish { STOP_UNASKED, STOP_IN_ORDER, STOP_AT_ONCE };
 
 struct server {
     struct settings settings;
+    struct service service;
     struct engine engine;
     struct keyspace *keyspace;
     struct worker front;
@@ -99,8 +101,8 @@ static void fire_tick(struct timer *t, struct now now)
 {
     struct server *s = container_of(t, struct server, tick);
     settings_tick(&s->settings);
-    rate_sample(now.mono_ms);
     rules_reap(s->engine.rules);
+    rate_sample(now.mono_ms);
     err e = loop_timer_set(s->front.loop, t, now.mono_ms + TICK_MS);
     assert(e == OK);
 }
@@ -131,6 +133,7 @@ static void stop(struct server *s, const char *why)
     }
     s->stopping = true;
     log_write(LOG_NOTICE, "main", "%s: ending", why);
+    service_stopping(&s->service);
     door_unlisten(s->door);
     door_drain(s->door, all_gone, s);
     int64_t until_ms = loop_now(s->front.loop).mono_ms + config_now()->shutdown_timeout * SECOND_MS;
@@ -172,7 +175,9 @@ static void signal_arrived(struct signal_watch *w, int number)
         if (log_reopen()) {
             log_write(LOG_ERROR, "main", "the log cannot be opened anew: %s", strerror(errno));
         }
+        service_reloading(&s->service);
         settings_reload(&s->settings);
+        service_ready(&s->service);
         break;
     default: break;
     }
@@ -335,7 +340,7 @@ static enum exit_code listen_all(struct server *s, const struct config *config)
         log_write(LOG_ERROR, "main", "cannot listen: %.*s",
                   SLICE_ARG(why.len > 0 ? buf_slice(&why) : slice_of(err_row(e)->text)));
     } else if (door_listener_count(s->door) == 0) {
-        log_write(LOG_WARNING, "main", "listens on nothing: neither port nor unixsocket is set");
+        log_write(LOG_WARNING, "main", "listens on nothing: neither port, tls-port nor unixsocket is set");
     }
     buf_fini(&why);
     return e ? EXIT_LISTEN : EXIT_DONE;
@@ -374,6 +379,10 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
     if (e) {
         return refused("workers", e);
     }
+    e = service_open(&s->service, config, &s->front, s->workers, s->worker_count);
+    if (e) {
+        return refused("service", e);
+    }
     e = make_keyspace(s, config);
     if (e) {
         return refused("keyspace", e);
@@ -388,6 +397,10 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
         return refused("door", e);
     }
     s->settings.door = s->door;
+    e = settings_start_tls(&s->settings);
+    if (e) {
+        return e == ERR_CONFIG ? EXIT_CONFIG : refused("TLS", e);
+    }
     timer_init(&s->tick, fire_tick);
     timer_init(&s->cut_off, fire_cut_off);
     s->stop_request.deliver = deliver_stop_request;
@@ -432,6 +445,7 @@ static void tear_down(struct server *s)
         loop_timer_clear(s->front.loop, &s->cut_off);
         signal_watch_close(&s->signals, s->front.loop);
     }
+    service_close(&s->service);
     door_free(s->door);
     rules_free(s->engine.rules);
     keyspace_free(s->keyspace);
@@ -456,6 +470,7 @@ enum exit_code server_run(const char *program, const struct config_input *input,
                          LOG_FIELDS(LOG_FIELD_SLICE("version", S(LARDER_VERSION)), LOG_FIELD_I64("port", config->port),
                                     LOG_FIELD_I64("threads", s->worker_count), LOG_FIELD_I64("pid", process_id())),
                          "Larder is ready");
+        service_ready(&s->service);
         loop_run(s->front.loop);
         log_write(LOG_NOTICE, "main", "ended");
     }

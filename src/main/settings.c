@@ -9,6 +9,10 @@
  * New addresses are the front's business: a worker that changes `bind` or `port` tells the front, and the front says
  * in the log how it went. An address that cannot be had leaves the former ones in force.
  *
+ * Certificates and keys are files that change behind the configuration's back (they are renewed), so setting one of
+ * their directives reads them again even when the value is the same, and so does a reload. What cannot be read changes
+ * nothing.
+ *
  * Any worker and the front. */
 #include "main/settings.h"
 
@@ -16,10 +20,11 @@
 
 #include "base/assert.h"
 #include "base/num.h"
+#include "door/tls.h"
 #include "observe/log.h"
 #include "rule/rules.h"
 
-enum { WORDS_BYTES_MAX = 64 * 1024 };
+enum { WORDS_BYTES_MAX = 64 * 1024, REASON_BYTES_MAX = 4096 };
 
 struct retired {
     struct retired *next;
@@ -132,30 +137,102 @@ static void relisten(struct settings *s) HOLDS(s->engine->config_lock)
     }
 }
 
+/* A new context for the TLS ports, when the change asks for one; else NULL. */
+static err remake_tls(const struct config *old, const struct config *next, struct ssl_ctx_st **ret_context,
+                      enum option *ret_option, struct buf *why)
+{
+    bool wanted = next->tls_port > 0 && old->tls_port == 0;
+    for (enum option o = 0; o < OPTION_COUNT && next->tls_port > 0; o++) {
+        wanted = wanted || (tls_context_depends_on(o) && old->settings[o].set_count != next->settings[o].set_count);
+    }
+    *ret_context = NULL;
+    return wanted ? tls_context_new(next, ret_context, ret_option, why) : OK;
+}
+
 err settings_apply(struct engine *engine, struct config *next, enum option *ret_option, const char **ret_reason)
 {
     struct settings *s = settings_of_process;
     const struct config *old = config_now();
     assert(s->engine == engine);
     lock_assert_held(&s->engine->config_lock);
-    (void)ret_option; /* nothing of this can fail */
-    (void)ret_reason;
+    struct ssl_ctx_st *tls;
+    buf_truncate(&s->reason, 0);
+    err e = remake_tls(old, next, &tls, ret_option, &s->reason); /* what can fail comes first */
+    if (e) {
+        buf_append_byte(&s->reason, '\0');
+        *ret_reason = buf_failed(&s->reason) ? err_row(e)->text : s->reason.bytes;
+        return e;
+    }
+    if (tls) {
+        door_set_tls(s->door, tls);
+    }
     log_set_level((enum log_level)next->loglevel);
     log_set_format((enum log_format)next->log_format);
     if (old->maxmemory != next->maxmemory || old->maxmemory_policy != next->maxmemory_policy) {
         keyspace_set_limit(engine->keyspace, next->maxmemory, settings_eviction(next));
     }
-    if (old->port != next->port || !same_words(&old->bind, &next->bind)) {
+    if (old->port != next->port || old->tls_port != next->tls_port || !same_words(&old->bind, &next->bind)) {
         relisten(s);
     }
     retire(s, config_publish(next));
     return OK;
 }
 
+/* ---- TLS at start ------------------------------------------------------------------------------------------------ */
+
+err settings_start_tls(struct settings *s)
+{
+    const struct config *config = config_now();
+    enum option option;
+    struct ssl_ctx_st *tls;
+    if (config->tls_port == 0) {
+        return OK;
+    }
+    err e = tls_context_new(config, &tls, &option, &s->reason);
+    if (e == OK) {
+        door_set_tls(s->door, tls);
+    } else if (e == ERR_CONFIG) {
+        struct faults text; /* as other mistakes of the configuration are told */
+        struct place place = config->settings[option].place;
+        faults_init(&text);
+        faults_add(&text, place.source.len > 0 ? place : config->settings[OPTION_tls_port].place, "%.*s: %.*s",
+                   SLICE_ARG(config_name(option)), SLICE_ARG(buf_slice(&s->reason)));
+        slice line = faults_text(&text);
+        log_write(LOG_ERROR, "main", "cannot start: %.*s", SLICE_ARG(slice_sub(line, 0, line.len - 1)));
+        faults_fini(&text);
+    }
+    return e;
+}
+
 /* ---- reload ------------------------------------------------------------------------------------------------------ */
+
+static void reload_tls(struct settings *s)
+{
+    enum option option;
+    struct ssl_ctx_st *tls = NULL;
+    struct buf why;
+    buf_init(&why, REASON_BYTES_MAX);
+    lock_acquire(&s->engine->config_lock);
+    bool wanted = config_now()->tls_port > 0;
+    err e = wanted ? tls_context_new(config_now(), &tls, &option, &why) : OK;
+    if (e == OK && wanted) {
+        door_set_tls(s->door, tls);
+    }
+    lock_release(&s->engine->config_lock);
+    if (e == ERR_CONFIG) {
+        log_write(LOG_ERROR, "main", "the former certificates and keys stay, since %.*s is wrong: %.*s",
+                  SLICE_ARG(config_name(option)), SLICE_ARG(buf_slice(&why)));
+    } else if (e) {
+        log_write(LOG_ERROR, "main", "the former certificates and keys stay: %s", err_row(e)->text);
+    } else if (wanted) {
+        log_write(LOG_NOTICE, "main", "certificates and keys were read again");
+    }
+    buf_fini(&why);
+}
 
 void settings_reload(struct settings *s)
 {
+    reload_tls(s);
     struct faults faults;
     faults_init(&faults);
     struct config *next;
@@ -187,12 +264,14 @@ void settings_reload(struct settings *s)
 void settings_init(struct settings *s, struct engine *engine, struct config *config, const struct config_input *input)
 {
     *s = (struct settings){.engine = engine, .input = input, .relisten.deliver = deliver_relisten};
+    buf_init(&s->reason, REASON_BYTES_MAX);
     settings_of_process = s;
     config_free(config_publish(config));
 }
 
 void settings_fini(struct settings *s)
 {
+    buf_fini(&s->reason);
     while (s->retired) {
         struct retired *r = s->retired;
         s->retired = r->next;

@@ -15,6 +15,7 @@ struct settings {
     struct retired *retired;          /* snapshots that some worker may still read; under the engine's config_lock */
     struct message relisten;          /* to the front */
     bool relistening;                 /* under the same lock: it is on its way */
+    struct buf reason;                /* under the same lock: why the last change was refused; ends in NUL */
 };
 
 /* Publishes `config`, which it owns from then on. One a process. */
@@ -25,13 +26,17 @@ void settings_fini(struct settings *s);
 /* engine->apply_config. */
 err settings_apply(struct engine *engine, struct config *next, enum option *ret_option, const char **ret_reason);
 
+/* Has the door offer what the tls-... directives say, if there is a TLS port. ERR_CONFIG: the log says what is wrong.
+ * Before listening. */
+MUST_USE err settings_start_tls(struct settings *s);
+
 /* How the keyspace's limit follows from the configuration. */
 enum eviction settings_eviction(const struct config *config);
 /* The log as the configuration has it. */
 struct log_options settings_log_options(const struct config *config);
 
-/* Reads the file again and takes its blocks; a file with mistakes changes nothing. Says in the log how it went. The
- * front's thread. */
+/* Reads the file again and takes its blocks; a file with mistakes changes nothing. Reads certificates and keys again,
+ * too: if something is wrong with them the former ones stay. Says in the log how it went. The front's thread. */
 void settings_reload(struct settings *s);
 /* Frees snapshots that nobody can see any more. The front's thread, now and then. */
 void settings_tick(struct settings *s);

@@ -64,9 +64,21 @@ size_t mem_block_bytes(const void *block)
 
 #ifdef LARDER_JEMALLOC
 
+/* The classes of small sizes, asked once: an entry's is needed several times a write, and a call of nallocx() costs as much as a
+ * look-up in the index. By the size in words, rounded up. */
+enum { WORD_BYTES = 8, SMALL_BYTES_MAX = 1024 };
+static uint16_t small_classes[SMALL_BYTES_MAX / WORD_BYTES + 1];
+
+__attribute__((constructor)) static void ask_small_classes(void)
+{
+    for (size_t i = 0; i < sizeof small_classes / sizeof *small_classes; i++) {
+        small_classes[i] = (uint16_t)nallocx(i ? i * WORD_BYTES : 1, 0);
+    }
+}
+
 size_t mem_good_bytes(size_t bytes)
 {
-    return nallocx(bytes ? bytes : 1, 0);
+    return bytes <= SMALL_BYTES_MAX ? small_classes[(bytes + WORD_BYTES - 1) / WORD_BYTES] : nallocx(bytes, 0);
 }
 
 static uint64_t figure(const char *name)

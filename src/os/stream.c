@@ -11,9 +11,13 @@
  * on the stack. Bytes that a peer sent and nobody read would turn our close into a reset, which can destroy the last answer on its way:
  * a gentle end reads some of them away.
  *
+ * Layer: what was received goes through take(), and what is sent comes out of give(), LAYER_PIECE_BYTES at a time as the socket takes
+ * them: the rest stays plain in `out`, so a peer that reads nothing costs no second copy. The layer's own output is freed whenever all
+ * of it is sent.
+ *
  * Invariants:
  * (I1) dead: not watched, fd closed, flush is not queued, finish is.
- * (I2) blocked: something is pending, and WRITE is watched.
+ * (I2) blocked: something is pending here or in the layer, and WRITE is watched.
  * (I3) Not watched and not dead: paused, and the peer's end was seen before bytes that wait for resume. Otherwise level-triggered hang-ups
  *      would spin.
  *
@@ -26,9 +30,11 @@
 
 #include "base/assert.h"
 
-enum { OUT_KEEP_BYTES = 16 * 1024, SCRAP_BYTES = 4096, SCRAP_ROUNDS = 64 };
+enum { OUT_KEEP_BYTES = 16 * 1024, LAYER_PIECE_BYTES = 64 * 1024, LAYER_OUT_BYTES_MAX = 256 * 1024 };
+enum { SCRAP_BYTES = 4096, SCRAP_ROUNDS = 64 };
 
 static void ready(struct watch *w, unsigned events);
+static void take(struct stream *s, slice bytes);
 
 /* ---- the end ------------------------------------------------------------------------------------------------------- */
 
@@ -50,11 +56,21 @@ static void read_away(int fd)
     for (int i = 0; i < SCRAP_ROUNDS && recv(fd, scrap, sizeof scrap, 0) > 0; i++) {}
 }
 
+void stream_layer_free(struct stream_layer *l)
+{
+    if (l) {
+        buf_fini(&l->out);
+        l->ops->free(l);
+    }
+}
+
 static void run_finish(struct deferred *d)
 {
     struct stream *s = container_of(d, struct stream, finish);
     buf_fini(&s->out);
     s->out_sent = 0;
+    stream_layer_free(s->layer);
+    s->layer = NULL;
     s->ops->closed(s, s->reason);
 }
 
@@ -88,6 +104,67 @@ size_t stream_pending_bytes(const struct stream *s)
     return s->out.len - s->out_sent;
 }
 
+/* Sends of `b` from *sent on what the socket takes. False: the socket has failed. */
+static bool send_bytes(struct stream *s, const struct buf *b, size_t *sent)
+{
+    while (*sent < b->len && !s->blocked) {
+        ssize_t count = send(s->watch.fd, b->bytes + *sent, b->len - *sent, MSG_NOSIGNAL);
+        if (count >= 0) {
+            *sent += (size_t)count;
+            s->bytes_out += (uint64_t)count;
+            s->blocked = *sent < b->len;
+        } else if (errno == EAGAIN) {
+            s->blocked = true;
+        } else if (errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Has the layer make the next piece ready; in the end its last words. */
+static err fill_layer(struct stream *s)
+{
+    struct stream_layer *l = s->layer;
+    buf_fini(&l->out);
+    l->out_sent = 0;
+    if (stream_pending_bytes(s) > 0) {
+        size_t taken = 0;
+        err e = l->ops->give(l, slice_sub(buf_slice(&s->out), s->out_sent, LAYER_PIECE_BYTES), &taken);
+        if (e) {
+            return e;
+        }
+        s->out_sent += taken;
+    } else if (s->ending && !l->ended) {
+        l->ended = true;
+        l->ops->end(l);
+    }
+    return buf_failed(&l->out) ? ERR_NOMEM : OK;
+}
+
+static err send_layered(struct stream *s)
+{
+    struct stream_layer *l = s->layer;
+    while (!s->blocked) {
+        if (l->out_sent == l->out.len) {
+            err e = fill_layer(s);
+            if (e) {
+                return e;
+            }
+        }
+        if (l->out.len == 0) {
+            break;
+        }
+        if (!send_bytes(s, &l->out, &l->out_sent)) {
+            if (!l->ended) {
+                return ERR_SYSTEM;
+            }
+            l->out_sent = l->out.len; /* a peer that is gone needs no last words */
+        }
+    }
+    return OK;
+}
+
 static void send_pending(struct stream *s)
 {
     if (buf_failed(&s->out)) {
@@ -95,25 +172,17 @@ static void send_pending(struct stream *s)
         return;
     }
     s->blocked = false;
-    while (stream_pending_bytes(s) > 0 && !s->blocked) {
-        ssize_t sent = send(s->watch.fd, s->out.bytes + s->out_sent, stream_pending_bytes(s), MSG_NOSIGNAL);
-        if (sent >= 0) {
-            s->out_sent += (size_t)sent;
-            s->bytes_out += (uint64_t)sent;
-            s->blocked = stream_pending_bytes(s) > 0;
-        } else if (errno == EAGAIN) {
-            s->blocked = true;
-        } else if (errno != EINTR) {
-            die(s, ERR_SYSTEM);
-            return;
-        }
+    err e = UNLIKELY(s->layer != NULL) ? send_layered(s) : send_bytes(s, &s->out, &s->out_sent) ? OK : ERR_SYSTEM;
+    if (e) {
+        die(s, e);
+        return;
     }
     if (!s->blocked && s->ending) {
         read_away(s->watch.fd);
         die(s, s->reason);
         return;
     }
-    if (!s->blocked) {
+    if (stream_pending_bytes(s) == 0) {
         buf_truncate(&s->out, 0);
         s->out_sent = 0;
         buf_shrink(&s->out, OUT_KEEP_BYTES);
@@ -126,7 +195,11 @@ static void send_pending(struct stream *s)
 
 static void run_flush(struct deferred *d)
 {
-    stream_flush(container_of(d, struct stream, flush));
+    struct stream *s = container_of(d, struct stream, flush);
+    if (UNLIKELY(s->layer && s->layer->unread) && !s->paused && !s->ending) {
+        take(s, S(""));
+    }
+    stream_flush(s);
 }
 
 void stream_touch(struct stream *s)
@@ -156,13 +229,55 @@ static void end_after_flush(struct stream *s, err reason)
 
 /* ---- in ------------------------------------------------------------------------------------------------------------ */
 
+bool stream_deliver(struct stream *s, slice plain)
+{
+    s->ops->received(s, plain);
+    return !s->paused && !s->ending && !s->dead;
+}
+
+/* The layer cannot go on: what it still says to the peer is tried once, what the owner says has no way any more. */
+static void fail(struct stream *s, err reason)
+{
+    if (!s->blocked && !send_bytes(s, &s->layer->out, &s->layer->out_sent)) {
+        reason = ERR_SYSTEM;
+    }
+    read_away(s->watch.fd);
+    die(s, reason);
+}
+
+static void take(struct stream *s, slice bytes)
+{
+    err e = s->layer->ops->take(s->layer, s, bytes);
+    if (s->dead) {
+        return;
+    }
+    if (e == ERR_CLOSED) {
+        end_after_flush(s, OK);
+    } else if (e) {
+        fail(s, e);
+    } else if (s->layer->out.len > s->layer->out_sent) {
+        stream_touch(s);
+    }
+}
+
 static void receive(struct stream *s)
 {
+    if (UNLIKELY(s->layer && s->layer->unread)) {
+        take(s, S(""));
+        if (s->dead || s->ending || s->paused) {
+            return;
+        }
+    }
     char *bytes = loop_read_buffer(s->loop);
     ssize_t count = recv(s->watch.fd, bytes, STREAM_READ_BYTES, 0);
     if (count > 0) {
         s->bytes_in += (uint64_t)count;
-        s->ops->received(s, slice_make(bytes, (size_t)count));
+        slice received = slice_make(bytes, (size_t)count);
+        if (UNLIKELY(s->layer != NULL)) {
+            take(s, received);
+        } else {
+            s->ops->received(s, received);
+        }
     } else if (count == 0) {
         end_after_flush(s, OK);
     } else if (errno != EAGAIN && errno != EINTR) {
@@ -175,7 +290,7 @@ static void look_at_end(struct stream *s)
 {
     char byte;
     ssize_t count = recv(s->watch.fd, &byte, 1, MSG_PEEK);
-    if (count > 0) {
+    if (count > 0 || (count == 0 && s->layer && s->layer->unread)) {
         s->peer_ended = true;
         update_interest(s);
     } else if (count == 0) {
@@ -196,6 +311,9 @@ void stream_resume(struct stream *s)
     s->peer_ended = false;
     if (!s->dead) {
         update_interest(s);
+    }
+    if (s->layer && s->layer->unread) {
+        stream_touch(s);
     }
 }
 
@@ -231,6 +349,13 @@ err stream_open(struct stream *s, struct loop *loop, int fd, const struct stream
     deferred_init(&s->flush, run_flush);
     deferred_init(&s->finish, run_finish);
     return loop_watch(loop, &s->watch, fd, LOOP_READ, ready);
+}
+
+void stream_put_layer(struct stream *s, struct stream_layer *l)
+{
+    assert(!s->layer);
+    buf_init(&l->out, LAYER_OUT_BYTES_MAX);
+    s->layer = l;
 }
 
 void stream_close(struct stream *s)

@@ -8,6 +8,9 @@
  * End: a peer that has sent its last byte still gets what is waiting for it. closed() is called exactly once, from the loop, never from
  *      within a stream_* call of the owner; after it the owner may free the stream.
  *
+ * A stream may carry a layer (encryption): then what it hands over and takes is what lies above the layer, and its owner sees no
+ * difference.
+ *
  * All calls on the loop's thread, and harmless between the end of a stream and its closed(). */
 #ifndef OS_STREAM_H
 #define OS_STREAM_H
@@ -28,17 +31,42 @@ struct stream_ops {
     void (*closed)(struct stream *s, err reason);
 };
 
+struct stream_layer;
+
+/* What a layer does. Any of them may append to the layer's `out`, which is what the peer gets. */
+struct stream_layer_ops {
+    /* Bytes of the peer, lent; what they mean goes to stream_deliver(). When the owner pauses meanwhile the layer keeps the rest and sets
+     * `unread`; it is called again, with nothing new, when the owner resumes. ERR_CLOSED: the peer has said that nothing more will come;
+     * any other: the stream is to be closed for this reason, as soon as `out` has been offered to the peer. */
+    err (*take)(struct stream_layer *l, struct stream *s, slice bytes);
+    /* Output of the owner, to be made ready for the peer; says how much of it was taken: none before the layer can send. */
+    err (*give)(struct stream_layer *l, slice plain, size_t *ret_taken);
+    /* The last words to the peer; no give() comes after it. */
+    void (*end)(struct stream_layer *l);
+    void (*free)(struct stream_layer *l);
+};
+
+/* Embedded in the layer, zeroed but for ops. */
+struct stream_layer {
+    const struct stream_layer_ops *ops;
+    struct buf out; /* ready for the peer, from out_sent on */
+    size_t out_sent;
+    bool unread; /* bytes of the peer are kept until the owner resumes */
+    bool ended;
+};
+
 /* To be read only through the functions, except the two counts. */
 struct stream {
     struct loop *loop;
     const struct stream_ops *ops;
+    struct stream_layer *layer; /* owned; NULL: none */
     struct watch watch;
     struct deferred flush;
     struct deferred finish;
     struct buf out; /* not yet sent, from out_sent on */
     size_t out_sent;
-    uint64_t bytes_in;  /* ever received */
-    uint64_t bytes_out; /* ever sent */
+    uint64_t bytes_in;  /* ever received from the socket */
+    uint64_t bytes_out; /* ever sent to it */
     err reason;         /* for closed() */
     bool paused;        /* by the owner */
     bool blocked;       /* the socket took less than it was given; writable is awaited */
@@ -50,6 +78,13 @@ struct stream {
 /* Takes over a connected non-blocking fd; on failure the fd is still the caller's. out_bytes_max bounds what may wait to be sent. */
 MUST_USE err stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops,
                          size_t out_bytes_max);
+
+/* Puts a layer in, before the first turn; the stream frees it. */
+void stream_put_layer(struct stream *s, struct stream_layer *l);
+/* Of a layer that was put nowhere; NULL is fine. */
+void stream_layer_free(struct stream_layer *l);
+/* For the layer, within take(): hands plain bytes to the owner. False when the owner wants no more for now. */
+bool stream_deliver(struct stream *s, slice plain);
 
 /* Where to append output. After appending, call stream_touch(). When an append failed the stream closes, for what it holds is torn. */
 static inline struct buf *stream_out(struct stream *s)

@@ -450,7 +450,210 @@ static void test_the_owner_may_free_it_when_it_is_closed(void **state)
     assert_int_equal(freed_count, 1);
 }
 
+/* ---- a layer: each byte is shifted by one, pieces of two bytes, and a greeting must have come before anything is sent -- */
+
+struct shift {
+    struct stream_layer layer;
+    struct buf held;
+    bool greeted;
+};
+
+enum { SHIFT_PIECE = 2 };
+static int layers_freed;
+
+static struct shift *shift_of(struct stream_layer *l)
+{
+    return container_of(l, struct shift, layer);
+}
+
+static err shift_take(struct stream_layer *l, struct stream *s, slice bytes)
+{
+    struct shift *h = shift_of(l);
+    assert_true(bytes.len == 0 || !l->unread);
+    buf_append(&h->held, bytes);
+    l->unread = false;
+    while (h->held.len > 0 && !l->unread) {
+        char plain[SHIFT_PIECE];
+        size_t count = 0;
+        for (; count < SHIFT_PIECE && count < h->held.len; count++) {
+            char byte = h->held.bytes[count];
+            if (byte == '.') {
+                return ERR_CLOSED;
+            }
+            if (byte == '!') {
+                buf_append(&l->out, S("alert"));
+                return ERR_PROTOCOL;
+            }
+            plain[count] = (char)(byte - 1);
+        }
+        buf_consume(&h->held, count);
+        h->greeted = true;
+        l->unread = !stream_deliver(s, slice_make(plain, count)) && h->held.len > 0;
+    }
+    return OK;
+}
+
+static err shift_give(struct stream_layer *l, slice plain, size_t *ret_taken)
+{
+    *ret_taken = shift_of(l)->greeted ? (plain.len < SHIFT_PIECE ? plain.len : SHIFT_PIECE) : 0;
+    for (size_t i = 0; i < *ret_taken; i++) {
+        buf_append_byte(&l->out, (char)(plain.ptr[i] + 1));
+    }
+    return OK;
+}
+
+static void shift_end(struct stream_layer *l)
+{
+    buf_append(&l->out, S("."));
+}
+
+static void shift_free(struct stream_layer *l)
+{
+    buf_fini(&shift_of(l)->held);
+    free(shift_of(l));
+    layers_freed++;
+}
+
+static const struct stream_layer_ops shift_ops = {
+    .take = shift_take, .give = shift_give, .end = shift_end, .free = shift_free};
+
+static int connect_layered(void **state)
+{
+    int failure = connect_unix(state);
+    struct shift *h = calloc(1, sizeof *h);
+    h->layer.ops = &shift_ops;
+    buf_init(&h->held, 4096);
+    stream_put_layer(&ours.stream, &h->layer);
+    layers_freed = 0;
+    return failure;
+}
+
+static int disconnect_layered(void **state)
+{
+    int failure = disconnect(state);
+    return failure || layers_freed != 1;
+}
+
+static void pause_at_first(struct end *e)
+{
+    if (e->received_count == 1) {
+        stream_pause(&e->stream);
+    }
+}
+
+static void test_a_layer_turns_bytes_both_ways(void **state)
+{
+    (void)state;
+    we_append("abcde");
+    turn();
+    they_receive_nothing();
+    they_send("bcdef");
+    turn();
+    assert_received("abcde");
+    stream_touch(&ours.stream);
+    turn();
+    they_receive("bcdef");
+    assert_int_equal(stream_pending_bytes(&ours.stream), 0);
+    assert_int_equal(ours.drained_count, 0);
+}
+
+static void test_a_layer_keeps_what_came_until_the_owner_resumes(void **state)
+{
+    (void)state;
+    ours.on_received = pause_at_first;
+    they_send("bcdef");
+    close(theirs);
+    theirs = -1;
+    turn();
+    turn();
+    turn();
+    assert_received("ab");
+    assert_int_equal(ours.closed_count, 0);
+    stream_resume(&ours.stream);
+    assert_received("ab"); /* never from within */
+    turn();
+    turn();
+    assert_received("abcde");
+    turn();
+    assert_int_equal(ours.closed_count, 1);
+    assert_int_equal(ours.reason, OK);
+}
+
+static void test_a_layer_says_good_bye(void **state)
+{
+    (void)state;
+    they_send("b");
+    turn();
+    we_append("last");
+    stream_close_after_flush(&ours.stream);
+    turn();
+    they_receive("mbtu.");
+    they_receive_the_end();
+    assert_int_equal(ours.reason, ERR_CLOSED);
+}
+
+static void test_the_good_bye_of_the_peer_is_its_end(void **state)
+{
+    (void)state;
+    they_send("bc.");
+    turn();
+    turn();
+    they_receive(".");
+    they_receive_the_end();
+    assert_int_equal(ours.closed_count, 1);
+    assert_int_equal(ours.reason, OK);
+}
+
+static void test_a_layer_that_fails_has_the_last_word(void **state)
+{
+    (void)state;
+    they_send("bc");
+    turn();
+    we_append("never sent");
+    they_send("!");
+    turn();
+    turn();
+    assert_received("ab");
+    char got[64];
+    ssize_t count = recv(theirs, got, sizeof got, MSG_DONTWAIT);
+    assert_true(count >= 5);
+    assert_memory_equal(got + count - 5, "alert", 5);
+    they_receive_the_end();
+    assert_int_equal(ours.reason, ERR_PROTOCOL);
+}
+
+static void test_a_slow_peer_blocks_a_layer(void **state)
+{
+    (void)state;
+    enum { BYTES = 1 << 20 };
+    they_send("b");
+    turn();
+    char *plain = malloc(BYTES), *got = malloc(BYTES);
+    for (size_t i = 0; i < BYTES; i++) {
+        plain[i] = (char)(i % 100);
+    }
+    buf_append(stream_out(&ours.stream), slice_make(plain, BYTES));
+    stream_touch(&ours.stream);
+    turn();
+    assert_true(stream_pending_bytes(&ours.stream) > 0);
+    assert_true(ours.stream.layer->out.len <= SHIFT_PIECE);
+    size_t count = 0;
+    while (count < BYTES) {
+        ssize_t more = recv(theirs, got + count, BYTES - count, MSG_DONTWAIT);
+        count += more > 0 ? (size_t)more : 0;
+        turn();
+    }
+    for (size_t i = 0; i < BYTES; i++) {
+        assert_int_equal(got[i], plain[i] + 1);
+    }
+    assert_int_equal(ours.drained_count, 1);
+    assert_int_equal(ours.stream.layer->out.capacity, 0);
+    free(plain);
+    free(got);
+}
+
 #define UNIX(name) cmocka_unit_test_setup_teardown(name, connect_unix, disconnect)
+#define LAYERED(name) cmocka_unit_test_setup_teardown(name, connect_layered, disconnect_layered)
 #define TCP(name) cmocka_unit_test_setup_teardown(name, connect_tcp, disconnect)
 
 int main(void)
@@ -479,6 +682,12 @@ int main(void)
         TCP(test_a_gentle_close_sends_first_and_reads_no_more),
         UNIX(test_a_stream_may_close_another_of_its_batch),
         UNIX(test_the_owner_may_free_it_when_it_is_closed),
+        LAYERED(test_a_layer_turns_bytes_both_ways),
+        LAYERED(test_a_layer_keeps_what_came_until_the_owner_resumes),
+        LAYERED(test_a_layer_says_good_bye),
+        LAYERED(test_the_good_bye_of_the_peer_is_its_end),
+        LAYERED(test_a_layer_that_fails_has_the_last_word),
+        LAYERED(test_a_slow_peer_blocks_a_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -408,10 +408,10 @@ enum resp_step resp_parse(struct resp_parser *p, slice input, const struct resp_
 static size_t digit_count(uint64_t number)
 {
     size_t count = 1;
-    for (; number >= 10; number /= 10) {
-        count++;
+    for (; number >= 1000; number /= 1000) {
+        count += 3;
     }
-    return count;
+    return count + (number >= 10) + (number >= 100);
 }
 
 /* Writes `digits` digits and \r\n; returns what is behind. */
@@ -435,27 +435,19 @@ void resp_render_count(struct buf *out, char kind, size_t count)
     }
 }
 
-/* "$<bytes + label>\r\n<label><bytes>\r\n" with another kind in front. */
-static void render_counted(struct buf *out, char kind, slice label, slice bytes)
+void resp_render_bulk(struct buf *out, slice bytes)
 {
-    size_t content = label.len + bytes.len, digits = digit_count(content);
-    char *at = buf_extend(out, content + digits + 5);
-    if (!at) {
+    size_t digits = digit_count(bytes.len);
+    char *at = buf_extend(out, bytes.len + digits + 5);
+    if (UNLIKELY(!at)) {
         return;
     }
-    *at = kind;
-    at = write_number_line(at + 1, content, digits);
-    memcpy(at, label.ptr, label.len);
-    at += label.len;
+    *at = '$';
+    at = write_number_line(at + 1, bytes.len, digits);
     if (bytes.len > 0) {
         memcpy(at, bytes.ptr, bytes.len);
     }
     memcpy(at + bytes.len, "\r\n", 2);
-}
-
-void resp_render_bulk(struct buf *out, slice bytes)
-{
-    render_counted(out, '$', S(""), bytes);
 }
 
 void resp_render_big_number(struct buf *out, slice digits)
@@ -467,7 +459,11 @@ void resp_render_big_number(struct buf *out, slice digits)
 
 void resp_render_verbatim(struct buf *out, slice text)
 {
-    render_counted(out, '=', S("txt:"), text);
+    slice label = S("txt:");
+    resp_render_count(out, '=', label.len + text.len);
+    buf_append(out, label);
+    buf_append(out, text);
+    buf_append(out, S("\r\n"));
 }
 
 void resp_render_status(struct buf *out, slice word)

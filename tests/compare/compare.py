@@ -33,10 +33,11 @@ class Difference(AssertionError):
 
 
 class Duel:
-    """Two servers with connections to both. request(step): what the second one gets, for the test of the test."""
+    """Two servers with connections to both. request(step): what the second one gets, for the test of the test;
+    connect(server): how the second one is reached."""
 
-    def __init__(self, theirs, ours, request=lambda step: step.ours):
-        self.servers, self.request = (theirs, ours), request
+    def __init__(self, theirs, ours, request=lambda step: step.ours, connect=wire.connect):
+        self.servers, self.request, self.connects = (theirs, ours), request, (wire.connect, connect)
         self.pairs = []
         self.slack = 0      # ms that may lie between two moments at one server and the same two at the other
 
@@ -63,7 +64,7 @@ class Duel:
     def play(self, index, steps):
         """One batch. Returns None, or (words, theirs, ours) of the first command with different replies."""
         if not self.pairs[index]:
-            self.pairs[index] = [wire.connect(server.port) for server in self.servers]
+            self.pairs[index] = [connect(server) for connect, server in zip(self.connects, self.servers)]
         token = os.urandom(8).hex().encode()
         closes = bool(steps) and steps[-1].closes
         tail = b"" if closes else MARKER + wire.encode([b"ECHO", token])

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from compare import compare, differences, grammar, newer
+from compare import compare, differences, grammar, newer, wire
 from harness.scale import SEED
 from harness.server import RedisServer
 
@@ -23,6 +23,15 @@ def duel(redis_server, server):
 @pytest.mark.limit(3600)
 def test_same_replies(duel, scale):
     compare.compare(duel, round_rng, scale(small=50_000, normal=300_000, long=10_000_000))
+
+
+@pytest.mark.limit(3600)
+@pytest.mark.parametrize("connect", [wire.connect_unix, wire.connect_tls])
+def test_same_replies_by_other_ways(redis_server, start_tls_larder, scale, connect):
+    server = start_tls_larder(config_text="unixsocket larder.sock\n")
+    duel = compare.Duel(redis_server, server, connect=connect)
+    compare.compare(duel, round_rng, scale(small=10_000, normal=60_000, long=2_000_000))
+    duel.close()
 
 
 # ---- the comparison itself: redis-server with itself, told the truth or not ----------------------------------------

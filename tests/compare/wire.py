@@ -5,6 +5,7 @@ bytes or None, aggregates with a list. Two replies are the same exactly when the
 """
 import selectors
 import socket
+import ssl
 
 SECONDS = 30                            # without a byte from either server the batch fails
 SIMPLE, BULKS, ARRAYS, MAPS = b"+-:_#,(", b"$=!", b"*~>", b"%|"
@@ -54,11 +55,53 @@ def _parse_one(data, place):
     return (kind, items), place
 
 
-def connect(port):
-    connection = socket.create_connection(("127.0.0.1", port))
+def connect(server):
+    connection = socket.create_connection(("127.0.0.1", server.port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setblocking(False)
     return connection
+
+
+def connect_unix(server):
+    """The server listens on larder.sock in its directory."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(str(server.dir / "larder.sock"))
+    connection.setblocking(False)
+    return connection
+
+
+def connect_tls(server):
+    return Encrypted(server.tls_raw().socket)
+
+
+class Encrypted:
+    """A connection over TLS (done with its handshake) that behaves as a plain one in exchange()."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        connection.setblocking(False)
+
+    def fileno(self):
+        return self.connection.fileno()
+
+    def close(self):
+        self.connection.close()
+
+    def send(self, data):
+        try:
+            return self.connection.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+    def recv(self, count):
+        """Everything that is there, since a selector does not see what TLS has read already; None for nothing yet."""
+        data = bytearray()
+        try:
+            while piece := self.connection.recv(count):
+                data += piece
+        except ssl.SSLWantReadError:
+            return data or None
+        return data
 
 
 def exchange(connections, requests, end):
@@ -83,7 +126,7 @@ def exchange(connections, requests, end):
                         if not unsent[i]:
                             waiting.modify(connection, selectors.EVENT_READ, i)
                     data = connection.recv(1 << 20) if events & selectors.EVENT_READ else None
-                except (ConnectionResetError, BrokenPipeError):
+                except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
                     data = b""
                 if data:
                     received[i] += data

@@ -1,7 +1,8 @@
-"""A private PostgreSQL for tests: a cluster of its own in a directory of its own, on a free port of 127.0.0.1 and a unix socket.
+"""A private PostgreSQL, for tests and for bench/readthrough.py.
 
-It is ended by its pid, and with the test run whatever happens to that. PostgreSQL refuses to run as root: then it runs as the user that
-Debian's package has made. Its `main` cluster has no part in this.
+A cluster of its own in a directory of its own, on a free port of 127.0.0.1 and a unix socket. It is ended by its pid, and with
+the run that started it whatever happens to that. PostgreSQL refuses to run as root: then it runs as the user that Debian's
+package has made. Its `main` cluster has no part in this.
 """
 import glob
 import os

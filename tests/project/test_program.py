@@ -30,7 +30,8 @@ def test_install(tmp_path):
         "usr/local/lib/systemd/system/larder.service", "usr/local/share/man/man1/larder.1",
     }
     unit = files["usr/local/lib/systemd/system/larder.service"].read_text()
-    assert "ExecStart=/usr/local/bin/larder /usr/local/etc/larder/larder.conf\n" in unit
+    assert "ExecStart=/usr/local/bin/larder /usr/local/etc/larder/larder.conf --supervised systemd\n" in unit
+    assert "Type=notify\n" in unit and "WatchdogSec=" in unit
     assert "@" not in re.sub(r"@(system-service|privileged|resources)\b", "", unit)
 
 

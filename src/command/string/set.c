@@ -35,8 +35,22 @@ static err is_permitted(struct call *call, const struct modifiers *m, const stru
     return OK;
 }
 
+static err set_plainly(struct call *call)
+{
+    slice value = call_arg(call, 2);
+    err e = store_string(call, 0, value, NO_DEADLINE, false);
+    if (e == OK) {
+        store_record(call, value, false);
+        reply_ok(call->reply);
+    }
+    return e;
+}
+
 err cmd_set(struct call *call)
 {
+    if (call->argc == 3) {
+        return set_plainly(call);
+    }
     struct modifiers m;
     err e = modifiers_parse(call->argc, call->argv, 3, MODIFIERS_OF_SET, &m);
     if (e != OK) {
