@@ -8,21 +8,24 @@ def table(head, rows):
 
 
 class Demands:
-    """Numbers that must be reached. Each is printed as soon as it is known."""
+    """Numbers to reach, under a name; `miss` is the word for one that is not. Each is printed as soon as it is known."""
 
-    def __init__(self):
-        self.rows = []
+    def __init__(self, name="demanded", miss="MISSED"):
+        self.name, self.miss, self.rows = name, miss, []
 
     def at_most(self, what, measured, limit):
-        reached = measured <= limit
-        self.rows.append((what, f"{measured:.3f}", f"at most {limit:.2f}", "reached" if reached else "MISSED"))
-        print(f"  {'ok    ' if reached else 'MISSED'} {what}: {measured:.3f}, demanded at most {limit:.2f}", flush=True)
+        word = "reached" if measured <= limit else self.miss
+        self.rows.append((what, f"{measured:.3f}", f"at most {limit:.2f}", word))
+        print(f"  {word:7} {self.name}: {what}: {measured:.3f}, at most {limit:.2f}", flush=True)
 
     def missed(self):
-        return [row for row in self.rows if row[3] == "MISSED"]
+        return [row for row in self.rows if row[3] == self.miss]
+
+    def summary(self):
+        return f"{len(self.rows) - len(self.missed())} of {len(self.rows)} numbers of '{self.name}' reached"
 
     def text(self):
-        return table(["demanded", "measured", "to reach", ""], self.rows)
+        return table([self.name, "measured", "to reach", ""], self.rows)
 
 
 COLOURS = {"larder": "#1b7f5c", "redis-server": "#b23a32", "memcached": "#3a6ea8", "null": "#9a9a9a",

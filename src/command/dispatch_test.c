@@ -159,7 +159,7 @@ static void test_words_of_refusal(void **state)
     ASK(s->door, "client|id", "-ERR unknown command 'client|id', with args beginning with: ");
     ASK(s->door, "MSET a", "-ERR wrong number of arguments for 'mset' command");
     ASK(s->door, "MSET a b c", "-ERR wrong number of arguments for 'mset' command");
-    ASK(s->door, "COMMAND NOSUCH", "-ERR unknown subcommand 'DOCS'. Try COMMAND HELP.");
+    ASK(s->door, "COMMAND NOSUCH", "-ERR unknown subcommand 'NOSUCH'. Try COMMAND HELP.");
 }
 
 static void test_long_arguments_of_unknown_commands_are_cut(void **state)

@@ -201,7 +201,7 @@ static void serve(struct conn *c, slice input, bool lent) ON(worker)
     } else if (used < input.len && c->state != CONN_ENDS) {
         buf_append(&c->in, slice_sub(input, used, SIZE_MAX));
     }
-    if (c->in_at == c->in.len) {
+    if (c->in.bytes && c->in_at == c->in.len) {
         buf_fini(&c->in);
         c->in_at = 0;
     }

@@ -12,7 +12,8 @@ struct conn;
 struct door;
 struct resp_parser;
 
-enum { DESK_BATCH_CALLS = 32, DESK_HANDSHAKE_MS_MAX = 10 * 1000 };
+/* Calls of a batch: enough to fetch from memory what one needs while others run; with more the batch itself leaves the first cache. */
+enum { DESK_BATCH_CALLS = 16, DESK_HANDSHAKE_MS_MAX = 10 * 1000 };
 
 struct desk {
     struct door *door;

@@ -269,6 +269,9 @@ static void resumed(struct call *call)
 static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_state) ON(worker)
 {
     struct desk *d = c->desk;
+    if (count == 0) {
+        return 0;
+    }
     for (unsigned i = 0; count > 1 && i < count; i++) {
         dispatch_prefetch(d->batch[i]);
     }
@@ -349,7 +352,7 @@ enum conn_state resp_serve(struct conn *c, slice input, size_t *ret_used)
             resp_parser_reset(c->parser);
         } else {
             used = at;
-            if (stop == STOP_MORE) {
+            if (stop == STOP_MORE || (stop == STOP_FULL && used == input.len)) {
                 state = CONN_WAITS;
             } else if (stop != STOP_FULL) {
                 say_why(c, stop);

@@ -163,6 +163,19 @@ static err load_trust(SSL_CTX *context, const struct config *c, const struct rep
     return OK;
 }
 
+/* A certificate file without the certificates that lead to a root: those are looked for among the trusted ones. OpenSSL
+ * would do that again in each handshake. */
+static void complete_chain(SSL_CTX *context)
+{
+    STACK_OF(X509) *chain = NULL;
+    SSL_CTX_get0_chain_certs(context, &chain);
+    if (sk_X509_num(chain) <= 0) {
+        (void)SSL_CTX_build_cert_chain(context, SSL_BUILD_CHAIN_FLAG_NO_ROOT | SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
+                                                    SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
+    }
+    SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
+}
+
 static err choose_protocols(SSL_CTX *context, const struct config *c)
 {
     bool has_12 = slice_glob(S("*TLSv1.2*"), c->tls_protocols, true);
@@ -233,6 +246,9 @@ static err set_up_context(SSL_CTX *context, const struct config *c, const struct
     }
     if (e == OK) {
         e = load_trust(context, c, r);
+    }
+    if (e == OK) {
+        complete_chain(context);
     }
     if (e == OK) {
         e = choose_ciphers(context, c, r);

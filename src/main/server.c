@@ -101,8 +101,8 @@ static void fire_tick(struct timer *t, struct now now)
 {
     struct server *s = container_of(t, struct server, tick);
     settings_tick(&s->settings);
-    rules_reap(s->engine.rules);
     rate_sample(now.mono_ms);
+    rules_reap(s->engine.rules);
     err e = loop_timer_set(s->front.loop, t, now.mono_ms + TICK_MS);
     assert(e == OK);
 }

@@ -77,6 +77,19 @@ def test_bad_certificates_of_the_server(start_tls_larder, pki, shown, reason):
     assert is_served(server, pki.context(trust=False))
 
 
+@pytest.mark.parametrize("where", ["nowhere", "in tls-cert-file", "in tls-ca-cert-file"])
+def test_certificates_that_lead_to_the_root(start_tls_larder, pki, tmp_path, where):
+    """`below` is vouched for by `between`, which clients do not know: the server has to show both."""
+    files = {"cert": [pki.below.cert], "trust": [pki.ca]}
+    if where != "nowhere":
+        files["cert" if where == "in tls-cert-file" else "trust"].append(pki.between.cert)
+    for name, parts in files.items():
+        (tmp_path / name).write_text("".join(open(part, encoding="ascii").read() for part in parts))
+    identity = type(pki.below)(str(tmp_path / "cert"), pki.below.key)
+    server = start_tls_larder(auth="no", identity=identity, args=["--tls-ca-cert-file", tmp_path / "trust"])
+    assert is_served(server, pki.context()) == (where != "nowhere")
+
+
 # ---- one who speaks something else ---------------------------------------------------------------------------------
 @pytest.mark.parametrize("words", [b"PING\r\n", b"*1\r\n$4\r\nPING\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0", b"\x80\x2e\x01"])
 def test_no_tls_on_the_tls_port(start_tls_larder, words):
@@ -265,6 +278,7 @@ def test_reload_with_a_broken_file(renewable, pki):
     assert serial(server, context) == before
 
 
+@pytest.mark.concurrency
 def test_reload_under_traffic(renewable, pki):
     """Requests on lasting connections and new connections all the while: none fails, and each sees the old or the new."""
     server, context, stop, faults = renewable, pki.context(), threading.Event(), []

@@ -25,6 +25,8 @@ class Pki:
         self.expired_client = self.make("expired-client", days=-1)
         self.misnamed_server = self.make("misnamed-server", host="elsewhere.example")
         self.stranger = self.make("stranger", authority="other-ca")
+        self.between = self.make("between", more="basicConstraints=critical,CA:TRUE\n")
+        self.below = self.make("below", authority="between")
 
     def _openssl(self, *args):
         subprocess.run(["openssl", *map(str, args)], cwd=self.dir, check=True, capture_output=True, timeout=30)
@@ -34,9 +36,10 @@ class Pki:
                       "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt")
         return str(self.dir / f"{name}.crt")
 
-    def make(self, name, authority="ca", days=30, host="localhost", password=None):
-        """A certificate for `host` and 127.0.0.1, its key encrypted when there is a password."""
-        (self.dir / f"{name}.ext").write_text(f"subjectAltName=DNS:{host}" + (",IP:127.0.0.1\n" if host == "localhost" else "\n"))
+    def make(self, name, authority="ca", days=30, host="localhost", password=None, more=""):
+        """A certificate for `host` and 127.0.0.1, its key encrypted when there is a password; more: lines of extensions."""
+        names = f"subjectAltName=DNS:{host}" + (",IP:127.0.0.1\n" if host == "localhost" else "\n")
+        (self.dir / f"{name}.ext").write_text(names + more)
         protect = ["-passout", f"pass:{password}"] if password else ["-nodes"]
         self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", *protect,
                       "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
@@ -69,9 +72,11 @@ class TlsLarder(Larder):
 
     def command_line(self):
         self.tls_port = free_port()
-        return super().command_line() + [
+        line = super().command_line()
+        end = len(line) - len(self.args)                        # the test's own arguments come last, and win
+        return line[:end] + [
             "--tls-port", str(self.tls_port), "--tls-cert-file", self.identity.cert, "--tls-key-file", self.identity.key,
-            "--tls-ca-cert-file", self.pki.ca, "--tls-auth-clients", self.auth]
+            "--tls-ca-cert-file", self.pki.ca, "--tls-auth-clients", self.auth] + line[end:]
 
     def tls_client(self, identity=None, **options):
         """A redis.Redis over TLS that shows the good client certificate, or another."""
