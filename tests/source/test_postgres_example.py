@@ -49,7 +49,7 @@ def test_the_shop(tmp_path):
         assert [(o["id"], o["placed"].replace("T", " ")) for o in orders] == wanted
     finally:
         example.send_signal(signal.SIGINT)
-        example.wait(30)
+        example.wait(90)
     said = log.read_text()
     directory = said.split(", in ")[1].split()[0]
     assert example.returncode == 0 and not os.path.exists(directory), said
