@@ -23,7 +23,8 @@ void arena_init(struct arena *a)
 void arena_init_lent(struct arena *a, void *memory, size_t bytes)
 {
     assert((uintptr_t)memory % ARENA_ALIGNMENT == 0);
-    *a = (struct arena){.lent = memory, .lent_bytes = bytes, .at = memory, .end = (char *)memory + bytes};
+    char *end = (char *)memory + bytes;
+    *a = (struct arena){.lent = memory, .lent_end = end, .at = memory, .end = end};
 }
 
 static void free_blocks(struct arena_block *block)

@@ -18,7 +18,7 @@ struct arena {
     size_t bytes; /* allocated from the system */
     struct arena_block *spare;
     char *lent;
-    size_t lent_bytes;
+    char *lent_end;
 };
 
 /* Allocates nothing yet. */
@@ -38,7 +38,7 @@ static inline void arena_reset(struct arena *a)
         arena_drop_blocks(a);
     }
     a->at = a->lent;
-    a->end = a->lent + a->lent_bytes;
+    a->end = a->lent_end;
 }
 
 /* Slow path of arena_alloc(): from a further block. */

@@ -236,8 +236,10 @@ const void *shard_prefetch_bucket(const struct key *k)
 void shard_prefetch_entry(const void *bucket, const struct key *k)
 {
     const char *e = bucket ? index_entry_unlocked(bucket, k->hash) : NULL;
-    __builtin_prefetch(e);
-    __builtin_prefetch(e + CACHE_LINE_BYTES);
+    if (e) {
+        __builtin_prefetch(e);
+        __builtin_prefetch(e + CACHE_LINE_BYTES);
+    }
 }
 
 struct entry *shard_find(struct shard *s, const struct key *k)
