@@ -113,7 +113,7 @@ def turn_alone(database):
     before = database.scans()
     shown = app(*arguments)
     queries = [second["queries"] for second in shown["seconds"]]
-    agree("statistics and application", database.scans() - before, sum(queries), slack=2 * CLIENTS)     # a client's last query may end after the end; the rest is a look-up or two of PostgreSQL's own
+    agree("statistics and application", database.scans() - before, sum(queries), slack=2 * CLIENTS)     # a client's last query may end after the end; one more scan than that was seen, never many
     return Turn(shown["before"], shown["seconds"], queries, {}, 0)
 
 
