@@ -64,7 +64,7 @@ size_t slice_find_byte(slice whole, char byte);
 bool slice_is_utf8(slice text);
 
 /* Whether `text` matches the glob `pattern` as Redis's KEYS understands it: * ? [a-z] [^...] and \ to escape.
- * Bounded: patterns that backtrack without end give up (no match) after a number of steps linear in both lengths squared. */
+ * At most pattern.len x text.len steps, without recursion. */
 bool slice_glob(slice pattern, slice text, bool nocase);
 
 #endif

@@ -55,8 +55,7 @@ struct call {
     err refused;              /* why it will not run: found while it was prepared */
     unsigned expired_count;   /* touches of its effect that are expired entries met, not changes of its own */
     bool changed;             /* an entry was changed: with several keys, what was found before is looked up again */
-    bool
-        reap; /* set by a verb that retired whole databases and owes the caller that they are freed: done after the unlock */
+    bool reap; /* set by a verb that retired whole databases and owes that they are freed: done after the unlock */
     struct random *random; /* the worker's */
     struct park *park;
     void (*resumed)(struct call *call); /* set by the door: the park is over, run it again. ON(worker) */
