@@ -154,7 +154,7 @@ void dispatch_prepare(struct call *call)
 void dispatch_prefetch(const struct call *call)
 {
     for (unsigned i = 0; i < call->key_count; i++) {
-        shard_prefetch_entry(call->keys[i].bucket, &call->keys[i].key);
+        shard_prefetch_entry(call->keys[i].bucket, &call->keys[i].key, call->command->effect == EFFECT_WRITE);
     }
 }
 

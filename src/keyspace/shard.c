@@ -227,16 +227,24 @@ void shard_fini(struct shard *s)
  * it would make each look-up wait for the one before, which is what prefetching is to avoid. */
 const void *shard_prefetch_bucket(const struct key *k)
 {
-    const struct space *sp = space_of(k->shard, k->db);
+    struct shard *s = k->shard;
+    __builtin_prefetch(&s->lock, 1);
+    const struct space *sp = space_of(s, k->db);
     const void *bucket = sp ? index_bucket_unlocked(&sp->index, k->hash) : NULL;
     __builtin_prefetch(bucket);
     return bucket;
 }
 
-void shard_prefetch_entry(const void *bucket, const struct key *k)
+void shard_prefetch_entry(const void *bucket, const struct key *k, bool to_write)
 {
     const char *e = bucket ? index_entry_unlocked(bucket, k->hash) : NULL;
-    if (e) {
+    if (!e) {
+        return;
+    }
+    if (to_write) {
+        __builtin_prefetch(e, 1);
+        __builtin_prefetch(e + CACHE_LINE_BYTES, 1);
+    } else {
         __builtin_prefetch(e);
         __builtin_prefetch(e + CACHE_LINE_BYTES);
     }
