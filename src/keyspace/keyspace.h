@@ -50,8 +50,8 @@ struct key keyspace_key(struct keyspace *ks, unsigned db, slice bytes);
 
 /* ---- locks over several shards ----------------------------------------------------------------------------------- */
 /* Locks the shards of `keys` in ascending order, each once. One key is the fast path. */
-void keyspace_lock_keys(struct keyspace *ks, const struct key *keys, size_t count) UNCHECKED_LOCKS;
-void keyspace_unlock_keys(struct keyspace *ks, const struct key *keys, size_t count) UNCHECKED_LOCKS;
+NOINLINE void keyspace_lock_keys(struct keyspace *ks, const struct key *keys, size_t count) UNCHECKED_LOCKS;
+NOINLINE void keyspace_unlock_keys(struct keyspace *ks, const struct key *keys, size_t count) UNCHECKED_LOCKS;
 /* Owns the gate, then locks every shard: for who does not know its shards beforehand. */
 void keyspace_lock_all(struct keyspace *ks) UNCHECKED_LOCKS;
 void keyspace_unlock_all(struct keyspace *ks) UNCHECKED_LOCKS;
