@@ -44,7 +44,6 @@ struct retired {
 struct shard {
     struct lock lock;
     uint16_t number;
-    uint16_t policy;        /* enum eviction; set without the lock */
     uint32_t pending_count; /* attached */
     uint32_t db_count;
     struct space **spaces; /* by database; NULL: never used */
@@ -66,7 +65,7 @@ static_assert(offsetof(struct shard, used_bytes) == CACHE_LINE_BYTES, "a look-up
 #endif
 
 MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count,
-                        const struct hash_key *hash_key);
+                        const struct hash_key *hash_key, enum eviction eviction);
 void shard_fini(struct shard *s);
 
 /* Expires what is due, in the order of deadlines, noting it in the effect; each entry and each step of the calendar
@@ -80,6 +79,8 @@ void shard_swap(struct shard *s, unsigned a, unsigned b);
 /* Frees a part of what was retired (about a segment, or all dead values), taking the lock itself. False when there was
  * nothing. */
 bool shard_reap(struct shard *s);
+/* Adds to what the shard's memory costs; for what shard.c does not allocate itself. */
+void shard_account(struct shard *s, int64_t bytes);
 /* Adds to the keyspace's total what it does not have yet. */
 void shard_publish(struct shard *s);
 /* Whether there is something to reap; without the lock. */
