@@ -50,7 +50,6 @@ struct shard {
     const struct hash_key *hash_key;
     uint32_t db_count;
     uint16_t number;
-    uint16_t policy; /* enum eviction; set without the lock */
     ALIGNED(CACHE_LINE_BYTES) struct lock lock;
     uint32_t pending_count;    /* attached */
     int64_t next_due_ms;       /* wall; nothing is due before; read without the lock */
@@ -67,7 +66,7 @@ struct shard {
 static_assert(offsetof(struct shard, lock) == CACHE_LINE_BYTES, "what look-ups read is not where changes write");
 
 MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count,
-                        const struct hash_key *hash_key);
+                        const struct hash_key *hash_key, enum eviction eviction);
 void shard_fini(struct shard *s);
 
 /* Expires what is due, in the order of deadlines, noting it in the effect; each entry and each step of the calendar
@@ -81,6 +80,8 @@ void shard_swap(struct shard *s, unsigned a, unsigned b);
 /* Frees a part of what was retired (about a segment, or all dead values), taking the lock itself. False when there was
  * nothing. */
 bool shard_reap(struct shard *s);
+/* Adds to what the shard's memory costs; for what shard.c does not allocate itself. */
+void shard_account(struct shard *s, int64_t bytes);
 /* Adds to the keyspace's total what it does not have yet. */
 void shard_publish(struct shard *s);
 /* Whether there is something to reap; without the lock. */
