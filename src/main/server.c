@@ -433,6 +433,17 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
 
 /* ---- tear-down --------------------------------------------------------------------------------------------------- */
 
+/* What stopped workers had posted to each other: a tour on its way home, lines for a MONITOR. */
+static void settle_workers(struct server *s)
+{
+    for (bool again = true; again;) {
+        again = false;
+        for (unsigned i = 0; i < s->worker_count; i++) {
+            again = worker_settle(&s->workers[i]) || again;
+        }
+    }
+}
+
 /* Of whatever set_up() came to. */
 static void tear_down(struct server *s)
 {
@@ -448,6 +459,7 @@ static void tear_down(struct server *s)
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_stop(&s->workers[i]);
     }
+    settle_workers(s);
     for (unsigned i = 0; i < s->worker_count; i++) {
         if (s->housekeepings[i].worker) {
             loop_timer_clear(s->workers[i].loop, &s->housekeepings[i].timer);
