@@ -7,6 +7,7 @@
 
 #include "base/num.h"
 #include "keyspace/entry_priv.h"
+#include "os/lazy.h"
 #include "os/mem.h"
 
 enum { EMBSTR_MAX = 44, SPARE_BYTES_MAX = 1 << 20, SMALL_BYTES = 256 };
@@ -209,7 +210,7 @@ void entry_free_block(struct entry *e)
 void entry_free(struct entry *e)
 {
     if (e) {
-        mem_free(entry_take_external(e));
+        lazy_free(entry_take_external(e));
         mem_free(e);
     }
 }
