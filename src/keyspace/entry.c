@@ -7,6 +7,7 @@
 
 #include "base/num.h"
 #include "keyspace/entry_priv.h"
+#include "os/lazy.h"
 #include "os/mem.h"
 
 enum { EMBSTR_MAX = 44, SPARE_BYTES_MAX = 1 << 20, SMALL_BYTES = 256 };
@@ -230,7 +231,7 @@ void entry_free_block(struct slabs *slabs, struct entry *e)
 void entry_free(struct slabs *slabs, struct entry *e)
 {
     if (e) {
-        mem_free(entry_take_external(e));
+        lazy_free(entry_take_external(e));
         mem_free(e->flags & ENTRY_LONG_KEY ? entry_long_key(e)->bytes : NULL);
         entry_free_block(slabs, e);
     }

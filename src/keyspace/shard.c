@@ -19,6 +19,7 @@
 #include "base/num.h"
 #include "keyspace/shard_priv.h"
 #include "observe/metric.h"
+#include "os/lazy.h"
 #include "os/mem.h"
 
 enum {
@@ -658,7 +659,7 @@ static size_t free_values(void **value)
     for (void **next; value; value = next) {
         next = value[0];
         freed += (size_t)value[1];
-        mem_free(value);
+        lazy_free(value);
     }
     return freed;
 }
