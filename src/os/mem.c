@@ -19,7 +19,6 @@
 
 #ifdef LARDER_TEST_HOOKS
 #include <pthread.h>
-#include <stdbool.h>
 
 static uint64_t fail_every;
 
@@ -29,27 +28,25 @@ static void read_fail_every(void)
     fail_every = text ? strtoull(text, NULL, 10) : 0;
 }
 
-static bool is_refused(void)
+bool mem_is_refused(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     static uint64_t count;
     pthread_once(&once, read_fail_every);
     return fail_every && __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) % fail_every == 0;
 }
-#else
-#define is_refused() 0
 #endif
 
 /* ---- blocks -------------------------------------------------------------------------------------------------------- */
 
 void *mem_alloc(size_t bytes)
 {
-    return is_refused() ? NULL : malloc(bytes);
+    return mem_is_refused() ? NULL : malloc(bytes);
 }
 
 void *mem_realloc(void *block, size_t bytes)
 {
-    return is_refused() ? NULL : realloc(block, bytes);
+    return mem_is_refused() ? NULL : realloc(block, bytes);
 }
 
 void mem_free(void *block)

@@ -3,6 +3,7 @@
 #ifndef OS_MEM_H
 #define OS_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,16 @@ void mem_free(void *block);
 size_t mem_block_bytes(const void *block);
 /* What a block of `bytes` would occupy, without allocating. */
 size_t mem_good_bytes(size_t bytes);
+
+/* Whether a test wants this allocation to fail. Asked here for each block, and by who hands out memory of a range. */
+#ifdef LARDER_TEST_HOOKS
+bool mem_is_refused(void);
+#else
+static inline bool mem_is_refused(void)
+{
+    return false;
+}
+#endif
 
 struct mem_stats {
     uint64_t allocated_bytes; /* handed out, by the allocator's account; 0 when it keeps none */
