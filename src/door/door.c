@@ -27,11 +27,13 @@
 #include "observe/log.h"
 #include "observe/metric.h"
 #include "os/sock.h"
+#include "wire/resp.h"
 
 enum {
-    ACCEPT_TURN_MAX = 256,    /* connections accepted from one listener in a turn */
-    ACCEPT_PAUSE_MS = 100,    /* after the system had no more descriptors */
-    LISTENER_COUNT_MAX = 33,  /* 16 addresses, with and without TLS, and the unix socket */
+    ACCEPT_TURN_MAX = 256,   /* connections accepted from one listener in a turn */
+    ACCEPT_PAUSE_MS = 100,   /* after the system had no more descriptors */
+    LISTENER_COUNT_MAX = 33, /* 16 addresses, with and without TLS, and the unix socket */
+    LAST_WORDS_BYTES_MAX = 1024,
     HANDSHAKE_BURST_MS = 100, /* unused handshakes of this long may be made up for at once */
 };
 
@@ -125,12 +127,6 @@ static bool is_protected_from(const struct config *config, int fd)
     return config->protected_mode && config->requirepass.len == 0 && !sock_peer_is_loopback(fd);
 }
 
-static const char denied[] =
-    "-DENIED Larder is in protected mode: no password is set, so it answers connections from this machine only. "
-    "To be reached from others, set `requirepass` (clients then say AUTH), in the configuration file or by CONFIG SET "
-    "from a connection on the server's own machine; or, where the network keeps strangers away, set "
-    "`protected-mode no`.\r\n";
-
 /* Hands a connection to its worker. */
 static void send_off(struct door *d, struct arrival *a)
 {
@@ -165,10 +161,17 @@ static void fire_next_handshake(struct timer *t, struct now now)
 }
 
 /* Over TLS there is no way to say why before the handshake, which is what is to be saved. */
-static void turn_away(int fd, bool tls, const char *last_words)
+static void turn_away(int fd, bool tls, err why)
 {
     metric_add(METRIC_connections_rejected, 1);
-    sock_dismiss(fd, tls ? S("") : slice_of(last_words));
+    metric_add_error(why);
+    struct buf last_words;
+    buf_init(&last_words, LAST_WORDS_BYTES_MAX);
+    if (!tls) {
+        resp_render_error(&last_words, slice_of(err_row(why)->resp), slice_of(err_row(why)->text));
+    }
+    sock_dismiss(fd, buf_slice(&last_words));
+    buf_fini(&last_words);
 }
 
 static bool queue_is_full(const struct door *d, const struct config *config)
@@ -190,15 +193,15 @@ static void admit(struct door *d, int fd, bool tls)
     const struct config *config = config_now();
     metric_add(METRIC_connections_received, 1);
     if (door_conn_count(d) >= (uint64_t)config->maxclients) {
-        turn_away(fd, tls, "-ERR max number of clients reached\r\n");
+        turn_away(fd, tls, ERR_MAX_CLIENTS);
         return;
     }
     if (is_protected_from(config, fd)) {
-        turn_away(fd, tls, denied);
+        turn_away(fd, tls, ERR_DENIED);
         return;
     }
     if (tls && queue_is_full(d, config)) {
-        turn_away(fd, tls, "");
+        turn_away(fd, tls, ERR_LIMIT);
         return;
     }
     struct arrival *a = malloc(sizeof *a);

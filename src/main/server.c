@@ -30,6 +30,7 @@
 #include "observe/log.h"
 #include "observe/metric.h"
 #include "observe/rate.h"
+#include "observe/turns.h"
 #include "os/entropy.h"
 #include "os/file.h"
 #include "os/process.h"
@@ -322,6 +323,7 @@ static err start_workers(struct server *s)
         if (e) {
             return e;
         }
+        turns_watch(h->worker);
         worker_post(h->worker, &h->begin);
         e = worker_start(h->worker);
         if (e) {

@@ -36,6 +36,7 @@ def test_maxclients(start_larder):
     with server.raw() as one_more:
         one_more.expect(b"-ERR max number of clients reached\r\n")
         one_more.expect_closed()
+    assert b"errorstat_ERR:count=1\r\n" in inside[0].call("INFO", "errorstats")
     assert inside[0].call("CONFIG", "SET", "maxclients", 4) == b"OK"
     inside.append(server.raw())
     assert inside[3].call("PING") == b"PONG"
@@ -132,8 +133,9 @@ def test_protected_mode(start_larder):
             return Raw((address, server.port))
         wait_until(lambda: socket.socket().connect_ex((address, server.port)) == 0)
         with connect() as stranger:
-            assert stranger.read_reply().startswith(b"DENIED ")
+            assert stranger.read_reply().startswith(b"DENIED Larder is in protected mode")
             stranger.expect_closed()
+        assert b"errorstat_DENIED:count=" in inside.call("INFO", "errorstats")
         assert inside.call("CONFIG", "SET", "requirepass", "secret") == b"OK"
         with connect() as stranger:
             assert stranger.call("PING").startswith(b"NOAUTH")

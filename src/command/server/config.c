@@ -10,6 +10,7 @@
 #include "command/verb.h"
 #include "config/config.h"
 #include "observe/metric.h"
+#include "observe/turns.h"
 
 static void count_pair(void *argument, slice name, slice value)
 {
@@ -93,6 +94,7 @@ static void reset_worker(struct tour *t, struct worker *w)
     (void)t;
     role_assume_worker();
     figures_reset(w->index);
+    turns_reset(w->index);
 }
 
 err cmd_config_resetstat(struct call *call)
