@@ -22,7 +22,8 @@ void evict_read(struct shard *s, struct entry *e, int64_t now_wall_ms);
 void evict_overwritten(struct shard *s, struct entry *e, int64_t now_wall_ms);
 /* It, or all of a database's entries, are gone. */
 void evict_removed(struct shard *s, uint64_t count);
-/* The entry that should go, and its space; NULL when the policy allows none. An expired one is taken first. */
+/* The entry that should go, and its space, NULL for one from the calendar; NULL when the policy allows none. An expired one is taken
+ * first. */
 struct entry *evict_victim(struct shard *s, int64_t now_wall_ms, struct space **ret_space);
 
 #endif

@@ -86,6 +86,27 @@ bool records_empty(const struct records *r)
     return count == 0;
 }
 
+void records_clear(struct records *r, struct records_sum *sum)
+{
+    for (size_t count; r->last; records_drop(r, sum, count)) {
+        records_front(r, &count);
+    }
+}
+
+bool records_next(const struct records *r, struct records_cursor *cursor, uint32_t *ret_record)
+{
+    const struct records_chunk *c = cursor->chunk;
+    if (c ? cursor->index == c->end && c != r->last : r->last != NULL) {
+        c = c ? c->next : r->last->next;
+        *cursor = (struct records_cursor){.chunk = c, .index = c->begin};
+    }
+    if (!c || cursor->index == c->end) {
+        return false;
+    }
+    *ret_record = c->records[cursor->index++];
+    return true;
+}
+
 void records_check(const struct records *r, struct records_sum *sum)
 {
     for (const struct records_chunk *c = r->last; c;) {

@@ -39,6 +39,16 @@ const uint32_t *records_front(const struct records *r, size_t *ret_count);
 /* Forgets the oldest `count`, of those that records_front() showed; all of them frees their chunk. */
 void records_drop(struct records *r, struct records_sum *sum, size_t count);
 bool records_empty(const struct records *r);
+/* Forgets all, and room that was reserved. */
+void records_clear(struct records *r, struct records_sum *sum);
+
+/* A place in a list: zeroed, before the oldest. Good until the list changes. */
+struct records_cursor {
+    const struct records_chunk *chunk;
+    size_t index;
+};
+/* The next one, oldest first; false at the end. */
+bool records_next(const struct records *r, struct records_cursor *cursor, uint32_t *ret_record);
 /* Asserts the invariants of one list, and adds what it holds to `sum`. */
 void records_check(const struct records *r, struct records_sum *sum);
 

@@ -97,6 +97,35 @@ static void test_room_that_was_reserved_stays(void **state)
     assert_int_equal(sum.bytes, 0);
 }
 
+static void test_looking_and_forgetting(void **state)
+{
+    (void)state;
+    struct records r = {0};
+    struct records_sum sum = {0};
+    struct records_cursor cursor = {0};
+    uint32_t record, next = 10;
+    assert_false(records_next(&r, &cursor, &record));
+    for (uint32_t i = 0; i < 1000; i++) {
+        push(&r, &sum, i);
+    }
+    for (uint32_t i = 0; i < next; i++) {
+        pop(&r, &sum);
+    }
+    while (records_next(&r, &cursor, &record)) {
+        assert_int_equal(record, next++);
+    }
+    assert_int_equal(next, 1000);
+    assert_false(records_next(&r, &cursor, &record));
+    assert_int_equal(sum.count, 990);
+    records_clear(&r, &sum);
+    assert_true(records_empty(&r));
+    assert_int_equal(sum.count, 0);
+    assert_int_equal(sum.bytes, 0);
+    assert_true(records_reserve(&r, &sum));
+    records_clear(&r, &sum);
+    assert_int_equal(sum.bytes, 0);
+}
+
 static void test_what_a_record_costs(void **state)
 {
     (void)state;
@@ -119,6 +148,7 @@ int main(void)
         cmocka_unit_test(test_first_in_first_out),
         cmocka_unit_test(test_what_lies_side_by_side_is_dropped_at_once),
         cmocka_unit_test(test_room_that_was_reserved_stays),
+        cmocka_unit_test(test_looking_and_forgetting),
         cmocka_unit_test(test_what_a_record_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
