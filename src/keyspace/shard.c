@@ -554,9 +554,8 @@ static struct space *space_having(struct shard *s, const struct entry *e, uint64
 }
 
 /* Removes an entry that no command asked for: its key is copied to the arena, the record is a DEL. A negative entry
- * goes without an event, since it does not exist for those who listen. `sp` is NULL for one from the calendar, which
- * does not know its space: that may be a flushed one, and then the calendar only forgets it. False when there is no
- * memory for that. */
+ * goes without an event, since it does not exist for those who listen. `sp` is NULL when whoever named the entry does
+ * not know its space; when a flush has left it behind, it is only forgotten. False when there is no memory for that. */
 static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, struct effect *fx, enum change change,
                            enum event event)
 {
@@ -579,13 +578,15 @@ static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, s
     return true;
 }
 
-void shard_expire(struct shard *s, struct effect *fx, unsigned *work)
+void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags)
 {
     shard_assert_locked(s);
     for (struct entry *e; *work > 0 && (e = calendar_due(&s->calendar, fx->now.wall_ms, work)); (*work)--) {
+        int64_t lag_ms = fx->now.wall_ms - entry_deadline(e);
         if (!remove_unasked(s, NULL, e, fx, CHANGE_EXPIRED, EVENT_expired)) {
             break;
         }
+        histogram_add(lags, (uint64_t)lag_ms * 1000);
     }
     account_calendar(s);
     PUBLISH(s->next_due_ms, calendar_next_ms(&s->calendar));

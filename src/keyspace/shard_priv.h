@@ -22,6 +22,7 @@
 #include "keyspace/pending.h"
 #include "keyspace/shard.h"
 #include "keyspace/slab_priv.h"
+#include "observe/histogram.h"
 
 enum { PENDING_BUCKETS = 16 };
 
@@ -75,8 +76,8 @@ MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, u
 void shard_fini(struct shard *s);
 
 /* Expires what is due, in the order of deadlines, noting it in the effect; each entry and each step of the calendar
- * costs one of *work. Keys are copied to the effect's arena. */
-void shard_expire(struct shard *s, struct effect *fx, unsigned *work);
+ * costs one of *work, and each entry adds to `lags` how late it went, in us. Keys are copied to the effect's arena. */
+void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags);
 /* Evicts one entry, or removes an expired one that it met; false when the policy finds none. */
 bool shard_evict(struct shard *s, struct effect *fx);
 /* Empties a database, for shard_reap() to free. Returns the visible keys that were there. */
