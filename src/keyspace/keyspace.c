@@ -561,7 +561,7 @@ void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum evic
 }
 
 /* Makes every shard report under the new step what it had kept to itself under the old one. */
-static void settle(struct keyspace *ks)
+COLD static void settle(struct keyspace *ks)
 {
     if (__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
         for (unsigned i = 0; i < ks->shard_count; i++) {
@@ -572,14 +572,8 @@ static void settle(struct keyspace *ks)
     }
 }
 
-err keyspace_make_room(struct keyspace *ks, struct now now)
+COLD static err make_room(struct keyspace *ks, struct now now)
 {
-    if (UNLIKELY(GET(ks->limit_changed))) {
-        settle(ks);
-    }
-    if (LIKELY(!over_limit(ks)) || keyspace_is_frozen(ks, now)) {
-        return OK;
-    }
     struct unasked u;
     arena_init(&u.arena);
     err e = OK;
@@ -592,6 +586,14 @@ err keyspace_make_room(struct keyspace *ks, struct now now)
     }
     arena_fini(&u.arena);
     return e;
+}
+
+err keyspace_make_room(struct keyspace *ks, struct now now)
+{
+    if (UNLIKELY(GET(ks->limit_changed))) {
+        settle(ks);
+    }
+    return LIKELY(!over_limit(ks)) || keyspace_is_frozen(ks, now) ? OK : make_room(ks, now);
 }
 
 uint64_t keyspace_used_bytes(const struct keyspace *ks)
