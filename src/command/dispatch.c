@@ -312,15 +312,26 @@ static err consult(struct call *call, struct loader *loader)
 }
 
 /* ---- run ------------------------------------------------------------------------------------------------------------ */
+/* What the call can add to the data, as far as its arguments say. */
+static uint64_t argument_bytes(const struct call *call)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 1; i < call->argc; i++) {
+        bytes += call->argv[i].len;
+    }
+    return bytes;
+}
+
 /* When latencies are watched, the time that it takes is, too. */
 static err make_room(struct call *call)
 {
     const struct config *config = config_now();
+    uint64_t bytes = argument_bytes(call);
     if (LIKELY(config->latency_monitor_threshold == 0)) {
-        return keyspace_make_room(call->engine->keyspace, call->now);
+        return keyspace_make_room(call->engine->keyspace, call->now, bytes);
     }
     int64_t began_ns = clock_mono_ns();
-    err e = keyspace_make_room(call->engine->keyspace, call->now);
+    err e = keyspace_make_room(call->engine->keyspace, call->now, bytes);
     uint64_t ns = (uint64_t)(clock_mono_ns() - began_ns);
     if (latency_wants(config, ns)) {
         latency_note(LATENCY_eviction_cycle, ns, call->now);

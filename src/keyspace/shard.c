@@ -11,8 +11,8 @@
  * off.
  *
  * Invariants (shard_check): (I1) each space's counts are those of its entries. (I2) An entry with a deadline is in its
- * space's calendar, no other is. (I3) used_bytes = entries + indexes + calendars, retired ones and dead values
- * included. (I4) evict.entry_count is the sum of the entries. (I5) No entry is due before next_due_ms. */
+ * space's calendar, no other is. (I3) used_bytes = entries + indexes + calendars + what eviction keeps, retired
+ * ones and dead values included. (I4) evict.entry_count is the sum of the entries. (I5) No entry is due before next_due_ms. */
 #include "keyspace/shard.h"
 
 #include "base/assert.h"
@@ -60,7 +60,7 @@ unsigned shard_number(const struct shard *s)
 #define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
 #define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
-static void account(struct shard *s, int64_t bytes)
+void shard_account(struct shard *s, int64_t bytes)
 {
     PUBLISH(s->used_bytes, s->used_bytes + (uint64_t)bytes);
     s->unpublished_bytes += bytes;
@@ -108,7 +108,7 @@ static void leave(struct shard *s, struct space *sp, struct entry *e)
     if (e->flags & ENTRY_TIMED) {
         calendar_cancel(sp->calendar, e);
     }
-    account(s, -(int64_t)entry_bytes(e));
+    shard_account(s, -(int64_t)entry_bytes(e));
 }
 
 /* Puts it in. The space has a calendar if the entry has a deadline. */
@@ -121,7 +121,7 @@ static void enter(struct shard *s, struct space *sp, struct entry *e)
             PUBLISH(s->next_due_ms, entry_timed(e)->deadline);
         }
     }
-    account(s, (int64_t)entry_bytes(e));
+    shard_account(s, (int64_t)entry_bytes(e));
 }
 
 /* ---- spaces ------------------------------------------------------------------------------------------------------ */
@@ -160,7 +160,7 @@ static bool need_calendar(struct shard *s, struct space *sp, int64_t deadline, i
         return false;
     }
     calendar_init(sp->calendar, now_wall_ms);
-    account(s, (int64_t)calendar_bytes());
+    shard_account(s, (int64_t)calendar_bytes());
     return true;
 }
 
@@ -168,11 +168,11 @@ static void free_calendar(struct shard *s, struct space *sp)
 {
     mem_free(sp->calendar);
     sp->calendar = NULL;
-    account(s, -(int64_t)calendar_bytes());
+    shard_account(s, -(int64_t)calendar_bytes());
 }
 
 err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count,
-               const struct hash_key *hash_key)
+               const struct hash_key *hash_key, enum eviction eviction)
 {
     *s = (struct shard){.number = (uint16_t)number,
                         .keyspace = ks,
@@ -183,7 +183,8 @@ err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned d
     pending_table_init(s);
     uint64_t seed;
     memcpy(&seed, hash_key->secret, sizeof seed);
-    evict_init(&s->evict, seed + number);
+    evict_init(s, eviction, seed + number);
+    slabs_init(&s->slabs, keyspace_slab_pool(ks), keyspace_limbo(ks));
     s->spaces = mem_alloc(db_count * sizeof *s->spaces);
     if (!s->spaces) {
         return ERR_NOMEM;
@@ -193,13 +194,16 @@ err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned d
 }
 
 /* Frees a segment's worth of entries; returns what that gave back, 0 when the index is empty. */
-static size_t drain(struct index *ix)
+static size_t drain(struct shard *s, struct index *ix)
 {
     struct entry *entries[INDEX_STEP_MAX];
     size_t before = ix->bytes, freed = 0, count = index_drain(ix, entries);
     for (size_t i = 0; i < count; i++) {
+        __builtin_prefetch(entries[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
         freed += entry_bytes(entries[i]);
-        entry_free(entries[i]);
+        entry_free(&s->slabs, entries[i]);
     }
     return freed + before - ix->bytes;
 }
@@ -211,12 +215,14 @@ void shard_fini(struct shard *s)
         return;
     }
     while (shard_reap(s)) {}
+    evict_fini(s);
     for (struct space *sp = s->all_spaces, *next; sp; sp = next) {
         next = sp->next;
-        while (drain(&sp->index) > 0) {}
+        while (drain(s, &sp->index) > 0) {}
         mem_free(sp->calendar);
         mem_free(sp);
     }
+    slabs_fini(&s->slabs);
     mem_free(s->spaces);
     s->spaces = NULL;
 }
@@ -261,7 +267,7 @@ struct entry *shard_find(struct shard *s, const struct key *k)
 void shard_note_read(struct shard *s, struct entry *e, int64_t now_wall_ms)
 {
     shard_assert_locked(s);
-    evict_read(s, e, now_wall_ms);
+    s->evict.policy->used(s, e, now_wall_ms);
 }
 
 uint64_t shard_walk(struct shard *s, unsigned db, uint64_t cursor, size_t count,
@@ -339,7 +345,7 @@ static struct space *space_with(struct shard *s, const struct key *k, const stru
 {
     shard_assert_locked(s);
     assert(k->shard == s);
-    assert(entry_key_len(e) == k->bytes.len);
+    assert(entry_key(e).len == k->bytes.len);
 #ifdef LARDER_CHECKS
     assert(entry_has_key(e, k->bytes));
 #endif
@@ -365,19 +371,19 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
     if (!sp || !need_calendar(s, sp, c->deadline, fx->now.wall_ms)) {
         return ERR_NOMEM;
     }
-    struct entry *e = entry_new(k->bytes, c);
+    struct entry *e = entry_new(&s->slabs, k->bytes, c);
     if (!e) {
         return ERR_NOMEM;
     }
     size_t before = sp->index.bytes;
     err failure = index_insert(&sp->index, k->hash, e);
-    account(s, (int64_t)sp->index.bytes - (int64_t)before);
+    shard_account(s, (int64_t)sp->index.bytes - (int64_t)before);
     if (failure) {
-        entry_free(e);
+        entry_free(&s->slabs, e);
         return failure;
     }
     enter(s, sp, e);
-    evict_inserted(s, e, fx->now.wall_ms);
+    evict_inserted(s, e, k->hash, fx->now.wall_ms);
     note(s, k, fx, event == EVENT_fill ? CHANGE_FILLED : CHANGE_CREATED, event);
     *ret_entry = e;
     return OK;
@@ -396,19 +402,20 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
     if (!plain || !entry_assign(e, c)) {
         leave(s, sp, e);
         if (plain || !entry_assign(e, c)) {
-            struct entry *to = entry_new(k->bytes, c);
+            struct entry *to = entry_new(&s->slabs, k->bytes, c);
             if (!to) {
                 enter(s, sp, e);
                 return ERR_NOMEM;
             }
             to->stamp = e->stamp;
+            evict_moved(s, e, to);
             index_replace(&sp->index, k->hash, e, to);
-            entry_free(e);
+            entry_free(&s->slabs, e);
             e = to;
         }
         enter(s, sp, e);
     }
-    evict_overwritten(s, e, fx->now.wall_ms);
+    s->evict.policy->used(s, e, fx->now.wall_ms);
     note(s, k, fx, event == EVENT_fill ? CHANGE_FILLED : CHANGE_CHANGED, event);
     *ret_entry = e;
     return OK;
@@ -422,11 +429,12 @@ static struct entry *retime(struct shard *s, struct space *sp, const struct key 
         return NULL;
     }
     leave(s, sp, e);
-    struct entry *to = entry_retimed(e, deadline, fresh_until);
+    struct entry *to = entry_retimed(&s->slabs, e, deadline, fresh_until);
     enter(s, sp, to ? to : e);
     if (to && to != e) {
+        evict_moved(s, e, to);
         index_replace(&sp->index, k->hash, e, to);
-        entry_free_block(e);
+        entry_free_block(&s->slabs, e);
     }
     return to;
 }
@@ -462,16 +470,17 @@ err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, siz
     struct space *sp = space_with(s, k, e);
     assert(entry_kind(e) == KIND_STRING);
     leave(s, sp, e);
-    struct entry *to = entry_resized(e, bytes);
+    struct entry *to = entry_resized(&s->slabs, e, bytes);
     enter(s, sp, to ? to : e);
     if (!to) {
         return ERR_NOMEM;
     }
     if (to != e) {
+        evict_moved(s, e, to);
         index_replace(&sp->index, k->hash, e, to);
-        entry_free_block(e);
+        entry_free_block(&s->slabs, e);
     }
-    evict_overwritten(s, to, fx->now.wall_ms);
+    s->evict.policy->used(s, to, fx->now.wall_ms);
     note(s, k, fx, CHANGE_CHANGED, event);
     *ret_entry = to;
     *ret_value = entry_value(to);
@@ -486,8 +495,8 @@ static void bury_value(struct shard *s, struct entry *e)
     value[0] = s->dead_values;
     value[1] = (void *)bytes;
     PUBLISH(s->dead_values, (void *)value);
-    account(s, (int64_t)bytes);
-    entry_free_block(e);
+    shard_account(s, (int64_t)bytes);
+    entry_free(&s->slabs, e);
 }
 
 /* Expired and evicted keys are counted here, whoever met them; negative entries are no keys. */
@@ -508,13 +517,13 @@ void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct 
     leave(s, sp, e);
     size_t before = sp->index.bytes;
     index_remove(&sp->index, k->hash, e);
-    account(s, (int64_t)sp->index.bytes - (int64_t)before);
-    evict_removed(s, 1);
+    shard_account(s, (int64_t)sp->index.bytes - (int64_t)before);
+    evict_removed(s, e, k->hash, change == CHANGE_EVICTED);
     note(s, k, fx, change, event);
     if (lazy && e->flags & ENTRY_EXTERNAL && entry_external(e)->capacity >= LAZY_VALUE_BYTES) {
         bury_value(s, e);
     } else {
-        entry_free(e);
+        entry_free(&s->slabs, e);
     }
 }
 
@@ -598,7 +607,7 @@ uint64_t shard_flush(struct shard *s, unsigned db)
         return 0;
     }
     uint64_t keys = sp->visible_count;
-    evict_removed(s, sp->index.count);
+    evict_flushed(s, sp->index.count);
     struct retired *r = mem_alloc(sizeof *r);
     if (r) {
         *r = (struct retired){.next = s->retired, .calendar = sp->calendar};
@@ -607,8 +616,8 @@ uint64_t shard_flush(struct shard *s, unsigned db)
     } else { /* no memory to put it off */
         struct index going;
         index_move(&going, &sp->index);
-        for (size_t freed; (freed = drain(&going)) > 0;) {
-            account(s, -(int64_t)freed);
+        for (size_t freed; (freed = drain(s, &going)) > 0;) {
+            shard_account(s, -(int64_t)freed);
         }
         if (sp->calendar) {
             free_calendar(s, sp);
@@ -654,41 +663,40 @@ static size_t free_values(void **value)
     return freed;
 }
 
-/* The freeing itself happens without the lock: what is retired belongs to whoever has taken it off the list. */
+/* Frees a part of the first that is retired. */
+static void reap_retired(struct shard *s)
+{
+    struct retired *r = s->retired;
+    shard_account(s, -(int64_t)drain(s, &r->index));
+    if (!r->index.directory) {
+        shard_account(s, r->calendar ? -(int64_t)calendar_bytes() : 0);
+        mem_free(r->calendar);
+        PUBLISH(s->retired, r->next);
+        mem_free(r);
+    }
+}
+
+/* Large values are freed without the lock: they belong to whoever has taken them off the list. */
 bool shard_reap(struct shard *s)
 {
     if (!shard_has_retired(s)) {
         return false;
     }
     shard_lock(s);
-    struct retired *r = s->retired;
     void *values = s->dead_values;
     PUBLISH(s->dead_values, NULL);
-    if (r) {
-        PUBLISH(s->retired, r->next);
+    if (s->retired) {
+        reap_retired(s);
     }
-    s->reaper_count++;
+    s->reaper_count += values ? 1 : 0;
     shard_unlock(s);
-
-    size_t freed = free_values(values);
-    if (r) {
-        freed += drain(&r->index);
-        if (!r->index.directory) {
-            freed += r->calendar ? calendar_bytes() : 0;
-            mem_free(r->calendar);
-            mem_free(r);
-            r = NULL;
-        }
+    if (values) {
+        size_t freed = free_values(values);
+        shard_lock(s);
+        s->reaper_count--;
+        shard_account(s, -(int64_t)freed);
+        shard_unlock(s);
     }
-
-    shard_lock(s);
-    s->reaper_count--;
-    account(s, -(int64_t)freed);
-    if (r) {
-        r->next = s->retired;
-        PUBLISH(s->retired, r);
-    }
-    shard_unlock(s);
     return true;
 }
 
@@ -747,7 +755,7 @@ static size_t retired_bytes(const struct retired *r)
 void shard_check(struct shard *s)
 {
     shard_assert_locked(s);
-    size_t bytes = 0, entries = 0;
+    size_t bytes = s->evict.bytes, entries = 0;
     bool exact = s->reaper_count == 0;
     for (const struct space *sp = s->all_spaces; sp; sp = sp->next) {
         assert(s->spaces[sp->db] == sp);
@@ -763,6 +771,8 @@ void shard_check(struct shard *s)
         bytes += (size_t)value[1];
     }
     assert(!exact || bytes == s->used_bytes);
+    slab_check(&s->slabs);
     assert(entries == s->evict.entry_count);
+    evict_check(s);
     pending_table_check(s);
 }

@@ -19,6 +19,7 @@
 #include "keyspace/limbo_priv.h"
 #include "keyspace/pending.h"
 #include "keyspace/shard.h"
+#include "keyspace/slab_priv.h"
 
 enum { PENDING_BUCKETS = 16 };
 
@@ -50,7 +51,6 @@ struct shard {
     const struct hash_key *hash_key;
     uint32_t db_count;
     uint16_t number;
-    uint16_t policy; /* enum eviction; set without the lock */
     ALIGNED(CACHE_LINE_BYTES) struct lock lock;
     uint32_t pending_count;    /* attached */
     int64_t next_due_ms;       /* wall; nothing is due before; read without the lock */
@@ -59,15 +59,16 @@ struct shard {
     struct evict evict;
     struct space *all_spaces;
     struct retired *retired;
-    uint32_t reaper_count; /* threads that have taken something off to free it */
+    uint32_t reaper_count; /* threads that have taken dead values off to free them */
     void *dead_values;     /* large values to be freed without the lock; each begins with a pointer to the next */
     struct list pendings[PENDING_BUCKETS];
+    struct slabs slabs; /* of the entries */
 } ALIGNED(CACHE_LINE_BYTES);
 
 static_assert(offsetof(struct shard, lock) == CACHE_LINE_BYTES, "what look-ups read is not where changes write");
 
 MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count,
-                        const struct hash_key *hash_key);
+                        const struct hash_key *hash_key, enum eviction eviction);
 void shard_fini(struct shard *s);
 
 /* Expires what is due, in the order of deadlines, noting it in the effect; each entry and each step of the calendar
@@ -81,6 +82,8 @@ void shard_swap(struct shard *s, unsigned a, unsigned b);
 /* Frees a part of what was retired (about a segment, or all dead values), taking the lock itself. False when there was
  * nothing. */
 bool shard_reap(struct shard *s);
+/* Adds to what the shard's memory costs; for what shard.c does not allocate itself. */
+void shard_account(struct shard *s, int64_t bytes);
 /* Adds to the keyspace's total what it does not have yet. */
 void shard_publish(struct shard *s);
 /* Whether there is something to reap; without the lock. */
@@ -94,6 +97,8 @@ void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes);
 int64_t keyspace_publish_step(const struct keyspace *ks);
 /* Where the indexes of all shards put what they do not need any more. */
 struct limbo *keyspace_limbo(struct keyspace *ks);
+/* Where the slabs of all shards come from. */
+struct slab_pool *keyspace_slab_pool(struct keyspace *ks);
 int64_t keyspace_epoch_ms(const struct keyspace *ks);
 
 /* pending.c */
