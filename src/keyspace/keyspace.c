@@ -647,7 +647,7 @@ void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum evic
 
 void keyspace_settle(struct keyspace *ks)
 {
-    if (LIKELY(!GET(ks->limit_changed)) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
+    if (!GET(ks->limit_changed) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
         return;
     }
     for (unsigned i = 0; i < ks->shard_count; i++) {
@@ -661,7 +661,7 @@ void keyspace_settle(struct keyspace *ks)
 
 /* Gives back what is not alive any more, then evicts what a call of so many bytes could need. False when there was
  * nothing to give back and nothing that may be evicted. */
-static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
+COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
 {
     struct unasked u;
     arena_init(&u.arena);
@@ -680,7 +680,9 @@ static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
 
 err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes)
 {
-    keyspace_settle(ks);
+    if (UNLIKELY(GET(ks->limit_changed))) {
+        keyspace_settle(ks);
+    }
     uint64_t needed = GET(ks->eviction) == EVICTION_NONE ? 0 : bytes;
     if (GET(ks->limit_bytes) > 0 && bytes > GET(ks->limit_bytes)) {
         return ERR_OOM;

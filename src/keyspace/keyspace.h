@@ -105,7 +105,7 @@ bool keyspace_is_frozen(const struct keyspace *ks, struct now now);
 /* Takes no locks; the shards hear of it with the next keyspace_settle(), call or tick. */
 void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum eviction eviction);
 /* Tells the shards of a limit and a policy that have changed. Locks by itself. */
-void keyspace_settle(struct keyspace *ks);
+COLD void keyspace_settle(struct keyspace *ks);
 /* Before a call locks anything that brings about `bytes`: evicts as many entries as that could need and some more, so
  * that used memory with them is under the limit. ERR_OOM when `bytes` alone are over it, and when memory is over it and
  * nothing could be evicted; memory that is over it and going down is given the time. Locks by itself. */
