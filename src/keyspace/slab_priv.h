@@ -54,8 +54,8 @@ void slabs_fini(struct slabs *s);
 static inline void *slab_at(const struct slabs *s, handle h)
 {
     const uint32_t *table = __atomic_load_n(&s->table, __ATOMIC_ACQUIRE);
-    return (char *)s->base + (size_t)table[h >> SLAB_HANDLE_BITS] * SLAB_BYTES +
-           (h & ((1u << SLAB_HANDLE_BITS) - 1)) * SLAB_GRANULE;
+    size_t number = __atomic_load_n(&table[h >> SLAB_HANDLE_BITS], __ATOMIC_RELAXED);
+    return (char *)s->base + number * SLAB_BYTES + (h & ((1u << SLAB_HANDLE_BITS) - 1)) * SLAB_GRANULE;
 }
 
 static inline handle slab_handle(const struct slabs *s, const void *block)
