@@ -484,17 +484,23 @@ NO_TSAN const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
     return bucket_in(slot_segment((const struct segment *)slot), slot_bucket_count(slot), hash);
 }
 
-/* The last four slots are not looked at: the first eight tags are one word. */
-NO_TSAN const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash)
+/* The lowest of eight bytes that equals the tag, 8 if none does. */
+static unsigned first_equal(uint64_t tags, uint8_t tag)
 {
     const uint64_t each = UINT64_C(0x0101010101010101);
-    uint64_t tag = (uint8_t)(hash >> 32), tags = *(word *)bucket ^ each * (tag ? tag : 1);
+    tags ^= each * tag;
     uint64_t equal = (tags - each) & ~tags & each << 7;
-    if (!equal) {
-        return NULL;
+    return equal ? (unsigned)__builtin_ctzll(equal) / 8 : 8;
+}
+
+NO_TSAN const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash)
+{
+    const struct bucket *b = bucket;
+    unsigned slot = first_equal(*(word *)b->tags, tag_of(hash));
+    if (slot == 8) {
+        slot += first_equal(*(volatile const uint32_t *)(b->tags + 8), tag_of(hash));
     }
-    const handle *handles = ((const struct bucket *)bucket)->handles;
-    return slab_at(slabs, *(volatile const handle *)&handles[__builtin_ctzll(equal) / 8]);
+    return slot < SLOTS ? slab_at(slabs, *(volatile const handle *)&b->handles[slot]) : NULL;
 }
 
 err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
