@@ -127,7 +127,7 @@ static inline bool entry_has_key(const struct entry *e, slice key)
     if (UNLIKELY(e->flags & ENTRY_LONG_KEY)) {
         return slice_equal(entry_key(e), key);
     }
-    return e->key_bytes == key.len && memcmp(entry_inline_bytes(e), key.ptr, key.len) == 0;
+    return e->key_bytes == key.len && bytes_equal(entry_inline_bytes(e), key.ptr, key.len);
 }
 
 /* The stamp of an access under LRU: seconds, in a circle of 194 days. */

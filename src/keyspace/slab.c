@@ -72,7 +72,7 @@ static unsigned capacity_of(unsigned class)
 
 static struct slab *record_of(const struct slabs *s, uint32_t number)
 {
-    return &s->pool->slabs[number];
+    return &s->records[number];
 }
 
 static char *memory_of(const struct slabs *s, uint32_t number)
@@ -195,7 +195,7 @@ static unsigned free_block(const struct slab *slab)
 
 void slabs_init(struct slabs *s, struct slab_pool *pool, struct limbo *limbo)
 {
-    *s = (struct slabs){.base = pool->base, .pool = pool, .limbo = limbo};
+    *s = (struct slabs){.base = pool->base, .records = pool->slabs, .pool = pool, .limbo = limbo};
 }
 
 void slabs_fini(struct slabs *s)

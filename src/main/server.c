@@ -236,6 +236,16 @@ static void raise_limits(const struct config *config)
     }
 }
 
+/* Redis's default is kept, but few want what it does at the limit. */
+static void recommend_policy(const struct config *config)
+{
+    if (config->maxmemory > 0 && config->settings[OPTION_maxmemory_policy].origin == ORIGIN_DEFAULT) {
+        log_write(LOG_NOTICE, "main",
+                  "maxmemory is set and maxmemory-policy is not: writes will be refused at the limit; a cache wants "
+                  "`maxmemory-policy adaptive`");
+    }
+}
+
 static void draw_run_id(char run_id[static 41])
 {
     static const char digits[] = "0123456789abcdef";
@@ -377,6 +387,7 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
         return code;
     }
     raise_limits(config);
+    recommend_policy(config);
     err e = make_workers(s, config);
     if (e) {
         return refused("workers", e);
@@ -422,6 +433,17 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
 
 /* ---- tear-down --------------------------------------------------------------------------------------------------- */
 
+/* What stopped workers had posted to each other: a tour on its way home, lines for a MONITOR. */
+static void settle_workers(struct server *s)
+{
+    for (bool again = true; again;) {
+        again = false;
+        for (unsigned i = 0; i < s->worker_count; i++) {
+            again = worker_settle(&s->workers[i]) || again;
+        }
+    }
+}
+
 /* Of whatever set_up() came to. */
 static void tear_down(struct server *s)
 {
@@ -437,6 +459,7 @@ static void tear_down(struct server *s)
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_stop(&s->workers[i]);
     }
+    settle_workers(s);
     for (unsigned i = 0; i < s->worker_count; i++) {
         if (s->housekeepings[i].worker) {
             loop_timer_clear(s->workers[i].loop, &s->housekeepings[i].timer);

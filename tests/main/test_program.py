@@ -2,14 +2,8 @@
 import os
 import signal
 import socket
-import time
 
-
-def wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.01)
+from harness.server import wait_until
 
 
 # ---- the command line ----------------------------------------------------------------------------------------------
@@ -60,6 +54,14 @@ def test_a_log_that_cannot_be_opened(run_larder):
     done = run_larder("--port", 0, "--logfile", "/nonexistent/larder.log")
     assert done.returncode == 4
     assert "/nonexistent/larder.log: No such file or directory" in done.stderr
+
+
+def test_a_limit_without_a_policy_is_answered_with_a_recommendation(start_larder):
+    def advice(*args):
+        return start_larder(args=args).log().count("maxmemory-policy adaptive")
+    assert advice("--maxmemory", "100mb") == 1
+    assert advice("--maxmemory", "100mb", "--maxmemory-policy", "noeviction") == 0
+    assert advice() == 0
 
 
 # ---- signals -------------------------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ err cmd_config_set(struct call *call)
     lock_acquire(&call->engine->config_lock);
     err e = set(call, changes, count, &words);
     lock_release(&call->engine->config_lock);
+    keyspace_settle(call->engine->keyspace);
     if (e == OK) {
         reply_ok(call->reply);
     } else if (words.len > 0) {

@@ -1,5 +1,7 @@
 import pytest
 
+from harness.server import wait_until
+
 
 def test_encoding_of_what_is_not_there(same):
     for subcommand in ("ENCODING", "FREQ", "IDLETIME", "REFCOUNT"):
@@ -21,6 +23,23 @@ def test_idletime_and_freq_need_their_policy(same):
         assert "An LFU maxmemory policy is selected" in same.error("OBJECT IDLETIME k")
     finally:
         same("CONFIG SET maxmemory-policy noeviction")
+
+
+def test_adaptive_keeps_neither_times_nor_frequencies(server, larder):
+    larder.set("k", "v")
+    larder.config_set("maxmemory-policy", "adaptive")
+    try:
+        with pytest.raises(Exception, match="An LFU maxmemory policy is not selected"):
+            larder.object("freq", "k")
+        with pytest.raises(Exception, match="adaptive maxmemory policy is selected, idle time not tracked"):
+            larder.object("idletime", "k")
+    finally:
+        larder.config_set("maxmemory-policy", "noeviction")
+
+    def advance_five_seconds():
+        server.clock.advance(5000)
+        return larder.object("idletime", "k") in (4, 5)
+    wait_until(advance_five_seconds)                    # counted from when a tick has told the policy of the key
 
 
 def test_idletime_counts_seconds_since_the_last_use(server, larder):
