@@ -112,11 +112,11 @@ err keyspace_new(const struct keyspace_options *o, struct keyspace **ret_keyspac
     hash_key_init(&ks->hash_key, o->seed);
     list_init(&ks->taps);
     lock_init(&ks->gate, LOCK_GATE, 0);
-    err e = limbo_init(&ks->limbo, o->worker_count);
+    err e = slab_pool_init(&ks->slab_pool, num_max_u64(process_machine_bytes() * ADDRESSES_PER_BYTE, ADDRESSES_MIN));
     if (e) {
         goto out;
     }
-    e = slab_pool_init(&ks->slab_pool, num_max_u64(process_machine_bytes() * ADDRESSES_PER_BYTE, ADDRESSES_MIN));
+    e = limbo_init(&ks->limbo, o->worker_count, &ks->slab_pool);
     if (e) {
         goto out;
     }

@@ -114,7 +114,7 @@ static void test_slabs_without_memory(void **state)
     static void *blocks[KEYS];
     unsigned refused = 0;
     assert_int_equal(slab_pool_init(&pool, 64 << 20), OK);
-    assert_int_equal(limbo_init(&limbo, 1), OK);
+    assert_int_equal(limbo_init(&limbo, 1, &pool), OK);
     slabs_init(&s, &pool, &limbo);
     for (unsigned i = 0; i < KEYS; i++) {
         blocks[i] = slab_alloc(&s, 1 + i % 3000);

@@ -66,7 +66,8 @@ struct shard {
     struct list pendings[PENDING_BUCKETS];
     struct calendar calendar;
     size_t calendar_bytes; /* what it has in used_bytes */
-    struct slabs slabs;    /* of the entries */
+    struct slabs slabs; /* of the entries */
+    struct slabs parts; /* of what their indexes need besides */
 } ALIGNED(CACHE_LINE_BYTES);
 
 static_assert(offsetof(struct shard, lock) == CACHE_LINE_BYTES, "what look-ups read is not where changes write");
@@ -99,7 +100,7 @@ int64_t shard_deadline_offset_ms(const struct shard *s, unsigned db);
 void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes);
 /* How many bytes a shard may keep to itself. */
 int64_t keyspace_publish_step(const struct keyspace *ks);
-/* Where the indexes of all shards put what they do not need any more. */
+/* Where the indexes of all shards have their directories and segments. */
 struct limbo *keyspace_limbo(struct keyspace *ks);
 /* Where the slabs of all shards come from. */
 struct slab_pool *keyspace_slab_pool(struct keyspace *ks);
