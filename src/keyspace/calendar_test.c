@@ -24,7 +24,7 @@ static struct world *world_new(void)
     memset(w, 0, sizeof *w);
     random_init(&w->random, 5, 6);
     assert_int_equal(slab_pool_init(&w->pool, SLABS_BYTES), OK);
-    assert_int_equal(limbo_init(&w->limbo, 1), OK);
+    assert_int_equal(limbo_init(&w->limbo, 1, &w->pool), OK);
     slabs_init(&w->slabs, &w->pool, &w->limbo);
     calendar_init(&w->calendar, &w->slabs);
     return w;
