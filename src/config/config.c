@@ -314,7 +314,7 @@ static enum option find_env(slice env)
 static bool is_of_tests(slice env)
 {
     return slice_equal(env, S("CLOCK_FILE")) || slice_equal(env, S("PAUSE_DIR")) || slice_equal(env, S("SOURCE_LOG")) ||
-           slice_equal(env, S("FAIL_ALLOC_EVERY")) || slice_equal(env, S("BINARY")) || slice_starts(env, S("TEST_"));
+           slice_equal(env, S("MEMORY_FILE")) || slice_equal(env, S("BINARY")) || slice_starts(env, S("TEST_"));
 }
 
 /* The content of a file named by LARDER_..._FILE, without its last newline. */

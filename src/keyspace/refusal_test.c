@@ -3,6 +3,7 @@
 #include "keyspace/testing_priv.h"
 
 #include "keyspace/pending.h"
+#include "os/mem.h"
 
 enum { KEYS = 3000, STEPS = 60000 };
 
@@ -56,6 +57,36 @@ static err change(struct bench *b, struct random *r, struct shard *s, const stru
     }
 }
 
+/* Each `every`-th allocation from now on, or the `once`-th. True when the tests have the say. */
+static bool refuse(unsigned every, unsigned once)
+{
+#ifdef LARDER_TEST_HOOKS
+    static struct mem_refusals refusals;
+    refusals = (struct mem_refusals){.every = every, .once = once};
+    mem_refusals = &refusals;
+    return true;
+#else
+    (void)every;
+    (void)once;
+    return false;
+#endif
+}
+
+static void test_a_keyspace_that_cannot_be_made(void **state)
+{
+    (void)state;
+    struct keyspace_options o = {.worker_count = 2, .db_count = 16, .maxmemory_bytes = 4 << 20};
+    struct keyspace *ks;
+    for (unsigned place = 1; refuse(0, place); place++) {
+        if (keyspace_new(&o, &ks) == OK) {
+            assert_true(place > 4);
+            keyspace_free(ks);
+            break;
+        }
+    }
+    refuse(0, 0);
+}
+
 static void test_a_refused_change_changes_nothing(void **state)
 {
     (void)state;
@@ -64,9 +95,8 @@ static void test_a_refused_change_changes_nothing(void **state)
     struct state_before before;
     struct keyspace_options o = {.worker_count = 1, .db_count = 16, .maxmemory_bytes = 4 << 20};
     unsigned refused = 0;
-    while (keyspace_new(&o, &b.ks) != OK) {
-        refused++;
-    }
+    assert_int_equal(keyspace_new(&o, &b.ks), OK);
+    refuse(7, 0);
     arena_init(&b.arena);
     effect_init(&b.fx, &b.arena, (struct now){.wall_ms = NOW}, false);
     random_init(&r, 1, 9);
@@ -99,6 +129,7 @@ static void test_a_refused_change_changes_nothing(void **state)
 #ifdef LARDER_TEST_HOOKS
     assert_true(refused > STEPS / 50);
 #endif
+    refuse(0, 0);
     keyspace_check(b.ks);
     bench_fini(&b);
 }
@@ -106,8 +137,8 @@ static void test_a_refused_change_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_keyspace_that_cannot_be_made),
         cmocka_unit_test(test_a_refused_change_changes_nothing),
     };
-    setenv("LARDER_FAIL_ALLOC_EVERY", "7", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,4 +28,18 @@ struct mem_stats mem_stats(void);
 /* Gives free pages back to the system. */
 void mem_purge(void);
 
+/* Once, before threads: with LARDER_TEST_HOOKS and LARDER_MEMORY_FILE that file is a struct mem_refusals, by which a test refuses memory. */
+void mem_init(void);
+
+#ifdef LARDER_TEST_HOOKS
+/* Which of Larder's allocations, on whatever thread, get NULL. All atomic. */
+struct mem_refusals {
+    uint64_t every;   /* each so manieth; 0: none */
+    uint64_t once;    /* counts down with each allocation: the one that brings it to 0 */
+    uint64_t refused; /* how many were */
+    uint64_t asked;   /* counts for `every` */
+};
+extern struct mem_refusals *mem_refusals; /* NULL: nothing is refused */
+#endif
+
 #endif
