@@ -107,6 +107,12 @@ def scale():
     return run.scale
 
 
+def pytest_configure():
+    """A run in the background has SIGINT ignored, and what it starts would inherit that: bash never traps such a signal."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"{servers.binary()}: LARDER_TEST_SCALE={run.SCALE} LARDER_SEED={run.SEED}")
 

@@ -41,7 +41,7 @@ static struct timing *timing_of(const struct call *call)
     return &timings[call->session->worker->index];
 }
 
-static void read_now(struct timing *t, const struct worker *w)
+NOINLINE static void read_now(struct timing *t, const struct worker *w)
 {
     t->now = (struct now){.wall_ms = clock_wall_ms(), .mono_ms = loop_now(w->loop).mono_ms};
     t->now_read_ns = t->lap_ns;
@@ -54,15 +54,22 @@ void dispatch_begin(struct worker *w)
     read_now(t, w);
 }
 
+/* A call begins where the one before it ended. */
+static struct now time_of_call(const struct call *call)
+{
+    struct timing *t = timing_of(call);
+    if (UNLIKELY(t->lap_ns - t->now_read_ns > NOW_AGE_NS_MAX)) {
+        read_now(t, call->session->worker);
+    }
+    return t->now;
+}
+
 /* A call is over: how long it took. */
-static uint64_t take_lap(const struct call *call)
+static inline uint64_t take_lap(const struct call *call)
 {
     struct timing *t = timing_of(call);
     int64_t began_ns = t->lap_ns;
     t->lap_ns = clock_lap_ns();
-    if (UNLIKELY(t->lap_ns - t->now_read_ns > NOW_AGE_NS_MAX)) {
-        read_now(t, call->session->worker);
-    }
     return (uint64_t)num_max_i64(0, t->lap_ns - began_ns);
 }
 
@@ -95,7 +102,8 @@ void call_reset(struct call *call)
 }
 
 /* ---- prepare -------------------------------------------------------------------------------------------------------- */
-static void prepare_key(struct call *call, unsigned argument, enum key_use use, struct call_key *ret_key) ON(worker)
+static inline void prepare_key(struct call *call, unsigned argument, enum key_use use, struct call_key *ret_key)
+    ON(worker)
 {
     ret_key->key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[argument]);
     ret_key->argument = argument;
@@ -106,7 +114,7 @@ static void prepare_key(struct call *call, unsigned argument, enum key_use use, 
     ret_key->bucket = shard_prefetch_bucket(&ret_key->key);
 }
 
-static err prepare_listed_keys(struct call *call) ON(worker)
+NOINLINE static err prepare_listed_keys(struct call *call) ON(worker)
 {
     const struct command *c = call->command;
     int count = command_keys(c, call->argc, call->argv, 0, NULL);
@@ -154,7 +162,7 @@ void dispatch_prepare(struct call *call)
 void dispatch_prefetch(const struct call *call)
 {
     for (unsigned i = 0; i < call->key_count; i++) {
-        shard_prefetch_entry(call->keys[i].bucket, &call->keys[i].key);
+        shard_prefetch_entry(call->keys[i].bucket, &call->keys[i].key, call->command->effect == EFFECT_WRITE);
     }
 }
 
@@ -195,7 +203,7 @@ static void word_unknown_subcommand(struct call *call)
                     SLICE_ARG(printable(call->argv[1], 128)), (int)container.len, name);
 }
 
-static void render_error(struct call *call, err e)
+COLD static void render_error(struct call *call, err e)
 {
     if (call->error_text.len == 0) {
         if (e == ERR_UNKNOWN_COMMAND) {
@@ -298,15 +306,26 @@ static err consult(struct call *call, struct loader *loader)
 }
 
 /* ---- run ------------------------------------------------------------------------------------------------------------ */
+/* What the call can add to the data, as far as its arguments say. */
+static uint64_t argument_bytes(const struct call *call)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 1; i < call->argc; i++) {
+        bytes += call->argv[i].len;
+    }
+    return bytes;
+}
+
 /* When latencies are watched, the time that it takes is, too. */
 static err make_room(struct call *call)
 {
     const struct config *config = config_now();
+    uint64_t bytes = argument_bytes(call);
     if (LIKELY(config->latency_monitor_threshold == 0)) {
-        return keyspace_make_room(call->engine->keyspace, call->now);
+        return keyspace_make_room(call->engine->keyspace, call->now, bytes);
     }
     int64_t began_ns = clock_mono_ns();
-    err e = keyspace_make_room(call->engine->keyspace, call->now);
+    err e = keyspace_make_room(call->engine->keyspace, call->now, bytes);
     uint64_t ns = (uint64_t)(clock_mono_ns() - began_ns);
     if (latency_wants(config, ns)) {
         latency_note(LATENCY_eviction_cycle, ns, call->now);
@@ -335,7 +354,7 @@ static err admit(struct call *call)
 
 static void begin(struct call *call)
 {
-    call->now = timing_of(call)->now;
+    call->now = time_of_call(call);
     call->error_text = (slice){0};
     call->changed = call->reap = false;
     call->expired_count = 0;
@@ -348,14 +367,18 @@ static void begin(struct call *call)
     effect_init(&call->effect, &call->arena, call->now, keyspace_wants_records(call->engine->keyspace));
 }
 
-/* Whose rules and which database: as of now, since a call before this one in the batch may have changed the database. */
-static void govern_keys(struct call *call, struct loader *loader)
+/* Whose rules and which database: as of now, since a call before this one in the batch may have changed the database.
+ * Whether any key is governed. */
+static bool govern_keys(struct call *call, struct loader *loader)
 {
+    bool governed = false;
     for (unsigned i = 0; i < call->key_count; i++) {
         struct call_key *ck = &call->keys[i];
         ck->key.db = call->session->db;
         ck->rule = loader ? loader->govern(loader, ck->key.db, ck->key.bytes) : NULL;
+        governed |= ck->rule != NULL;
     }
+    return governed;
 }
 
 static void publish(struct call *call)
@@ -371,10 +394,10 @@ static void publish(struct call *call)
 }
 
 /* Under the locks: ERR_AGAIN when the call parks (with whatever expired published), else how it ended. */
-static err run_locked(struct call *call, struct loader *loader)
+static err run_locked(struct call *call, struct loader *loader, bool governed)
 {
     find_keys(call);
-    err e = loader ? consult(call, loader) : OK;
+    err e = governed || call->park ? consult(call, loader) : OK;
     if (e == OK) {
         e = call->command->handler(call);
         assert(e != ERR_AGAIN || call_errand(call)); /* a verb waits for work, or not at all */
@@ -409,10 +432,12 @@ static void end(struct call *call, err e, size_t reply_mark) ON(worker)
     if (UNLIKELY(latency_wants(config, ns))) {
         latency_note(call->command->traits & TRAIT_FAST ? LATENCY_fast_command : LATENCY_command, ns, call->now);
     }
-    park_end(call);
+    if (UNLIKELY(call->park)) {
+        park_end(call);
+    }
 }
 
-static enum run refuse(struct call *call, err e) ON(worker)
+COLD static enum run refuse(struct call *call, err e) ON(worker)
 {
     if (call->command && e != ERR_UNKNOWN_SUBCOMMAND) {
         figures_add_rejected(call->session->worker->index, call->command->number);
@@ -420,7 +445,9 @@ static enum run refuse(struct call *call, err e) ON(worker)
     metric_add(METRIC_commands_rejected, 1);
     (void)take_lap(call); /* it is not the next one's time */
     render_error(call, e);
-    park_end(call);
+    if (UNLIKELY(call->park)) {
+        park_end(call);
+    }
     return RUN_DONE;
 }
 
@@ -441,9 +468,9 @@ enum run dispatch_run(struct call *call)
     struct loader *loader = keyspace_loader(ks);
     unsigned key_count = call->key_count;
     size_t reply_mark = call->reply->out->len;
-    govern_keys(call, loader);
+    bool governed = govern_keys(call, loader);
     lock_shards(call, key_count);
-    e = run_locked(call, loader);
+    e = run_locked(call, loader, governed);
     unlock_shards(call, key_count);
     if (UNLIKELY(e == ERR_AGAIN)) {
         e = park_sleep(call);

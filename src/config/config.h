@@ -28,6 +28,7 @@ enum config_policy {
     POLICY_ALLKEYS_LFU,
     POLICY_ALLKEYS_RANDOM,
     POLICY_NOEVICTION,
+    POLICY_ADAPTIVE,
 };
 
 enum config_tls_auth { TLS_AUTH_NO, TLS_AUTH_YES, TLS_AUTH_OPTIONAL };

@@ -557,7 +557,7 @@ static void test_set_refused(void **state)
          "(a log of every write)"},
         {{"maxmemory-policy", "foo"},
          "CONFIG SET failed (possibly related to argument 'maxmemory-policy') - argument(s) must be one of the following: volatile-lru, "
-         "volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction"},
+         "volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction, adaptive"},
         {{"hz", "20", "loglevel", "foo"},
          "CONFIG SET failed (possibly related to argument 'loglevel') - argument(s) must be one of the following: debug, verbose, notice, "
          "warning, error, nothing"},

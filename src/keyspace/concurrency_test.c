@@ -66,8 +66,8 @@ static void run(void *argument)
         size_t count = 1 + random_below(&r, 2);
         arena_reset(&arena);
         effect_init(&fx, &arena, now, true);
-        shard_prefetch_entry(shard_prefetch_bucket(&keys[0]), &keys[0]);
-        (void)!keyspace_make_room(a->ks, now);
+        shard_prefetch_entry(shard_prefetch_bucket(&keys[0]), &keys[0], true);
+        (void)!keyspace_make_room(a->ks, now, 100);
         keyspace_lock_keys(a->ks, keys, count);
         for (size_t i = 0; i < count; i++) {
             change(&r, &keys[i], &fx);
@@ -88,8 +88,7 @@ static void run(void *argument)
             keyspace_swap_dbs(a->ks, 0, 1);
             keyspace_unlock_all(a->ks);
             keyspace_reap(a->ks, 50);
-            keyspace_set_limit(a->ks, step % 2 ? 100000 : 0,
-                               step % 4000 > 2000 ? EVICTION_ALLKEYS_LFU : EVICTION_VOLATILE_LRU);
+            keyspace_set_limit(a->ks, step % 2 ? 100000 : 0, (enum eviction)(step / 3000 % EVICTION_COUNT));
         }
     }
     arena_fini(&arena);

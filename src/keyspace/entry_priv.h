@@ -111,7 +111,7 @@ static inline size_t entry_key_len(const struct entry *e)
 
 static inline bool entry_has_key(const struct entry *e, slice key)
 {
-    return entry_key_len(e) == key.len && memcmp(entry_key_bytes(e), key.ptr, key.len) == 0;
+    return entry_key_len(e) == key.len && bytes_equal(entry_key_bytes(e), key.ptr, key.len);
 }
 
 /* The stamp of an access under LRU: seconds, in a circle of 194 days. */

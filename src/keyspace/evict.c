@@ -1,162 +1,166 @@
-/* Redis's eviction policies by sampling: lru, lfu, random over all keys or those with a deadline, and volatile-ttl.
- *
- * A sample is SAMPLE_COUNT entries out of random buckets of a space chosen in proportion to its entries: within a
- * bucket all are taken, and since keys fall into buckets by their hash that is as good as choosing each alone, for a
- * fraction of the cache misses. When a volatile policy meets nothing with a deadline in SAMPLE_BUCKETS buckets, it
- * takes one whose deadline is near, from the calendar.
- *
- * LFU is Redis's: 16 bits of minutes since the counter last decayed, 8 bits of a logarithmic counter that starts at 5,
- * grows with probability 1 / ((counter - 5) * 10 + 1) and loses one a minute. */
+/* The policies' table, the change from one to another, and what is the same for all; see evict_priv.h. */
 #include "keyspace/evict_priv.h"
 
 #include "keyspace/shard_priv.h"
 
-enum { SAMPLE_COUNT = 16, SAMPLE_BUCKETS = 64, LFU_START = 5, LFU_FACTOR = 10 };
+/* Read without the lock. */
+#define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+#define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
-static bool counts_uses(enum eviction policy)
+/* How a policy uses the stamp of an entry; noeviction keeps time, for OBJECT IDLETIME and for what comes after it. */
+enum stamp { STAMP_TIME, STAMP_FREQUENCY, STAMP_PLACE };
+
+static const struct {
+    const struct evict_policy *policy;
+    enum stamp stamp;
+} kinds[EVICTION_COUNT] = {
+    [EVICTION_NONE] = {&evict_sampled, STAMP_TIME},
+    [EVICTION_ADAPTIVE] = {&evict_adaptive, STAMP_PLACE},
+    [EVICTION_ALLKEYS_LRU] = {&evict_sampled, STAMP_TIME},
+    [EVICTION_ALLKEYS_LFU] = {&evict_sampled, STAMP_FREQUENCY},
+    [EVICTION_ALLKEYS_RANDOM] = {&evict_sampled, STAMP_TIME},
+    [EVICTION_VOLATILE_LRU] = {&evict_sampled, STAMP_TIME},
+    [EVICTION_VOLATILE_LFU] = {&evict_sampled, STAMP_FREQUENCY},
+    [EVICTION_VOLATILE_RANDOM] = {&evict_sampled, STAMP_TIME},
+    [EVICTION_VOLATILE_TTL] = {&evict_sampled, STAMP_TIME},
+};
+
+/* ---- accounts ---------------------------------------------------------------------------------------------------- */
+
+static void account(struct shard *s)
 {
-    return policy == EVICTION_ALLKEYS_LFU || policy == EVICTION_VOLATILE_LFU;
-}
-
-static bool is_volatile(enum eviction policy)
-{
-    return policy >= EVICTION_VOLATILE_LRU;
-}
-
-static enum eviction policy_of(const struct shard *s)
-{
-    return (enum eviction)__atomic_load_n(&s->policy, __ATOMIC_RELAXED);
-}
-
-/* ---- stamps ------------------------------------------------------------------------------------------------------ */
-
-static void set_stamp(struct entry *e, uint32_t stamp)
-{
-    if (e->stamp != stamp) {
-        e->stamp = stamp & ENTRY_STAMP_MASK;
+    const struct adaptive *a = &s->evict.adaptive;
+    size_t bytes = a->small.bytes + a->main.bytes + a->ghosts.bytes;
+    if (bytes != s->evict.bytes) {
+        shard_account(s, (int64_t)bytes - (int64_t)s->evict.bytes);
+        s->evict.bytes = bytes;
     }
 }
 
-static void count_use(struct shard *s, struct entry *e, int64_t now_wall_ms)
+static void forget(struct shard *s)
 {
-    uint32_t counter = entry_frequency(e, now_wall_ms);
-    uint32_t above = counter > LFU_START ? counter - LFU_START : 0;
-    if (counter < 255 && random_below(&s->evict.random, above * LFU_FACTOR + 1) == 0) {
-        counter++;
-    }
-    set_stamp(e, entry_lfu_minute(now_wall_ms) << 8 | counter);
-}
-
-/* ---- hooks ------------------------------------------------------------------------------------------------------- */
-
-void evict_init(struct evict *v, uint64_t seed)
-{
-    *v = (struct evict){0};
-    random_init(&v->random, seed, 0x6576696374);
-}
-
-void evict_inserted(struct shard *s, struct entry *e, int64_t now_wall_ms)
-{
-    s->evict.entry_count++;
-    set_stamp(e, counts_uses(policy_of(s)) ? entry_lfu_minute(now_wall_ms) << 8 | LFU_START
-                                           : entry_lru_stamp(now_wall_ms));
-}
-
-void evict_read(struct shard *s, struct entry *e, int64_t now_wall_ms)
-{
-    if (counts_uses(policy_of(s))) {
-        count_use(s, e, now_wall_ms);
-    } else {
-        set_stamp(e, entry_lru_stamp(now_wall_ms));
+    if (s->evict.policy->forget) {
+        s->evict.policy->forget(s);
+        account(s);
     }
 }
 
-void evict_overwritten(struct shard *s, struct entry *e, int64_t now_wall_ms)
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+void evict_init(struct shard *s, enum eviction kind, uint64_t seed)
 {
-    evict_read(s, e, now_wall_ms);
+    s->evict = (struct evict){.kind = kind, .policy = kinds[kind].policy};
+    random_init(&s->evict.random, seed, 0x6576696374);
+    forget(s);
 }
 
-void evict_removed(struct shard *s, uint64_t count)
+void evict_fini(struct shard *s)
+{
+    forget(s);
+}
+
+void evict_set_policy(struct shard *s, enum eviction kind)
+{
+    bool same_stamps = kinds[kind].stamp == kinds[s->evict.kind].stamp;
+    if (!same_stamps) {
+        forget(s);
+    }
+    s->evict.kind = kind;
+    s->evict.policy = kinds[kind].policy;
+    if (!same_stamps) {
+        forget(s);
+        evict_begin_adopting(s);
+    }
+}
+
+/* ---- entries come and go ----------------------------------------------------------------------------------------- */
+
+void evict_inserted(struct shard *s, struct entry *e, uint64_t hash, int64_t now_wall_ms)
+{
+    PUBLISH(s->evict.entry_count, s->evict.entry_count + 1);
+    s->evict.policy->inserted(s, e, hash, now_wall_ms);
+    account(s);
+}
+
+void evict_moved(struct shard *s, struct entry *from, struct entry *to)
+{
+    if (s->evict.policy->moved) {
+        s->evict.policy->moved(s, from, to);
+    }
+}
+
+void evict_removed(struct shard *s, struct entry *e, uint64_t hash, bool evicted)
+{
+    assert(s->evict.entry_count > 0);
+    PUBLISH(s->evict.entry_count, s->evict.entry_count - 1);
+    if (s->evict.policy->removed) {
+        s->evict.policy->removed(s, e, hash, evicted);
+        account(s);
+    }
+}
+
+/* Which of a policy's records are of the database that goes is not known; so it begins anew with what stays. */
+void evict_flushed(struct shard *s, uint64_t count)
 {
     assert(s->evict.entry_count >= count);
-    s->evict.entry_count -= count;
-}
-
-/* How much better it would be to lose this one; the largest goes. */
-static int64_t badness(struct shard *s, const struct entry *e, int64_t now_wall_ms)
-{
-    switch (policy_of(s)) {
-    case EVICTION_ALLKEYS_LRU:
-    case EVICTION_VOLATILE_LRU: return entry_idle_seconds(e, now_wall_ms);
-    case EVICTION_ALLKEYS_LFU:
-    case EVICTION_VOLATILE_LFU: return 255 - (int64_t)entry_frequency(e, now_wall_ms);
-    case EVICTION_VOLATILE_TTL: return INT64_MAX - entry_deadline(e);
-    case EVICTION_ALLKEYS_RANDOM:
-    case EVICTION_VOLATILE_RANDOM: return (int64_t)(random_u64(&s->evict.random) >> 1);
-    case EVICTION_NONE:
-    case EVICTION_COUNT: break;
+    PUBLISH(s->evict.entry_count, s->evict.entry_count - count);
+    if (s->evict.policy->forget) {
+        forget(s);
+        evict_begin_adopting(s);
     }
-    unreachable();
-}
-
-static size_t candidate_count(const struct shard *s, const struct space *sp)
-{
-    return !is_volatile(policy_of(s)) ? sp->index.count : sp->calendar ? sp->calendar->count : 0;
-}
-
-/* A space with the probability of its share of the candidates; NULL when there are none. */
-static struct space *choose_space(struct shard *s)
-{
-    uint64_t all = 0;
-    for (struct space *sp = s->all_spaces; sp; sp = sp->next) {
-        all += candidate_count(s, sp);
-    }
-    if (all == 0) {
-        return NULL;
-    }
-    uint64_t place = random_below(&s->evict.random, all);
-    struct space *sp = s->all_spaces;
-    for (; place >= candidate_count(s, sp); sp = sp->next) {
-        place -= candidate_count(s, sp);
-    }
-    return sp;
 }
 
 struct entry *evict_victim(struct shard *s, int64_t now_wall_ms, struct space **ret_space)
 {
-    if (policy_of(s) == EVICTION_NONE) {
-        return NULL;
-    }
-    struct space *sp = choose_space(s);
-    if (!sp) {
-        return NULL;
-    }
-    *ret_space = sp;
-    struct entry *met[INDEX_STEP_MAX], *worst = NULL;
-    int64_t worst_badness = 0;
-    for (unsigned bucket = 0, sampled = 0; bucket < SAMPLE_BUCKETS && sampled < SAMPLE_COUNT; bucket++) {
-        size_t count = index_sample(&sp->index, random_u64(&s->evict.random), met);
+    struct entry *e = s->evict.policy->victim(s, now_wall_ms, ret_space);
+    account(s);
+    return e;
+}
+
+uint64_t evict_entry_count_unlocked(const struct shard *s)
+{
+    return PEEK(s->evict.entry_count);
+}
+
+/* ---- adopting ---------------------------------------------------------------------------------------------------- */
+
+void evict_begin_adopting(struct shard *s)
+{
+    struct evict *v = &s->evict;
+    v->walk_space = s->all_spaces;
+    v->walk_cursor = 0;
+    PUBLISH(v->adopting, v->entry_count > 0);
+}
+
+void evict_adopt(struct shard *s, unsigned bucket_count, int64_t now_wall_ms)
+{
+    struct evict *v = &s->evict;
+    for (; bucket_count > 0 && v->adopting; bucket_count--) {
+        struct entry *entries[INDEX_STEP_MAX];
+        size_t count = index_step(&v->walk_space->index, &v->walk_cursor, entries);
         for (size_t i = 0; i < count; i++) {
-            if (is_volatile(policy_of(s)) && !(met[i]->flags & ENTRY_TIMED)) {
-                continue;
-            }
-            if (entry_expired(met[i], now_wall_ms)) {
-                return met[i];
-            }
-            int64_t bad = badness(s, met[i], now_wall_ms);
-            if (!worst || bad > worst_badness) {
-                worst = met[i];
-                worst_badness = bad;
-            }
-            sampled++;
+            v->policy->adopted(s, entries[i], now_wall_ms);
+        }
+        if (v->walk_cursor == 0) {
+            v->walk_space = v->walk_space->next;
+            PUBLISH(v->adopting, v->walk_space != NULL);
         }
     }
-    if (!worst && sp->calendar) {
-        worst = calendar_nearest(sp->calendar);
+    account(s);
+}
+
+bool evict_is_adopting(const struct shard *s)
+{
+    return PEEK(s->evict.adopting);
+}
+
+/* ---- check ------------------------------------------------------------------------------------------------------- */
+
+void evict_check(const struct shard *s)
+{
+    const struct adaptive *a = &s->evict.adaptive;
+    assert(s->evict.bytes == a->small.bytes + a->main.bytes + a->ghosts.bytes);
+    if (s->evict.policy->check) {
+        s->evict.policy->check(s);
     }
-    /* All sampled buckets were empty: whatever comes first will do. */
-    for (uint64_t cursor = 0; !worst;) {
-        worst = index_step(&sp->index, &cursor, met) > 0 ? met[0] : NULL;
-    }
-    return worst;
 }

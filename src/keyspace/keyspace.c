@@ -7,8 +7,12 @@
  * here holds more than one shard unless it says so.
  *
  * Memory limit: `published` is the sum of what the shards have reported, at most 1/64 of the limit off (shard.c).
- * Victims are looked for in random shards, a few at a time: a shard is a random part of the keys, so that this is
- * sampling over all of them.
+ * Victims come a few at a time from the shard that has the most entries of a few looked at: a shard is a random part
+ * of the keys, so that shards with as many entries each keep the same keys as one cache of all would. Bytes would not
+ * do: one huge value would cost all the other keys of its shard their place.
+ *
+ * Room is made for what a call brings before it locks anything. It evicts as many as that could need and some more, so
+ * that a huge value is paid for by who stores it; the rest, after a limit was lowered, goes in the ticks' slices.
  *
  * Threads: any, but for set-up (new, add_tap, set_loader) and free. keyspace_tick(): each worker with its own index. */
 #include "keyspace/keyspace.h"
@@ -30,9 +34,12 @@ enum {
     EXPIRE_WORK_PER_LOCK = 64,
     EXPIRE_WORK_PER_TICK = 1024,
     EVICT_PER_LOCK = 4, /* few, so that the shards are emptied evenly */
-    EVICT_PER_TICK = 64,
+    EVICT_PER_CALL = 64,
+    EVICT_BYTES_LEAST = 64, /* that an eviction frees */
+    VICTIM_CHOICES = 3,
+    ADOPT_BUCKETS_PER_LOCK = 64,
     TICK_MS = 25,
-    REAP_TICK_US = 200,
+    SLICE_US = 200,  /* of a tick, for what can wait */
     LIMIT_PART = 64, /* of the limit that the published total may be off */
     STEP_MAX = 64 * 1024,
 };
@@ -54,9 +61,10 @@ struct keyspace {
     bool active_expiry;
     int64_t frozen_until_ms; /* monotonic */
     uint64_t limit_bytes;    /* 0: none */
+    enum eviction eviction;
     int64_t publish_step;
     struct limbo limbo;
-    bool limit_changed; /* and the shards have not settled since */
+    bool limit_changed; /* and the shards have not heard since: keyspace_settle() */
     struct lock gate;
     ALIGNED(CACHE_LINE_BYTES) uint64_t published_bytes;
     uint64_t peak_bytes;
@@ -108,7 +116,7 @@ err keyspace_new(const struct keyspace_options *o, struct keyspace **ret_keyspac
     }
     memset(ks->shards, 0, ks->shard_count * sizeof *ks->shards);
     for (unsigned i = 0; i < ks->shard_count; i++) {
-        e = shard_init(&ks->shards[i], ks, i, o->db_count, &ks->hash_key);
+        e = shard_init(&ks->shards[i], ks, i, o->db_count, &ks->hash_key, o->eviction);
         if (e) {
             goto out;
         }
@@ -446,45 +454,86 @@ static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u
     }
 }
 
-static bool over_limit(const struct keyspace *ks)
+/* With as many bytes more. */
+static bool over_limit(const struct keyspace *ks, uint64_t bytes)
 {
     uint64_t limit = GET(ks->limit_bytes);
-    return limit > 0 && GET(ks->published_bytes) > limit;
+    return limit > 0 && GET(ks->published_bytes) + bytes > limit;
 }
 
-/* Evicts up to `most` entries of a shard while memory is over the limit; false when there was none that the policy
- * allows. */
-static bool evict_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned most)
+/* Evicts up to EVICT_PER_LOCK entries of a shard while there is no room for `bytes`; returns how many, 0 when there was
+ * none that the policy allows. */
+static unsigned evict_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, uint64_t bytes)
 {
-    bool evicted = false;
+    unsigned evicted = 0;
     unasked_begin(u, ks, now);
     shard_lock(s);
-    for (unsigned i = 0; i < most && over_limit(ks) && shard_evict(s, &u->fx); i++) {
+    while (evicted < EVICT_PER_LOCK && over_limit(ks, bytes) && shard_evict(s, &u->fx)) {
         shard_publish(s);
-        evicted = true;
+        evicted++;
     }
     unasked_end(u, ks);
     shard_unlock(s);
     return evicted;
 }
 
-/* Evicts a few entries from some shard that has any, while memory is over the limit; false when the policy finds none
- * in all of them. */
-static bool evict_some(struct keyspace *ks, struct unasked *u, struct now now, unsigned most)
+/* Where the next victim is: of a few shards, among them one of a sequence that comes to all, the one with the most
+ * entries. */
+static unsigned choose_victim_shard(struct keyspace *ks)
 {
-    uint64_t start = __atomic_add_fetch(&ks->victim_shard, 0x9e3779b97f4a7c15, __ATOMIC_RELAXED) >> 32;
-    for (unsigned i = 0; i < ks->shard_count; i++) {
-        if (evict_shard(ks, &ks->shards[(start + i) & (ks->shard_count - 1)], u, now, most)) {
-            return true;
+    uint64_t next = __atomic_add_fetch(&ks->victim_shard, 0x9e3779b97f4a7c15, __ATOMIC_RELAXED);
+    unsigned best = 0;
+    uint64_t most = 0;
+    for (unsigned i = 0; i < VICTIM_CHOICES; i++) {
+        unsigned number = (unsigned)(next >> (16 * (VICTIM_CHOICES - i))) & (ks->shard_count - 1);
+        uint64_t count = evict_entry_count_unlocked(&ks->shards[number]);
+        if (i == 0 || count > most) {
+            best = number;
+            most = count;
         }
     }
-    return false;
+    return best;
+}
+
+/* Evicts a few entries from some shard that has any; returns how many, 0 when there is room for `bytes` or the policy
+ * finds none in all of them. */
+static unsigned evict_some(struct keyspace *ks, struct unasked *u, struct now now, uint64_t bytes)
+{
+    unsigned first = choose_victim_shard(ks), evicted = 0;
+    for (unsigned i = 0; i < ks->shard_count && evicted == 0 && over_limit(ks, bytes); i++) {
+        evicted = evict_shard(ks, &ks->shards[(first + i) & (ks->shard_count - 1)], u, now, bytes);
+    }
+    return evicted;
+}
+
+/* What the ticks do when there is time: true when there is more. */
+static bool evict_slice(struct keyspace *ks, struct unasked *u, struct now now)
+{
+    int64_t end_us = clock_mono_us() + SLICE_US;
+    bool evicted = true;
+    while (evicted && over_limit(ks, 0) && clock_mono_us() < end_us) {
+        evicted = evict_some(ks, u, now, 0) > 0;
+    }
+    return evicted && over_limit(ks, 0);
+}
+
+/* A slice of what a new policy has to learn about a shard; true when there is more. */
+static bool adopt_slice(struct shard *s, struct now now)
+{
+    int64_t end_us = clock_mono_us() + SLICE_US;
+    while (evict_is_adopting(s) && clock_mono_us() < end_us) {
+        shard_lock(s);
+        evict_adopt(s, ADOPT_BUCKETS_PER_LOCK, now.wall_ms);
+        shard_unlock(s);
+    }
+    return evict_is_adopting(s);
 }
 
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now)
 {
     assert(worker_index < ks->worker_count);
     limbo_tick(&ks->limbo, worker_index);
+    keyspace_settle(ks);
     struct unasked u;
     arena_init(&u.arena);
     unsigned mine =
@@ -500,13 +549,16 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
             next_due_ms = num_min_i64(next_due_ms, GET(s->next_due_ms));
         }
         while (shard_has_retired(s) && !more) {
-            reap_end_us = reap_end_us ? reap_end_us : clock_mono_us() + REAP_TICK_US;
+            reap_end_us = reap_end_us ? reap_end_us : clock_mono_us() + SLICE_US;
             shard_reap(s);
             more = clock_mono_us() >= reap_end_us;
         }
+        if (UNLIKELY(evict_is_adopting(s)) && !more) {
+            more = adopt_slice(s, now);
+        }
     }
-    if (over_limit(ks) && !frozen) {
-        more = evict_some(ks, &u, now, EVICT_PER_TICK) || more;
+    if (over_limit(ks, 0) && !frozen) {
+        more = evict_slice(ks, &u, now) || more;
     }
     arena_fini(&u.arena);
     return more ? now.mono_ms : now.mono_ms + num_max_i64(0, next_due_ms - now.wall_ms);
@@ -554,44 +606,54 @@ void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum evic
     uint64_t step = maxmemory_bytes > 0 ? maxmemory_bytes / LIMIT_PART / ks->shard_count : STEP_MAX;
     PUT(ks->publish_step, (int64_t)num_min_u64(step, STEP_MAX));
     PUT(ks->limit_bytes, maxmemory_bytes);
-    for (unsigned i = 0; i < ks->shard_count; i++) {
-        PUT(ks->shards[i].policy, (uint16_t)eviction);
-    }
+    PUT(ks->eviction, eviction);
     __atomic_store_n(&ks->limit_changed, true, __ATOMIC_RELEASE);
 }
 
-/* Makes every shard report under the new step what it had kept to itself under the old one. */
-static void settle(struct keyspace *ks)
+void keyspace_settle(struct keyspace *ks)
 {
-    if (__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
-        for (unsigned i = 0; i < ks->shard_count; i++) {
-            shard_lock(&ks->shards[i]);
-            shard_publish(&ks->shards[i]);
-            shard_unlock(&ks->shards[i]);
-        }
+    if (LIKELY(!GET(ks->limit_changed)) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
+        return;
+    }
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        struct shard *s = &ks->shards[i];
+        shard_lock(s);
+        shard_publish(s); /* what it had kept to itself under the former step */
+        evict_set_policy(s, GET(ks->eviction));
+        shard_unlock(s);
     }
 }
 
-err keyspace_make_room(struct keyspace *ks, struct now now)
+/* Gives back what is not alive any more, then evicts what a call of so many bytes could need. False when there was
+ * nothing to give back and nothing that may be evicted. */
+static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
 {
-    if (UNLIKELY(GET(ks->limit_changed))) {
-        settle(ks);
-    }
-    if (LIKELY(!over_limit(ks)) || keyspace_is_frozen(ks, now)) {
-        return OK;
-    }
     struct unasked u;
     arena_init(&u.arena);
-    err e = OK;
-    for (bool retired = true; e == OK && over_limit(ks);) {
-        if (retired) { /* what a flush left behind goes before anything that is alive */
-            retired = !keyspace_reap(ks, 1);
-        } else if (!evict_some(ks, &u, now, EVICT_PER_LOCK) && over_limit(ks)) {
-            e = ERR_OOM;
-        }
+    bool found = false;
+    while (over_limit(ks, bytes) && !keyspace_reap(ks, 1)) {
+        found = true;
+    }
+    uint64_t left = EVICT_PER_CALL + bytes / EVICT_BYTES_LEAST;
+    for (unsigned evicted = 1; left > 0 && evicted > 0; left -= num_min_u64(left, evicted)) {
+        evicted = evict_some(ks, &u, now, bytes);
+        found = found || evicted > 0;
     }
     arena_fini(&u.arena);
-    return e;
+    return found;
+}
+
+err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes)
+{
+    keyspace_settle(ks);
+    uint64_t needed = GET(ks->eviction) == EVICTION_NONE ? 0 : bytes;
+    if (GET(ks->limit_bytes) > 0 && bytes > GET(ks->limit_bytes)) {
+        return ERR_OOM;
+    }
+    if (LIKELY(!over_limit(ks, needed)) || keyspace_is_frozen(ks, now)) {
+        return OK;
+    }
+    return reclaim(ks, now, needed) || !over_limit(ks, 0) ? OK : ERR_OOM;
 }
 
 uint64_t keyspace_used_bytes(const struct keyspace *ks)

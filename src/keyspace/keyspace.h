@@ -10,9 +10,10 @@
 
 enum { KEYSPACE_DB_COUNT_MAX = 16384, SHARD_COUNT_MAX = 2048 };
 
-/* Names and order of redis.conf's maxmemory-policy. */
+/* The policies of maxmemory-policy. */
 enum eviction {
     EVICTION_NONE,
+    EVICTION_ADAPTIVE,
     EVICTION_ALLKEYS_LRU,
     EVICTION_ALLKEYS_LFU,
     EVICTION_ALLKEYS_RANDOM,
@@ -50,8 +51,8 @@ struct key keyspace_key(struct keyspace *ks, unsigned db, slice bytes);
 
 /* ---- locks over several shards ----------------------------------------------------------------------------------- */
 /* Locks the shards of `keys` in ascending order, each once. One key is the fast path. */
-void keyspace_lock_keys(struct keyspace *ks, const struct key *keys, size_t count) UNCHECKED_LOCKS;
-void keyspace_unlock_keys(struct keyspace *ks, const struct key *keys, size_t count) UNCHECKED_LOCKS;
+NOINLINE void keyspace_lock_keys(struct keyspace *ks, const struct key *keys, size_t count) UNCHECKED_LOCKS;
+NOINLINE void keyspace_unlock_keys(struct keyspace *ks, const struct key *keys, size_t count) UNCHECKED_LOCKS;
 /* Owns the gate, then locks every shard: for who does not know its shards beforehand. */
 void keyspace_lock_all(struct keyspace *ks) UNCHECKED_LOCKS;
 void keyspace_unlock_all(struct keyspace *ks) UNCHECKED_LOCKS;
@@ -95,10 +96,14 @@ void keyspace_freeze(struct keyspace *ks, int64_t until_mono_ms);
 bool keyspace_is_frozen(const struct keyspace *ks, struct now now);
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* Takes no locks; the shards hear of it with the next keyspace_settle(), call or tick. */
 void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum eviction eviction);
-/* Before a call that may need memory locks anything: evicts in bounded slices until used memory is under the limit.
- * ERR_OOM when it cannot be. */
-MUST_USE err keyspace_make_room(struct keyspace *ks, struct now now);
+/* Tells the shards of a limit and a policy that have changed. Locks by itself. */
+void keyspace_settle(struct keyspace *ks);
+/* Before a call locks anything that brings about `bytes`: evicts as many entries as that could need and some more, so
+ * that used memory with them is under the limit. ERR_OOM when `bytes` alone are over it, and when memory is over it and
+ * nothing could be evicted; memory that is over it and going down is given the time. Locks by itself. */
+MUST_USE err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes);
 /* All that data costs: entries, values, index, calendar, queues. */
 uint64_t keyspace_used_bytes(const struct keyspace *ks);
 uint64_t keyspace_peak_bytes(const struct keyspace *ks);

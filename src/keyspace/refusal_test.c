@@ -2,7 +2,9 @@
  * refused. */
 #include "keyspace/testing_priv.h"
 
+#include "keyspace/limbo_priv.h"
 #include "keyspace/pending.h"
+#include "keyspace/slab_priv.h"
 #include "os/mem.h"
 
 enum { KEYS = 3000, STEPS = 60000 };
@@ -134,11 +136,65 @@ static void test_a_refused_change_changes_nothing(void **state)
     bench_fini(&b);
 }
 
+static void test_slabs_without_memory(void **state)
+{
+    (void)state;
+    struct slab_pool pool;
+    struct limbo limbo;
+    struct slabs s;
+    static void *blocks[KEYS];
+    unsigned refused = 0;
+    assert_int_equal(slab_pool_init(&pool, 64 << 20), OK);
+    assert_int_equal(limbo_init(&limbo, 1), OK);
+    slabs_init(&s, &pool, &limbo);
+    refuse(7, 0);
+    for (unsigned i = 0; i < KEYS; i++) {
+        blocks[i] = slab_alloc(&s, 1 + i % 3000);
+        refused += !blocks[i];
+        slab_check(&s);
+    }
+    for (unsigned i = 0; i < KEYS; i++) {
+        slab_free(&s, blocks[i], 1 + i % 3000);
+    }
+#ifdef LARDER_TEST_HOOKS
+    assert_true(refused > KEYS / 10);
+#endif
+    refuse(0, 0);
+    slabs_fini(&s);
+    limbo_fini(&limbo);
+    slab_pool_fini(&pool);
+}
+
+/* More than the range has: what is taken stays good, what goes makes room. */
+static void test_a_range_that_is_full(void **state)
+{
+    (void)state;
+    struct slab_pool pool;
+    assert_int_equal(slab_pool_init(&pool, 64 << 20), OK);
+    refuse(7, 0);
+    unsigned taken = 0, refused = 0;
+    while (refused < 20) {
+        uint32_t number = slab_pool_take(&pool);
+        taken += number != 0;
+        refused = number ? 0 : refused + 1;
+    }
+    assert_int_equal(taken, (64 << 20) / SLAB_BYTES - 1);
+    slab_pool_give(&pool, 77);
+    assert_int_equal(slab_pool_take(&pool), 77);
+    for (uint32_t number = 1; number <= taken; number++) {
+        slab_pool_give(&pool, number);
+    }
+    refuse(0, 0);
+    slab_pool_fini(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_keyspace_that_cannot_be_made),
         cmocka_unit_test(test_a_refused_change_changes_nothing),
+        cmocka_unit_test(test_slabs_without_memory),
+        cmocka_unit_test(test_a_range_that_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

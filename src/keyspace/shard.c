@@ -11,8 +11,8 @@
  * off.
  *
  * Invariants (shard_check): (I1) each space's counts are those of its entries. (I2) An entry with a deadline is in its
- * space's calendar, no other is. (I3) used_bytes = entries + indexes + calendars, retired ones and dead values
- * included. (I4) evict.entry_count is the sum of the entries. (I5) No entry is due before next_due_ms. */
+ * space's calendar, no other is. (I3) used_bytes = entries + indexes + calendars + what eviction keeps, retired
+ * ones and dead values included. (I4) evict.entry_count is the sum of the entries. (I5) No entry is due before next_due_ms. */
 #include "keyspace/shard.h"
 
 #include "base/assert.h"
@@ -60,7 +60,7 @@ unsigned shard_number(const struct shard *s)
 #define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
 #define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
-static void account(struct shard *s, int64_t bytes)
+void shard_account(struct shard *s, int64_t bytes)
 {
     PUBLISH(s->used_bytes, s->used_bytes + (uint64_t)bytes);
     s->unpublished_bytes += bytes;
@@ -108,7 +108,7 @@ static void leave(struct shard *s, struct space *sp, struct entry *e)
     if (e->flags & ENTRY_TIMED) {
         calendar_cancel(sp->calendar, e);
     }
-    account(s, -(int64_t)entry_bytes(e));
+    shard_account(s, -(int64_t)entry_bytes(e));
 }
 
 /* Puts it in. The space has a calendar if the entry has a deadline. */
@@ -121,7 +121,7 @@ static void enter(struct shard *s, struct space *sp, struct entry *e)
             PUBLISH(s->next_due_ms, entry_timed(e)->deadline);
         }
     }
-    account(s, (int64_t)entry_bytes(e));
+    shard_account(s, (int64_t)entry_bytes(e));
 }
 
 /* ---- spaces ------------------------------------------------------------------------------------------------------ */
@@ -160,7 +160,7 @@ static bool need_calendar(struct shard *s, struct space *sp, int64_t deadline, i
         return false;
     }
     calendar_init(sp->calendar, now_wall_ms);
-    account(s, (int64_t)calendar_bytes());
+    shard_account(s, (int64_t)calendar_bytes());
     return true;
 }
 
@@ -168,11 +168,11 @@ static void free_calendar(struct shard *s, struct space *sp)
 {
     mem_free(sp->calendar);
     sp->calendar = NULL;
-    account(s, -(int64_t)calendar_bytes());
+    shard_account(s, -(int64_t)calendar_bytes());
 }
 
 err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count,
-               const struct hash_key *hash_key)
+               const struct hash_key *hash_key, enum eviction eviction)
 {
     *s = (struct shard){.number = (uint16_t)number,
                         .keyspace = ks,
@@ -183,7 +183,7 @@ err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned d
     pending_table_init(s);
     uint64_t seed;
     memcpy(&seed, hash_key->secret, sizeof seed);
-    evict_init(&s->evict, seed + number);
+    evict_init(s, eviction, seed + number);
     s->spaces = mem_alloc(db_count * sizeof *s->spaces);
     if (!s->spaces) {
         return ERR_NOMEM;
@@ -211,6 +211,7 @@ void shard_fini(struct shard *s)
         return;
     }
     while (shard_reap(s)) {}
+    evict_fini(s);
     for (struct space *sp = s->all_spaces, *next; sp; sp = next) {
         next = sp->next;
         while (drain(&sp->index) > 0) {}
@@ -227,16 +228,24 @@ void shard_fini(struct shard *s)
  * it would make each look-up wait for the one before, which is what prefetching is to avoid. */
 const void *shard_prefetch_bucket(const struct key *k)
 {
-    const struct space *sp = space_of(k->shard, k->db);
+    struct shard *s = k->shard;
+    __builtin_prefetch(&s->lock, 1);
+    const struct space *sp = space_of(s, k->db);
     const void *bucket = sp ? index_bucket_unlocked(&sp->index, k->hash) : NULL;
     __builtin_prefetch(bucket);
     return bucket;
 }
 
-void shard_prefetch_entry(const void *bucket, const struct key *k)
+void shard_prefetch_entry(const void *bucket, const struct key *k, bool to_write)
 {
     const char *e = bucket ? index_entry_unlocked(bucket, k->hash) : NULL;
-    if (e) {
+    if (!e) {
+        return;
+    }
+    if (to_write) {
+        __builtin_prefetch(e, 1);
+        __builtin_prefetch(e + CACHE_LINE_BYTES, 1);
+    } else {
         __builtin_prefetch(e);
         __builtin_prefetch(e + CACHE_LINE_BYTES);
     }
@@ -253,7 +262,7 @@ struct entry *shard_find(struct shard *s, const struct key *k)
 void shard_note_read(struct shard *s, struct entry *e, int64_t now_wall_ms)
 {
     shard_assert_locked(s);
-    evict_read(s, e, now_wall_ms);
+    s->evict.policy->used(s, e, now_wall_ms);
 }
 
 uint64_t shard_walk(struct shard *s, unsigned db, uint64_t cursor, size_t count,
@@ -363,13 +372,13 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
     }
     size_t before = sp->index.bytes;
     err failure = index_insert(&sp->index, k->hash, e);
-    account(s, (int64_t)sp->index.bytes - (int64_t)before);
+    shard_account(s, (int64_t)sp->index.bytes - (int64_t)before);
     if (failure) {
         entry_free(e);
         return failure;
     }
     enter(s, sp, e);
-    evict_inserted(s, e, fx->now.wall_ms);
+    evict_inserted(s, e, k->hash, fx->now.wall_ms);
     note(s, k, fx, event == EVENT_fill ? CHANGE_FILLED : CHANGE_CREATED, event);
     *ret_entry = e;
     return OK;
@@ -394,13 +403,14 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
                 return ERR_NOMEM;
             }
             to->stamp = e->stamp;
+            evict_moved(s, e, to);
             index_replace(&sp->index, k->hash, e, to);
             entry_free(e);
             e = to;
         }
         enter(s, sp, e);
     }
-    evict_overwritten(s, e, fx->now.wall_ms);
+    s->evict.policy->used(s, e, fx->now.wall_ms);
     note(s, k, fx, event == EVENT_fill ? CHANGE_FILLED : CHANGE_CHANGED, event);
     *ret_entry = e;
     return OK;
@@ -417,6 +427,7 @@ static struct entry *retime(struct shard *s, struct space *sp, const struct key 
     struct entry *to = entry_retimed(e, deadline, fresh_until);
     enter(s, sp, to ? to : e);
     if (to && to != e) {
+        evict_moved(s, e, to);
         index_replace(&sp->index, k->hash, e, to);
         entry_free_block(e);
     }
@@ -460,10 +471,11 @@ err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, siz
         return ERR_NOMEM;
     }
     if (to != e) {
+        evict_moved(s, e, to);
         index_replace(&sp->index, k->hash, e, to);
         entry_free_block(e);
     }
-    evict_overwritten(s, to, fx->now.wall_ms);
+    s->evict.policy->used(s, to, fx->now.wall_ms);
     note(s, k, fx, CHANGE_CHANGED, event);
     *ret_entry = to;
     *ret_value = entry_value(to);
@@ -478,7 +490,7 @@ static void bury_value(struct shard *s, struct entry *e)
     value[0] = s->dead_values;
     value[1] = (void *)bytes;
     PUBLISH(s->dead_values, (void *)value);
-    account(s, (int64_t)bytes);
+    shard_account(s, (int64_t)bytes);
     entry_free_block(e);
 }
 
@@ -500,8 +512,8 @@ void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct 
     leave(s, sp, e);
     size_t before = sp->index.bytes;
     index_remove(&sp->index, k->hash, e);
-    account(s, (int64_t)sp->index.bytes - (int64_t)before);
-    evict_removed(s, 1);
+    shard_account(s, (int64_t)sp->index.bytes - (int64_t)before);
+    evict_removed(s, e, k->hash, change == CHANGE_EVICTED);
     note(s, k, fx, change, event);
     if (lazy && e->flags & ENTRY_EXTERNAL && entry_external(e)->capacity >= LAZY_VALUE_BYTES) {
         bury_value(s, e);
@@ -590,7 +602,7 @@ uint64_t shard_flush(struct shard *s, unsigned db)
         return 0;
     }
     uint64_t keys = sp->visible_count;
-    evict_removed(s, sp->index.count);
+    evict_flushed(s, sp->index.count);
     struct retired *r = mem_alloc(sizeof *r);
     if (r) {
         *r = (struct retired){.next = s->retired, .calendar = sp->calendar};
@@ -600,7 +612,7 @@ uint64_t shard_flush(struct shard *s, unsigned db)
         struct index going;
         index_move(&going, &sp->index);
         for (size_t freed; (freed = drain(&going)) > 0;) {
-            account(s, -(int64_t)freed);
+            shard_account(s, -(int64_t)freed);
         }
         if (sp->calendar) {
             free_calendar(s, sp);
@@ -675,7 +687,7 @@ bool shard_reap(struct shard *s)
 
     shard_lock(s);
     s->reaper_count--;
-    account(s, -(int64_t)freed);
+    shard_account(s, -(int64_t)freed);
     if (r) {
         r->next = s->retired;
         PUBLISH(s->retired, r);
@@ -739,7 +751,7 @@ static size_t retired_bytes(const struct retired *r)
 void shard_check(struct shard *s)
 {
     shard_assert_locked(s);
-    size_t bytes = 0, entries = 0;
+    size_t bytes = s->evict.bytes, entries = 0;
     bool exact = s->reaper_count == 0;
     for (const struct space *sp = s->all_spaces; sp; sp = sp->next) {
         assert(s->spaces[sp->db] == sp);
@@ -756,5 +768,6 @@ void shard_check(struct shard *s)
     }
     assert(!exact || bytes == s->used_bytes);
     assert(entries == s->evict.entry_count);
+    evict_check(s);
     pending_table_check(s);
 }

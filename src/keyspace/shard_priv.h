@@ -41,32 +41,32 @@ struct retired {
     struct calendar *calendar;
 };
 
+/* The first line is what a look-up reads and nobody writes while keys come and go; the second begins with the lock and
+ * has what a change writes. So workers that prepare calls share the first, and a call that takes the lock has to bring
+ * one line from another core, which is asked for ahead (shard_prefetch_bucket()). */
 struct shard {
-    struct lock lock;
-    uint16_t number;
-    uint16_t policy;        /* enum eviction; set without the lock */
-    uint32_t pending_count; /* attached */
-    uint32_t db_count;
     struct space **spaces; /* by database; NULL: never used */
     struct keyspace *keyspace;
     const struct hash_key *hash_key;
-    int64_t next_due_ms;                           /* wall; nothing is due before; read without the lock */
-    ALIGNED(CACHE_LINE_BYTES) uint64_t used_bytes; /* exact; read without the lock */
-    int64_t unpublished_bytes;                     /* part of used_bytes that the keyspace's total does not have yet */
+    uint32_t db_count;
+    uint16_t number;
+    ALIGNED(CACHE_LINE_BYTES) struct lock lock;
+    uint32_t pending_count;    /* attached */
+    int64_t next_due_ms;       /* wall; nothing is due before; read without the lock */
+    uint64_t used_bytes;       /* exact; read without the lock */
+    int64_t unpublished_bytes; /* part of used_bytes that the keyspace's total does not have yet */
+    struct evict evict;
     struct space *all_spaces;
     struct retired *retired;
     uint32_t reaper_count; /* threads that have taken something off to free it */
     void *dead_values;     /* large values to be freed without the lock; each begins with a pointer to the next */
-    struct evict evict;
     struct list pendings[PENDING_BUCKETS];
 } ALIGNED(CACHE_LINE_BYTES);
 
-#ifndef LARDER_CHECKS
-static_assert(offsetof(struct shard, used_bytes) == CACHE_LINE_BYTES, "a look-up reads one line of the shard");
-#endif
+static_assert(offsetof(struct shard, lock) == CACHE_LINE_BYTES, "what look-ups read is not where changes write");
 
 MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count,
-                        const struct hash_key *hash_key);
+                        const struct hash_key *hash_key, enum eviction eviction);
 void shard_fini(struct shard *s);
 
 /* Expires what is due, in the order of deadlines, noting it in the effect; each entry and each step of the calendar
@@ -80,6 +80,8 @@ void shard_swap(struct shard *s, unsigned a, unsigned b);
 /* Frees a part of what was retired (about a segment, or all dead values), taking the lock itself. False when there was
  * nothing. */
 bool shard_reap(struct shard *s);
+/* Adds to what the shard's memory costs; for what shard.c does not allocate itself. */
+void shard_account(struct shard *s, int64_t bytes);
 /* Adds to the keyspace's total what it does not have yet. */
 void shard_publish(struct shard *s);
 /* Whether there is something to reap; without the lock. */

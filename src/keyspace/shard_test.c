@@ -83,13 +83,12 @@ static void change_one(struct bench *b, struct model *m, unsigned number, struct
     bench_reset(b);
 }
 
-static void test_random_changes_agree_with_a_model(void **state)
+static void agree_with_a_model(enum eviction policy)
 {
-    (void)state;
     struct bench b;
     struct random r;
     struct model *models = calloc(KEYS, sizeof *models);
-    bench_init(&b, 1, 4 << 20, EVICTION_NONE); /* few shards, so that indexes are deep */
+    bench_init(&b, 1, 4 << 20, policy); /* few shards, so that indexes are deep */
     random_init(&r, 1, 2);
     for (unsigned step = 0; step < STEPS; step++) {
         /* The range of keys in use swells and shrinks. */
@@ -128,6 +127,13 @@ static void test_random_changes_agree_with_a_model(void **state)
     assert_true(keyspace_peak_bytes(b.ks) > 0);
     bench_fini(&b);
     free(models);
+}
+
+static void test_random_changes_agree_with_a_model(void **state)
+{
+    (void)state;
+    agree_with_a_model(EVICTION_NONE);
+    agree_with_a_model(EVICTION_ADAPTIVE);
 }
 
 int main(void)

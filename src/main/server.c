@@ -30,6 +30,7 @@
 #include "observe/log.h"
 #include "observe/metric.h"
 #include "observe/rate.h"
+#include "observe/turns.h"
 #include "os/entropy.h"
 #include "os/file.h"
 #include "os/process.h"
@@ -235,6 +236,16 @@ static void raise_limits(const struct config *config)
     }
 }
 
+/* Redis's default is kept, but few want what it does at the limit. */
+static void recommend_policy(const struct config *config)
+{
+    if (config->maxmemory > 0 && config->settings[OPTION_maxmemory_policy].origin == ORIGIN_DEFAULT) {
+        log_write(LOG_NOTICE, "main",
+                  "maxmemory is set and maxmemory-policy is not: writes will be refused at the limit; a cache wants "
+                  "`maxmemory-policy adaptive`");
+    }
+}
+
 static void draw_run_id(char run_id[static 41])
 {
     static const char digits[] = "0123456789abcdef";
@@ -322,6 +333,7 @@ static err start_workers(struct server *s)
         if (e) {
             return e;
         }
+        turns_watch(h->worker);
         worker_post(h->worker, &h->begin);
         e = worker_start(h->worker);
         if (e) {
@@ -375,6 +387,7 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
         return code;
     }
     raise_limits(config);
+    recommend_policy(config);
     err e = make_workers(s, config);
     if (e) {
         return refused("workers", e);

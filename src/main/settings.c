@@ -46,6 +46,7 @@ enum eviction settings_eviction(const struct config *config)
     case POLICY_ALLKEYS_LRU: return EVICTION_ALLKEYS_LRU;
     case POLICY_ALLKEYS_LFU: return EVICTION_ALLKEYS_LFU;
     case POLICY_ALLKEYS_RANDOM: return EVICTION_ALLKEYS_RANDOM;
+    case POLICY_ADAPTIVE: return EVICTION_ADAPTIVE;
     case POLICY_NOEVICTION: break;
     }
     return EVICTION_NONE;

@@ -78,7 +78,7 @@ char *loop_read_buffer(struct loop *l);
 
 /* Turns made. Any thread. */
 uint64_t loop_turn_count(const struct loop *l);
-/* Called after every turn with its busy time in us (of the wall, without the sleep); one hook a loop, NULL for none. */
-void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t busy_us), void *argument);
+/* Called after every turn with how long it took in ns (os/turn.h); one hook a loop, NULL for none. */
+void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t turn_ns), void *argument);
 
 #endif

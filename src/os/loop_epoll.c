@@ -22,6 +22,7 @@
 
 #include "base/assert.h"
 #include "base/num.h"
+#include "os/turn.h"
 
 enum { BATCH_COUNT_MAX = 256 };
 
@@ -34,7 +35,8 @@ struct loop {
     struct list deferred;
     size_t watch_count;
     uint64_t turn_count; /* atomic */
-    void (*turn_hook)(void *argument, int64_t busy_us);
+    struct turn_clock clock;
+    void (*turn_hook)(void *argument, int64_t turn_ns);
     void *turn_hook_argument;
     int batch_at;
     int batch_count;
@@ -139,7 +141,7 @@ void loop_turn(struct loop *l, int wait_ms)
     int count = epoll_wait(l->epoll_fd, l->batch, BATCH_COUNT_MAX, sleep_ms(l, wait_ms));
     bool waited = count >= 0 || errno == EINTR;
     assert(waited);
-    int64_t begin_us = clock_mono_us();
+    turn_begin(&l->clock);
     l->batch_at = 0;
     l->batch_count = count < 0 ? 0 : count;
     l->now = clock_now();
@@ -149,7 +151,7 @@ void loop_turn(struct loop *l, int wait_ms)
     l->turning = false;
     __atomic_store_n(&l->turn_count, l->turn_count + 1, __ATOMIC_RELEASE);
     if (l->turn_hook) {
-        l->turn_hook(l->turn_hook_argument, clock_mono_us() - begin_us);
+        l->turn_hook(l->turn_hook_argument, turn_end(&l->clock));
     }
 }
 
@@ -181,7 +183,7 @@ uint64_t loop_turn_count(const struct loop *l)
     return __atomic_load_n(&l->turn_count, __ATOMIC_ACQUIRE);
 }
 
-void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t busy_us), void *argument)
+void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t turn_ns), void *argument)
 {
     l->turn_hook = hook;
     l->turn_hook_argument = argument;

@@ -241,10 +241,10 @@ static void test_deferred_work_runs_once_in_order_at_the_end_of_the_turn(void **
 
 static int hooked_count;
 
-static void count_hook(void *argument, int64_t busy_us)
+static void count_hook(void *argument, int64_t turn_ns)
 {
     assert_ptr_equal(argument, &hooked_count);
-    assert_true(busy_us >= 0);
+    assert_true(turn_ns >= 0);
     hooked_count++;
 }
 

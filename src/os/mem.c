@@ -41,7 +41,7 @@ void mem_init(void)
     mem_refusals = mapped;
 }
 
-static bool is_refused(void)
+bool mem_is_refused(void)
 {
     struct mem_refusals *r = mem_refusals;
     if (!r) {
@@ -59,12 +59,12 @@ static bool is_refused(void)
     return refused;
 }
 
-#define REFUSABLE(type, name, parameters, arguments)          \
-    type __real_##name parameters;                            \
-    type __wrap_##name parameters;                            \
-    type __wrap_##name parameters                             \
-    {                                                         \
-        return is_refused() ? NULL : __real_##name arguments; \
+#define REFUSABLE(type, name, parameters, arguments)              \
+    type __real_##name parameters;                                \
+    type __wrap_##name parameters;                                \
+    type __wrap_##name parameters                                 \
+    {                                                             \
+        return mem_is_refused() ? NULL : __real_##name arguments; \
     }
 REFUSABLE(void *, malloc, (size_t bytes), (bytes))
 REFUSABLE(void *, calloc, (size_t count, size_t bytes), (count, bytes))

@@ -3,6 +3,7 @@
 #ifndef OS_MEM_H
 #define OS_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,13 @@ struct mem_refusals {
     uint64_t asked;   /* counts for `every` */
 };
 extern struct mem_refusals *mem_refusals; /* NULL: nothing is refused */
+/* Whether a test wants this allocation to fail. Asked here for each block, and by who hands out memory of a range. */
+bool mem_is_refused(void);
+#else
+static inline bool mem_is_refused(void)
+{
+    return false;
+}
 #endif
 
 #endif

@@ -97,6 +97,11 @@ static void update_interest(struct stream *s)
     }
 }
 
+static bool watches_write(const struct stream *s)
+{
+    return (s->watch.events & LOOP_WRITE) != 0;
+}
+
 /* ---- out ----------------------------------------------------------------------------------------------------------- */
 
 size_t stream_pending_bytes(const struct stream *s)
@@ -190,7 +195,9 @@ static void send_pending(struct stream *s)
         buf_consume(&s->out, s->out_sent);
         s->out_sent = 0;
     }
-    update_interest(s);
+    if (s->blocked != watches_write(s)) {
+        update_interest(s);
+    }
 }
 
 static void run_flush(struct deferred *d)

@@ -262,6 +262,18 @@ static void test_a_paused_stream_reads_nothing_until_it_is_resumed(void **state)
     assert_received("later");
 }
 
+/* What a call that parks for a moment does: no system call for it. */
+static void test_a_pause_in_which_nothing_comes_changes_no_interest(void **state)
+{
+    (void)state;
+    stream_pause(&ours.stream);
+    stream_touch(&ours.stream);
+    turn();
+    assert_int_equal(ours.stream.watch.events, LOOP_READ);
+    stream_resume(&ours.stream);
+    assert_int_equal(ours.stream.watch.events, LOOP_READ);
+}
+
 static void test_a_paused_stream_notices_that_its_peer_hung_up(void **state)
 {
     (void)state;
@@ -668,6 +680,7 @@ int main(void)
         UNIX(test_output_past_its_limit_closes),
         UNIX(test_a_paused_stream_reads_nothing_until_it_is_resumed),
         TCP(test_a_paused_stream_reads_nothing_until_it_is_resumed),
+        UNIX(test_a_pause_in_which_nothing_comes_changes_no_interest),
         UNIX(test_a_paused_stream_notices_that_its_peer_hung_up),
         TCP(test_a_paused_stream_notices_that_its_peer_hung_up),
         UNIX(test_bytes_before_a_hang_up_wait_for_resume),

@@ -118,7 +118,7 @@ static void test_process_figures(void **state)
     assert_non_null(strstr(process_system_name(), "Linux"));
     assert_true(thread_core_count() >= 1);
     assert_true(thread_id() != 0);
-    assert_true(thread_cpu_us() >= 0);
+    assert_true(thread_cpu_ns() >= 0);
     uint64_t limit = process_raise_open_files(1);
     assert_true(limit >= 1);
     assert_int_equal(process_raise_open_files(limit), limit);

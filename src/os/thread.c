@@ -81,11 +81,11 @@ uint32_t thread_id(void)
     return id;
 }
 
-int64_t thread_cpu_us(void)
+int64_t thread_cpu_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 unsigned thread_core_count(void)

@@ -19,8 +19,8 @@ MUST_USE err thread_start(struct thread *t, const char *name, void (*run)(void *
 void thread_join(struct thread *t);
 /* A small number, unique among living threads, never 0. Cheap. */
 uint32_t thread_id(void);
-/* CPU time of the calling thread in us. */
-int64_t thread_cpu_us(void);
+/* CPU time of the calling thread in ns; a system call. */
+int64_t thread_cpu_ns(void);
 /* Cores that this process may use, at least 1. */
 unsigned thread_core_count(void);
 

@@ -56,6 +56,14 @@ def test_a_log_that_cannot_be_opened(run_larder):
     assert "/nonexistent/larder.log: No such file or directory" in done.stderr
 
 
+def test_a_limit_without_a_policy_is_answered_with_a_recommendation(start_larder):
+    def advice(*args):
+        return start_larder(args=args).log().count("maxmemory-policy adaptive")
+    assert advice("--maxmemory", "100mb") == 1
+    assert advice("--maxmemory", "100mb", "--maxmemory-policy", "noeviction") == 0
+    assert advice() == 0
+
+
 # ---- signals -------------------------------------------------------------------------------------------------------
 def test_sigterm_and_sigint_end_it(start_larder):
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -55,6 +55,9 @@ err cmd_object_idletime(struct call *call)
             "An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at "
             "runtime LRU and LFU data will take some time to adjust.");
     }
+    if (config_now()->maxmemory_policy == POLICY_ADAPTIVE) {
+        return call_fail(call, ERR_INVALID, "The adaptive maxmemory policy is selected, idle time not tracked.");
+    }
     int64_t idle_ms = call->now.wall_ms - entry_accessed_at(entry, call->now.wall_ms);
     reply_integer(call->reply, num_max_i64(idle_ms, 0) / 1000);
     return OK;

@@ -10,6 +10,7 @@
 #include "command/verb.h"
 #include "config/config.h"
 #include "observe/metric.h"
+#include "observe/turns.h"
 
 static void count_pair(void *argument, slice name, slice value)
 {
@@ -78,6 +79,7 @@ err cmd_config_set(struct call *call)
     lock_acquire(&call->engine->config_lock);
     err e = set(call, changes, count, &words);
     lock_release(&call->engine->config_lock);
+    keyspace_settle(call->engine->keyspace);
     if (e == OK) {
         reply_ok(call->reply);
     } else if (words.len > 0) {
@@ -93,6 +95,7 @@ static void reset_worker(struct tour *t, struct worker *w)
     (void)t;
     role_assume_worker();
     figures_reset(w->index);
+    turns_reset(w->index);
 }
 
 err cmd_config_resetstat(struct call *call)

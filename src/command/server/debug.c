@@ -9,6 +9,7 @@
 #include "command/command.h"
 #include "command/engine.h"
 #include "command/verb.h"
+#include "config/config.h"
 #include "observe/log.h"
 #include "os/clock.h"
 
@@ -47,7 +48,8 @@ static err debug_object(struct call *call)
     shard_lock(k.shard);
     const struct entry *e = shard_find(k.shard, &k);
     if (e && !entry_negative(e) && !entry_expired(e, call->now.wall_ms)) {
-        int64_t accessed_s = entry_accessed_at(e, call->now.wall_ms) / 1000;
+        bool keeps_time = config_now()->maxmemory_policy != POLICY_ADAPTIVE;
+        int64_t accessed_s = (keeps_time ? entry_accessed_at(e, call->now.wall_ms) : call->now.wall_ms) / 1000;
         buf_printf(&out, "Value at:%p refcount:1 encoding:%.*s serializedlength:%zu lru:%lld lru_seconds_idle:%lld",
                    (const void *)e, SLICE_ARG(encoding_name(entry_encoding(e))), entry_string(e).len,
                    (long long)(accessed_s & LRU_CLOCK_MASK), (long long)(call->now.wall_ms / 1000 - accessed_s));

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "observe/metric.h"
 #include "observe/rate.h"
+#include "observe/turns.h"
 #include "os/mem.h"
 #include "os/process.h"
 #include "rule/rules.h"
@@ -145,9 +146,22 @@ static uint64_t error_count(void)
     return sum;
 }
 
+struct turns_sum {
+    uint64_t count, us;
+};
+
+static struct turns_sum sum_turns(unsigned worker_count)
+{
+    struct turns_sum sum = {0};
+    for (unsigned i = 0; i < worker_count; i++) {
+        sum.count += histogram_count(turns_of(i));
+        sum.us += histogram_sum_us(turns_of(i));
+    }
+    return sum;
+}
+
 static void section_stats(struct call *call, struct buf *out)
 {
-    (void)call;
     info_metric(out, "total_connections_received", METRIC_connections_received);
     info_metric(out, "total_commands_processed", METRIC_commands_processed);
     info_u64(out, "instantaneous_ops_per_sec", (uint64_t)rate_per_second(METRIC_commands_processed));
@@ -163,6 +177,10 @@ static void section_stats(struct call *call, struct buf *out)
     info_metric(out, "keyspace_misses", METRIC_keyspace_misses);
     info_u64(out, "total_error_replies", error_count());
     info_u64(out, "acl_access_denied_auth", metric_error_sum(ERR_WRONGPASS));
+    struct turns_sum turns = sum_turns(call->engine->worker_count);
+    info_u64(out, "eventloop_cycles", turns.count);
+    info_u64(out, "eventloop_duration_sum", turns.us);
+    info_metric(out, "turns_long", METRIC_turns_long);
     info_metric(out, "client_query_buffer_limit_disconnections", METRIC_query_limit_reached);
     info_metric(out, "client_output_buffer_limit_disconnections", METRIC_output_limit_reached);
 }

@@ -23,6 +23,20 @@ def test_idletime_and_freq_need_their_policy(same):
         same("CONFIG SET maxmemory-policy noeviction")
 
 
+def test_adaptive_keeps_neither_times_nor_frequencies(server, larder):
+    larder.set("k", "v")
+    larder.config_set("maxmemory-policy", "adaptive")
+    try:
+        with pytest.raises(Exception, match="An LFU maxmemory policy is not selected"):
+            larder.object("freq", "k")
+        with pytest.raises(Exception, match="adaptive maxmemory policy is selected, idle time not tracked"):
+            larder.object("idletime", "k")
+    finally:
+        larder.config_set("maxmemory-policy", "noeviction")
+    server.clock.advance(5000)
+    assert larder.object("idletime", "k") in (4, 5)     # from when the policy kept times again
+
+
 def test_idletime_counts_seconds_since_the_last_use(server, larder):
     larder.set("k", "v")
     server.clock.advance(10000)

@@ -28,8 +28,8 @@ def test_names_are_those_of_redis_or_of_larder(same):
 
     larder, redis = (fields(connection.call("INFO", "everything")) for connection in same.connections)
     cache = fields(same.connections[0].call("INFO", "cache"))
-    newer = {"acl_access_denied_auth", "client_query_buffer_limit_disconnections", "client_output_buffer_limit_disconnections"}  # 7.2
-    assert larder - redis - cache - newer == {"larder_version", "worker_threads", "timed_out_connections"}
+    newer = {"acl_access_denied_auth", "client_query_buffer_limit_disconnections", "client_output_buffer_limit_disconnections", "eventloop_cycles", "eventloop_duration_sum"}  # 7.2
+    assert larder - redis - cache - newer == {"larder_version", "worker_threads", "timed_out_connections", "turns_long"}
 
 
 def test_a_worker_shows_what_it_did(start_larder):
@@ -52,6 +52,26 @@ def test_a_worker_shows_what_it_did(start_larder):
     raws[0].call("GET", "k")
     info = raws[3].call("INFO", "everything")
     assert b"cmdstat_get:calls=1," in info and b"usec_get" not in info
+
+
+def test_the_turns_of_a_worker(start_larder):
+    """How long each turn of its loop took, until it is set back."""
+    server = start_larder(args=["--threads", 2])
+    with server.raw() as raw:
+        def turns():
+            text = raw.call("INFO", "workerstats").decode()
+            return [tuple(map(int, numbers)) for numbers in
+                    re.findall(r"worker\d_turns:count=(\d+),usec=(\d+),p50=(\d+),p99=(\d+),p99.9=(\d+),max=(\d+)\r", text)]
+
+        for _ in range(100):
+            raw.call("PING")
+        busy, _ = turns()
+        count, us, p50, p99, p999, longest = busy
+        assert count > 100 and p50 <= p99 <= p999 <= longest <= us
+        stats = server.client().info("stats")
+        assert stats["eventloop_cycles"] > 100 and stats["eventloop_duration_sum"] >= us
+        assert raw.call("CONFIG", "RESETSTAT") == b"OK"
+        assert turns()[0][0] < 100
 
 
 def test_what_software_reads(larder, server):

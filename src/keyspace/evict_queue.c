@@ -1,0 +1,254 @@
+/* See evict_queue_priv.h. */
+#include "keyspace/evict_queue_priv.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "os/mem.h"
+
+enum {
+    CHUNK_MASK = QUEUE_CHUNK - 1,
+    POSITION_MASK = QUEUE_SPAN_MAX - 1,
+    CHUNK_SLOTS_MIN = 4,
+    CHUNK_SLOTS_MAX = QUEUE_SPAN_MAX / QUEUE_CHUNK,
+    HOLES_MIN = 1024, /* so few are not worth moving anything */
+};
+
+static size_t chunk_bytes(void)
+{
+    return mem_good_bytes(QUEUE_CHUNK * sizeof(struct entry *));
+}
+
+static size_t directory_bytes(uint32_t slots)
+{
+    return slots > 0 ? mem_good_bytes(slots * sizeof(struct entry **)) : 0;
+}
+
+static struct entry ***chunk_slot(const struct queue *q, uint32_t position)
+{
+    return &q->chunks[position >> QUEUE_CHUNK_BITS & (q->chunk_slots - 1)];
+}
+
+static struct entry **record_at(const struct queue *q, uint32_t position)
+{
+    return &(*chunk_slot(q, position))[position & CHUNK_MASK];
+}
+
+/* A position as it was kept, in the count that the span is in. */
+static uint32_t widen(const struct queue *q, uint32_t position)
+{
+    return q->tail + ((position - q->tail) & POSITION_MASK);
+}
+
+static bool in_span(const struct queue *q, uint32_t wide)
+{
+    return wide - q->tail < q->head - q->tail;
+}
+
+static uint32_t chunk_start(uint32_t position)
+{
+    return position & ~(uint32_t)CHUNK_MASK;
+}
+
+static void free_chunk(struct queue *q, uint32_t position)
+{
+    struct entry ***slot = chunk_slot(q, position);
+    mem_free(*slot);
+    *slot = NULL;
+    q->bytes -= chunk_bytes();
+}
+
+void queue_fini(struct queue *q)
+{
+    for (uint32_t i = 0; i < q->chunk_slots; i++) {
+        mem_free(q->chunks[i]);
+    }
+    mem_free(q->chunks);
+    *q = (struct queue){0};
+}
+
+/* ---- growing ----------------------------------------------------------------------------------------------------- */
+
+static bool directory_is_full(const struct queue *q)
+{
+    return (q->head - chunk_start(q->tail)) / QUEUE_CHUNK >= q->chunk_slots;
+}
+
+static bool grow_directory(struct queue *q)
+{
+    uint32_t slots = q->chunk_slots ? q->chunk_slots * 2 : CHUNK_SLOTS_MIN;
+    if (slots > CHUNK_SLOTS_MAX) {
+        return false;
+    }
+    struct entry ***chunks = mem_alloc(slots * sizeof *chunks);
+    if (!chunks) {
+        return false;
+    }
+    memset(chunks, 0, slots * sizeof *chunks);
+    struct queue to = {.chunks = chunks, .chunk_slots = slots};
+    for (uint32_t i = 0; i < q->chunk_slots; i++) {
+        uint32_t position = q->tail + i * QUEUE_CHUNK;
+        *chunk_slot(&to, position) = *chunk_slot(q, position);
+    }
+    mem_free(q->chunks);
+    q->bytes += directory_bytes(slots) - directory_bytes(q->chunk_slots);
+    q->chunks = chunks;
+    q->chunk_slots = slots;
+    return true;
+}
+
+/* Sees to it that the head has a place. */
+static bool make_place(struct queue *q)
+{
+    if (q->head != q->tail && (q->head & CHUNK_MASK) != 0) {
+        return true;
+    }
+    if (directory_is_full(q) && !grow_directory(q)) {
+        return false;
+    }
+    struct entry ***slot = chunk_slot(q, q->head);
+    if (!*slot) {
+        *slot = mem_alloc(QUEUE_CHUNK * sizeof **slot);
+        if (!*slot) {
+            return false;
+        }
+        q->bytes += chunk_bytes();
+    }
+    return true;
+}
+
+bool queue_push(struct queue *q, struct entry *e, uint32_t *ret_position)
+{
+    if (!make_place(q)) {
+        return false;
+    }
+    *record_at(q, q->head) = e;
+    *ret_position = q->head & POSITION_MASK;
+    q->head++;
+    q->live++;
+    return true;
+}
+
+/* ---- taking out -------------------------------------------------------------------------------------------------- */
+
+/* The tail goes on by one; a chunk that it leaves behind goes. */
+static void advance_tail(struct queue *q)
+{
+    uint32_t left = q->tail++;
+    if ((q->tail & CHUNK_MASK) == 0 || q->tail == q->head) {
+        free_chunk(q, left);
+    }
+    q->write = q->write == left ? q->tail : q->write;
+    q->read = q->read == left ? q->tail : q->read;
+}
+
+/* All that is not before `end` is holes: the head comes back to there. */
+static void cut_head(struct queue *q, uint32_t end)
+{
+    if (q->head != q->tail) {
+        uint32_t past = chunk_start(q->head - 1) + QUEUE_CHUNK;
+        uint32_t at = end == q->tail ? chunk_start(end) : chunk_start(end - 1) + QUEUE_CHUNK;
+        for (; at != past; at += QUEUE_CHUNK) {
+            free_chunk(q, at);
+        }
+    }
+    q->head = end;
+    q->compacting = false;
+}
+
+/* One is out; with the last one goes everything. */
+static void count_out(struct queue *q)
+{
+    if (--q->live == 0) {
+        queue_fini(q);
+    }
+}
+
+static void trim_tail(struct queue *q)
+{
+    while (q->tail != q->head && !*record_at(q, q->tail)) {
+        advance_tail(q);
+    }
+}
+
+struct entry *queue_pop(struct queue *q)
+{
+    if (q->live == 0) {
+        return NULL;
+    }
+    trim_tail(q);
+    struct entry *e = *record_at(q, q->tail);
+    advance_tail(q);
+    count_out(q);
+    return e;
+}
+
+struct entry *queue_at(const struct queue *q, uint32_t position)
+{
+    uint32_t wide = widen(q, position);
+    return in_span(q, wide) ? *record_at(q, wide) : NULL;
+}
+
+void queue_replace(struct queue *q, uint32_t position, struct entry *e)
+{
+    struct entry **record = record_at(q, widen(q, position));
+    assert(*record != NULL);
+    *record = e;
+    if (!e) {
+        count_out(q);
+    }
+}
+
+/* ---- compaction -------------------------------------------------------------------------------------------------- */
+
+static bool has_many_holes(const struct queue *q)
+{
+    return q->head - q->tail > 2 * q->live + HOLES_MIN;
+}
+
+void queue_compact(struct queue *q, unsigned most, void (*moved)(struct entry *e, uint32_t position))
+{
+    if (!q->compacting) {
+        if (!has_many_holes(q)) {
+            return;
+        }
+        q->compacting = true;
+        q->read = q->write = q->tail;
+    }
+    for (; most > 0 && q->read != q->head; q->read++, most--) {
+        struct entry *e = *record_at(q, q->read);
+        if (e) {
+            *record_at(q, q->read) = NULL;
+            *record_at(q, q->write) = e;
+            moved(e, q->write & POSITION_MASK);
+            q->write++;
+        }
+    }
+    if (q->read == q->head) {
+        cut_head(q, q->write);
+    }
+}
+
+/* ---- check ------------------------------------------------------------------------------------------------------- */
+
+void queue_check(const struct queue *q)
+{
+    uint32_t live = 0, chunks = 0;
+    for (uint32_t at = q->tail; at != q->head; at++) {
+        bool is_live = *record_at(q, at);
+        assert(!is_live || !q->compacting || at - q->write >= q->read - q->write);
+        live += is_live;
+    }
+    assert(live == q->live);
+    assert(live > 0 || q->head == q->tail);
+    for (uint32_t i = 0; i < q->chunk_slots; i++) {
+        chunks += q->chunks[i] != NULL;
+    }
+    uint32_t touched = q->head == q->tail ? 0 : (q->head - 1 - chunk_start(q->tail)) / QUEUE_CHUNK + 1;
+    assert(chunks == touched);
+    assert(q->bytes == touched * chunk_bytes() + directory_bytes(q->chunk_slots));
+    if (q->compacting) {
+        assert(q->write - q->tail <= q->read - q->tail);
+        assert(q->read - q->tail <= q->head - q->tail);
+    }
+}

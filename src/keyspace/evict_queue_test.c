@@ -1,0 +1,175 @@
+/* The queue of eviction: order, removing and replacing at a place, compaction, memory that the system refuses. */
+#include "keyspace/testing_priv.h"
+
+#include "keyspace/evict_queue_priv.h"
+
+enum { COUNT = 5000 };
+
+/* What stands for entries: only their addresses are used. */
+static char entries[COUNT];
+static uint32_t positions[COUNT];
+
+static struct entry *entry_of(unsigned number)
+{
+    return (struct entry *)&entries[number];
+}
+
+static unsigned number_of(const struct entry *e)
+{
+    return (unsigned)((const char *)e - entries);
+}
+
+static void note_position(struct entry *e, uint32_t position)
+{
+    positions[number_of(e)] = position;
+}
+
+static void push(struct queue *q, unsigned number)
+{
+    assert_true(queue_push(q, entry_of(number), &positions[number]));
+}
+
+static void test_first_in_first_out(void **state)
+{
+    (void)state;
+    struct queue q = {0};
+    assert_null(queue_pop(&q));
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < COUNT; i++) {
+            push(&q, i);
+        }
+        queue_check(&q);
+        for (unsigned i = 0; i < COUNT; i++) {
+            assert_ptr_equal(queue_at(&q, positions[i]), entry_of(i));
+        }
+        for (unsigned i = 0; i < COUNT; i++) {
+            assert_ptr_equal(queue_pop(&q), entry_of(i));
+        }
+        assert_null(queue_pop(&q));
+        queue_check(&q);
+    }
+    queue_fini(&q);
+    assert_int_equal(q.bytes, 0);
+}
+
+static void test_what_is_taken_out_is_not_met_and_what_replaces_it_is(void **state)
+{
+    (void)state;
+    struct queue q = {0};
+    for (unsigned i = 0; i < 1000; i++) {
+        push(&q, i);
+    }
+    for (unsigned i = 0; i < 1000; i++) {
+        if (i % 3 != 0) {
+            queue_replace(&q, positions[i], i % 3 == 1 ? NULL : entry_of(i + 1000));
+        }
+    }
+    queue_check(&q);
+    assert_null(queue_at(&q, positions[1]));
+    for (unsigned i = 0; i < 1000; i++) {
+        if (i % 3 != 1) {
+            assert_ptr_equal(queue_pop(&q), entry_of(i % 3 == 0 ? i : i + 1000));
+        }
+    }
+    assert_int_equal(q.live, 0);
+    queue_check(&q);
+    queue_fini(&q);
+}
+
+/* Random pushes, pops and removals beside a plain list. */
+static void test_random_operations(void **state)
+{
+    (void)state;
+    static unsigned order[COUNT]; /* of those in, the oldest first */
+    size_t count = 0;
+    bool in[COUNT] = {0};
+    struct queue q = {0};
+    struct random r;
+    random_init(&r, 8, 9);
+    q.tail = q.head = UINT32_MAX - 5000; /* the count goes round */
+    for (unsigned step = 0; step < 300000; step++) {
+        unsigned number = (unsigned)random_below(&r, COUNT);
+        unsigned lean = step / 20000 % 2 ? 30 : 70; /* it grows and shrinks by turns */
+        if (!in[number] && random_below(&r, 100) < lean) {
+            push(&q, number);
+            queue_compact(&q, 4, note_position);
+            order[count++] = number;
+            in[number] = true;
+        } else if (in[number]) {
+            size_t at = 0;
+            while (order[at] != number) {
+                at++;
+            }
+            if (at % 2) {
+                at = 0;
+                number = number_of(queue_pop(&q));
+                assert_int_equal(number, order[0]);
+            } else {
+                assert_ptr_equal(queue_at(&q, positions[number]), entry_of(number));
+                queue_replace(&q, positions[number], NULL);
+            }
+            memmove(&order[at], &order[at + 1], (--count - at) * sizeof *order);
+            in[number] = false;
+        }
+        assert_int_equal(q.live, count);
+        if (step % 1000 == 0) {
+            queue_check(&q);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        assert_ptr_equal(queue_pop(&q), entry_of(order[i]));
+    }
+    queue_fini(&q);
+}
+
+/* One stays for ever while others come and go: what it keeps from going is moved together. */
+static void test_coming_and_going_grows_nothing(void **state)
+{
+    (void)state;
+    struct queue q = {0};
+    push(&q, 0);
+    size_t bytes_max = 0;
+    for (unsigned i = 0; i < 1000000; i++) {
+        unsigned number = 1 + i % (COUNT - 1);
+        push(&q, number);
+        queue_compact(&q, 4, note_position);
+        queue_replace(&q, positions[number], NULL);
+        bytes_max = q.bytes > bytes_max ? q.bytes : bytes_max;
+    }
+    queue_check(&q);
+    assert_true(bytes_max < 2048 * sizeof(struct entry *));
+    assert_ptr_equal(queue_pop(&q), entry_of(0));
+    queue_fini(&q);
+}
+
+static void test_a_full_span_takes_no_more(void **state)
+{
+    (void)state;
+    struct queue q = {0};
+    uint32_t count = 0, position;
+    while (queue_push(&q, entry_of(count % COUNT), &position)) {
+        assert_int_equal(position, count);
+        count++;
+    }
+    assert_int_equal(count, QUEUE_SPAN_MAX);
+    queue_check(&q);
+    for (unsigned i = 0; i < QUEUE_CHUNK; i++) {
+        assert_ptr_equal(queue_pop(&q), entry_of(i));
+    }
+    assert_true(queue_push(&q, entry_of(7), &position));
+    assert_ptr_equal(queue_at(&q, position), entry_of(7));
+    queue_check(&q);
+    queue_fini(&q);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_first_in_first_out),
+        cmocka_unit_test(test_what_is_taken_out_is_not_met_and_what_replaces_it_is),
+        cmocka_unit_test(test_random_operations),
+        cmocka_unit_test(test_coming_and_going_grows_nothing),
+        cmocka_unit_test(test_a_full_span_takes_no_more),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

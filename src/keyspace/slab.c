@@ -1,0 +1,311 @@
+/* Blocks of one shard; see slab_priv.h.
+ *
+ * A class is a size of blocks. Its slabs with room form a list; the first is filled until it is full and leaves the list, one that gets room again
+ * goes to the end. A slab without blocks goes back to the pool at once.
+ *
+ * Invariants: (I1) a slab is in its class's list exactly when one of its blocks is free. (I2) live_count is the count of bits in `live` that stand for
+ * blocks. (I3) No slab is without blocks. (I4) table[place] is the slab whose record has that place, 0 in holes. */
+#include "keyspace/slab_priv.h"
+
+#include "base/assert.h"
+#include "base/num.h"
+#include "keyspace/limbo_priv.h"
+#include "os/mem.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define POISONS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POISONS 1
+#endif
+#endif
+#ifdef POISONS
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, bytes) ((void)(at), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(at, bytes) ((void)(at), (void)(bytes))
+#endif
+
+enum {
+    STEPS = 8, /* sizes in a doubling */
+    EVEN_MAX = 64,
+    EVEN_CLASSES = EVEN_MAX / SLAB_GRANULE - 1, /* 16, 24, ... 64 */
+    PLACES_MIN = 16,
+    PLACES_MAX = 1 << (32 - SLAB_HANDLE_BITS),
+};
+
+static_assert(SLAB_BYTES / SLAB_GRANULE == 1 << SLAB_HANDLE_BITS, "a handle reaches every granule of a slab");
+
+struct table {
+    struct limbo_block limbo;
+    uint32_t slabs[];
+};
+
+/* ---- classes ----------------------------------------------------------------------------------------------------- */
+
+static unsigned class_of(size_t bytes)
+{
+    assert(bytes <= SLAB_BLOCK_MAX);
+    if (bytes <= EVEN_MAX) {
+        return bytes <= 16 ? 0 : (unsigned)(bytes + 7) / 8 - 2;
+    }
+    unsigned doubling = 63 - (unsigned)__builtin_clzll(bytes - 1); /* 6 for 65 to 128 */
+    return EVEN_CLASSES + (doubling - 6) * STEPS + (unsigned)((bytes - 1) >> (doubling - 3)) - STEPS;
+}
+
+static unsigned class_bytes(unsigned class)
+{
+    if (class < EVEN_CLASSES) {
+        return (class + 2) * SLAB_GRANULE;
+    }
+    unsigned above = class - EVEN_CLASSES;
+    return (above % STEPS + STEPS + 1) << (above / STEPS + 3);
+}
+
+/* Blocks in a slab. */
+static unsigned capacity_of(unsigned class)
+{
+    return (unsigned)num_min_u64(SLAB_BYTES / class_bytes(class), SLAB_WORDS * 64);
+}
+
+/* ---- slabs ------------------------------------------------------------------------------------------------------- */
+
+static struct slab *record_of(const struct slabs *s, uint32_t number)
+{
+    return &s->pool->slabs[number];
+}
+
+static char *memory_of(const struct slabs *s, uint32_t number)
+{
+    return (char *)s->base + (size_t)number * SLAB_BYTES;
+}
+
+static void link_slab(struct slabs *s, uint32_t number)
+{
+    struct slab *slab = record_of(s, number);
+    struct slab_class *c = &s->classes[slab->class];
+    slab->previous = c->last;
+    slab->next = 0;
+    *(c->last ? &record_of(s, c->last)->next : &c->first) = number;
+    c->last = number;
+}
+
+static void unlink_slab(struct slabs *s, uint32_t number)
+{
+    struct slab *slab = record_of(s, number);
+    struct slab_class *c = &s->classes[slab->class];
+    *(slab->previous ? &record_of(s, slab->previous)->next : &c->first) = slab->next;
+    *(slab->next ? &record_of(s, slab->next)->previous : &c->last) = slab->previous;
+}
+
+static size_t table_bytes(uint32_t capacity)
+{
+    return sizeof(struct table) + capacity * sizeof(uint32_t);
+}
+
+static struct table *table_of(const struct slabs *s)
+{
+    return s->table ? container_of(s->table, struct table, slabs) : NULL;
+}
+
+static bool widen_table(struct slabs *s)
+{
+    uint32_t capacity = s->table_capacity ? s->table_capacity * 2 : PLACES_MIN;
+    struct table *wider = capacity <= PLACES_MAX ? mem_alloc(table_bytes(capacity)) : NULL, *before = table_of(s);
+    if (!wider) {
+        return false;
+    }
+    memset(wider->slabs, 0, capacity * sizeof *wider->slabs);
+    if (before) {
+        memcpy(wider->slabs, before->slabs, s->table_end * sizeof *wider->slabs);
+    }
+    s->table_end = before ? s->table_end : 1;
+    s->table_capacity = capacity;
+    __atomic_store_n(&s->table, wider->slabs, __ATOMIC_RELEASE);
+    limbo_put(s->limbo, before ? &before->limbo : NULL);
+    return true;
+}
+
+/* A place without a slab, 0 when there is no memory for a wider table. */
+static uint32_t free_place(struct slabs *s)
+{
+    if (s->hole_count > 0) {
+        while (s->table[s->hole_hint]) {
+            s->hole_hint++;
+        }
+        return s->hole_hint;
+    }
+    return s->table_end < s->table_capacity || widen_table(s) ? s->table_end : 0;
+}
+
+/* A new slab of a class, at the front of its list; 0 when the system refuses memory. Its first block is not at its start but somewhere, so that the
+ * first blocks of many shards do not all fall into the same few sets of the cache. */
+static uint32_t add_slab(struct slabs *s, unsigned class)
+{
+    uint32_t place = free_place(s), number = place ? slab_pool_take(s->pool) : 0;
+    if (!number) {
+        return 0;
+    }
+    if (place == s->table_end) {
+        s->table_end++;
+    } else {
+        s->hole_count--;
+        s->hole_hint = place + 1;
+    }
+    __atomic_store_n(&s->table[place], number, __ATOMIC_RELEASE);
+    unsigned capacity = capacity_of(class);
+    struct slab *slab = record_of(s, number);
+    *slab = (struct slab){.place = place,
+                          .class = (uint8_t) class,
+                          .capacity = (uint16_t)capacity,
+                          .hint = (uint16_t)(number * 7 % capacity)};
+    for (unsigned word = 0; word < SLAB_WORDS; word++) {
+        unsigned blocks = (unsigned)num_min_u64(64, capacity > word * 64 ? capacity - word * 64 : 0);
+        slab->live[word] = blocks == 64 ? 0 : ~(uint64_t)0 << blocks;
+    }
+    ASAN_POISON_MEMORY_REGION(memory_of(s, number), SLAB_BYTES);
+    link_slab(s, number);
+    return number;
+}
+
+static void drop_slab(struct slabs *s, uint32_t number)
+{
+    uint32_t place = record_of(s, number)->place;
+    unlink_slab(s, number);
+    s->table[place] = 0;
+    s->hole_hint = s->hole_count++ == 0 || place < s->hole_hint ? place : s->hole_hint;
+    slab_pool_give(s->pool, number);
+}
+
+/* A free block of a slab that has one: the first at or after the hint, else the first from its start. */
+static unsigned free_block(const struct slab *slab)
+{
+    unsigned word = slab->hint / 64;
+    uint64_t vacant = ~slab->live[word] & ~(uint64_t)0 << slab->hint % 64;
+    while (!vacant) {
+        word = word + 1 < SLAB_WORDS ? word + 1 : 0;
+        vacant = ~slab->live[word];
+    }
+    return word * 64 + (unsigned)__builtin_ctzll(vacant);
+}
+
+/* ---- the interface ----------------------------------------------------------------------------------------------- */
+
+void slabs_init(struct slabs *s, struct slab_pool *pool, struct limbo *limbo)
+{
+    *s = (struct slabs){.base = pool->base, .pool = pool, .limbo = limbo};
+}
+
+void slabs_fini(struct slabs *s)
+{
+    assert(s->used_bytes == 0);
+    mem_free(table_of(s));
+    *s = (struct slabs){0};
+}
+
+void *slab_alloc(struct slabs *s, size_t bytes)
+{
+    unsigned class = class_of(bytes);
+    uint32_t number = s->classes[class].first;
+    if (mem_is_refused() || (!number && !(number = add_slab(s, class)))) {
+        return NULL;
+    }
+    struct slab *slab = record_of(s, number);
+    unsigned block = free_block(slab), block_bytes = class_bytes(class);
+    slab->live[block / 64] |= (uint64_t)1 << block % 64;
+    slab->hint = (uint16_t)block;
+    if (++slab->live_count == slab->capacity) {
+        unlink_slab(s, number);
+    }
+    s->used_bytes += block_bytes;
+    void *memory = memory_of(s, number) + (size_t)block * block_bytes;
+    ASAN_UNPOISON_MEMORY_REGION(memory, block_bytes);
+    return memory;
+}
+
+void slab_free(struct slabs *s, void *memory, size_t bytes)
+{
+    if (!memory) {
+        return;
+    }
+    size_t offset = (size_t)((const char *)memory - s->base);
+    uint32_t number = (uint32_t)(offset / SLAB_BYTES);
+    struct slab *slab = record_of(s, number);
+    unsigned block_bytes = class_bytes(slab->class), block = (unsigned)(offset % SLAB_BYTES) / block_bytes;
+    assert(slab->class == class_of(bytes));
+    assert(s->table[slab->place] == number);
+    assert(slab->live[block / 64] >> block % 64 & 1);
+    ASAN_POISON_MEMORY_REGION(memory, block_bytes);
+    slab->live[block / 64] &= ~((uint64_t)1 << block % 64);
+    s->used_bytes -= block_bytes;
+    if (slab->live_count-- == slab->capacity) {
+        link_slab(s, number);
+    }
+    if (slab->live_count == 0) {
+        drop_slab(s, number);
+    }
+}
+
+bool slab_is_live(const struct slabs *s, handle h)
+{
+    uint32_t place = h >> SLAB_HANDLE_BITS, number = place < s->table_end ? s->table[place] : 0;
+    if (!number) {
+        return false;
+    }
+    const struct slab *slab = record_of(s, number);
+    unsigned offset = h % (1u << SLAB_HANDLE_BITS) * SLAB_GRANULE, bytes = class_bytes(slab->class);
+    unsigned block = offset / bytes;
+    return block * bytes == offset && block < slab->capacity && slab->live[block / 64] >> block % 64 & 1;
+}
+
+uint64_t slab_taken_bytes(const struct slabs *s)
+{
+    return s->table ? (uint64_t)(s->table_end - 1 - s->hole_count) * SLAB_BYTES : 0;
+}
+
+/* ---- check ------------------------------------------------------------------------------------------------------- */
+
+static size_t check_slab(const struct slabs *s, uint32_t place)
+{
+    const struct slab *slab = record_of(s, s->table[place]);
+    unsigned capacity = slab->capacity, live_count = 0;
+    assert(slab->place == place);
+    assert(capacity == capacity_of(slab->class));
+    for (unsigned block = 0; block < SLAB_WORDS * 64; block++) {
+        bool set = slab->live[block / 64] >> block % 64 & 1;
+        assert(set || block < capacity);
+        live_count += set && block < capacity;
+    }
+    assert(live_count == slab->live_count);
+    assert(live_count > 0);
+    return (size_t)live_count * class_bytes(slab->class);
+}
+
+void slab_check(const struct slabs *s)
+{
+    uint32_t hole_count = 0, with_room = 0;
+    uint64_t used_bytes = 0;
+    for (uint32_t place = 1; place < s->table_end; place++) {
+        if (!s->table[place]) {
+            hole_count++;
+            assert(place >= s->hole_hint);
+            continue;
+        }
+        const struct slab *slab = record_of(s, s->table[place]);
+        used_bytes += check_slab(s, place);
+        with_room += slab->live_count < slab->capacity;
+    }
+    for (unsigned class = 0; class < SLAB_CLASS_COUNT; class ++) {
+        for (uint32_t number = s->classes[class].first; number; number = record_of(s, number)->next) {
+            const struct slab *slab = record_of(s, number);
+            assert(slab->class == class);
+            assert(s->table[slab->place] == number);
+            assert(slab->live_count < slab->capacity);
+            assert(slab->next != 0 || s->classes[class].last == number);
+            with_room--;
+        }
+    }
+    assert(with_room == 0);
+    assert(hole_count == s->hole_count);
+    assert(used_bytes == s->used_bytes);
+}

@@ -1,0 +1,72 @@
+/* The memory behind the slabs of all shards: one reserved range of addresses, cut into slabs of 16 KB that shards take and give back.
+ *
+ *      range    | records: 128 bytes a slab | blocks: 64 bytes | slab 0 | slab 1 | ...        up to what was granted at start
+ *                                                                '---- 128 slabs: a block of 2 MB ----'
+ *
+ * One range for all, and not one for each shard, because of huge pages: 64 shards that grow in huge pages of their own waste a megabyte each, here
+ * they share them. The first blocks have small pages, so that a small keyspace costs only what it touches; the others want huge ones, which are
+ * cheaper to fill and save most misses of the TLB.
+ *
+ * A slab that is given back keeps its memory for the next taker; slab_pool_settle() hands to the system what is too much, a block at a time.
+ *
+ * Nothing is ever unmapped: who reads without a lock finds at worst other data or zeros. Slab 0 is given to nobody and reads as zeros.
+ *
+ * Threads: any; a lock of its own, which may be taken with a shard locked. A slab's record belongs to the shard that has it. */
+#ifndef KEYSPACE_SLAB_POOL_PRIV_H
+#define KEYSPACE_SLAB_POOL_PRIV_H
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "os/lock.h"
+
+enum { SLAB_BYTES = 16 * 1024, SLAB_WORDS = 13 };
+
+/* What its shard knows of a slab; slab.c alone uses it. */
+struct slab {
+    uint64_t live[SLAB_WORDS];     /* a bit for each block that is allocated; those behind the last are set */
+    uint32_t next, previous;       /* in its class's list of slabs with room; numbers in the pool */
+    uint32_t place;                /* in its shard's table */
+    uint16_t capacity, live_count; /* in blocks */
+    uint16_t hint;                 /* the block to look at first */
+    uint8_t class;
+} ALIGNED(2 * CACHE_LINE_BYTES);
+
+static_assert(sizeof(struct slab) == 2 * CACHE_LINE_BYTES, "two shards share no line");
+
+struct slab_block;
+
+struct slab_pool {
+    char *base;         /* slab n stands at n * SLAB_BYTES */
+    struct slab *slabs; /* their records */
+    struct slab_block *blocks;
+    char *range;
+    size_t range_bytes;
+    uint32_t block_limit;
+    ALIGNED(CACHE_LINE_BYTES) struct lock lock; /* for what follows */
+    uint32_t block_count;                       /* committed */
+    uint32_t first_block, last_block;           /* those that have free slabs; wholly free ones last */
+    uint32_t settled_block;                     /* where slab_pool_settle() was */
+    uint32_t taken_count;                       /* slabs that shards have */
+    uint32_t idle_count;                        /* free ones that still have their memory */
+};
+
+/* Reserves addresses, at most `bytes`, which is halved until the system grants it. ERR_NOMEM when it grants next to nothing. */
+MUST_USE err slab_pool_init(struct slab_pool *p, uint64_t bytes);
+/* Nobody has a slab any more. Harmless when zeroed. */
+void slab_pool_fini(struct slab_pool *p);
+
+/* A slab's number, its content undefined; 0 when the system refuses memory. */
+uint32_t slab_pool_take(struct slab_pool *p);
+void slab_pool_give(struct slab_pool *p, uint32_t number);
+/* Gives the memory of one block's free slabs back to the system when more than `keep_count` have some. False when there
+ * was nothing to do. */
+bool slab_pool_settle(struct slab_pool *p, uint32_t keep_count);
+
+struct slab_pool_stats {
+    uint64_t reserved_bytes; /* addresses */
+    uint64_t taken_bytes;    /* what shards have */
+    uint64_t idle_bytes;     /* what is kept for the next taker */
+};
+struct slab_pool_stats slab_pool_stats(struct slab_pool *p);
+
+#endif

@@ -1,0 +1,107 @@
+/* The pool of slabs: each is somebody's once, memory goes back to the system a block at a time. */
+#include "keyspace/slab_pool_priv.h"
+
+#include "keyspace/testing_priv.h"
+
+enum { SLABS = 1000, STEPS = 100000 };
+
+static char *memory_of(const struct slab_pool *p, uint32_t number)
+{
+    return p->base + (size_t)number * SLAB_BYTES;
+}
+
+static void test_each_is_somebodys_once(void **state)
+{
+    (void)state;
+    struct slab_pool p;
+    struct random r;
+    static uint32_t numbers[SLABS];
+    unsigned taken = 0;
+    random_init(&r, 3, 4);
+    assert_int_equal(slab_pool_init(&p, 256 << 20), OK);
+    for (unsigned step = 0; step < STEPS; step++) {
+        unsigned i = (unsigned)random_below(&r, SLABS);
+        if (numbers[i]) {
+            assert_int_equal(*memory_of(&p, numbers[i]), (char)i);
+            assert_int_equal(memory_of(&p, numbers[i])[SLAB_BYTES - 1], (char)i);
+            slab_pool_give(&p, numbers[i]);
+            numbers[i] = 0;
+            taken--;
+        } else {
+            numbers[i] = slab_pool_take(&p);
+            assert_int_not_equal(numbers[i], 0);
+            *memory_of(&p, numbers[i]) = memory_of(&p, numbers[i])[SLAB_BYTES - 1] = (char)i;
+            taken++;
+        }
+        if (step % 100 == 0) {
+            slab_pool_settle(&p, (uint32_t)random_below(&r, 200));
+        }
+        assert_int_equal(slab_pool_stats(&p).taken_bytes, (uint64_t)taken * SLAB_BYTES);
+    }
+    for (unsigned i = 0; i < SLABS; i++) {
+        if (numbers[i]) {
+            slab_pool_give(&p, numbers[i]);
+        }
+    }
+    slab_pool_fini(&p);
+}
+
+static void test_memory_goes_back(void **state)
+{
+    (void)state;
+    struct slab_pool p;
+    static uint32_t numbers[SLABS];
+    assert_int_equal(slab_pool_init(&p, 256 << 20), OK);
+    for (unsigned i = 0; i < SLABS; i++) {
+        numbers[i] = slab_pool_take(&p);
+        memset(memory_of(&p, numbers[i]), 'x', SLAB_BYTES);
+    }
+    assert_false(slab_pool_settle(&p, 0));
+    for (unsigned i = 0; i < SLABS; i++) {
+        if (i % 3 != 1) {
+            slab_pool_give(&p, numbers[i]);
+        }
+    }
+    uint64_t idle = slab_pool_stats(&p).idle_bytes;
+    assert_true(idle > SLABS / 2 * SLAB_BYTES);
+    assert_false(slab_pool_settle(&p, (uint32_t)(idle / SLAB_BYTES)));
+    unsigned calls = 0;
+    while (slab_pool_settle(&p, 100)) {
+        calls++;
+    }
+    assert_true(slab_pool_stats(&p).idle_bytes <= 100 * SLAB_BYTES);
+    assert_true(calls > 3);
+    while (slab_pool_settle(&p, 0)) {}
+    assert_int_equal(slab_pool_stats(&p).idle_bytes, 0);
+    for (unsigned i = 0; i < SLABS; i++) { /* what was given back reads as zeros; all else is as it was */
+        assert_int_equal(*memory_of(&p, numbers[i]), i % 3 == 1 ? 'x' : 0);
+        if (i % 3 == 1) {
+            slab_pool_give(&p, numbers[i]);
+        }
+    }
+    slab_pool_fini(&p);
+}
+
+static void test_addresses_are_halved_until_granted(void **state)
+{
+    (void)state;
+    struct slab_pool p;
+    assert_int_equal(slab_pool_init(&p, UINT64_C(1) << 50), OK);
+    assert_true(p.range_bytes >= 64 << 20);
+    assert_true(p.range_bytes < UINT64_C(1) << 48);
+    uint32_t number = slab_pool_take(&p);
+    assert_int_equal(*memory_of(&p, number), 0);
+    slab_pool_give(&p, number);
+    slab_pool_fini(&p);
+    slab_pool_fini(&(struct slab_pool){0});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_is_somebodys_once),
+        cmocka_unit_test(test_memory_goes_back),
+        cmocka_unit_test(test_addresses_are_halved_until_granted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

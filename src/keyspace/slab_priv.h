@@ -1,0 +1,92 @@
+/* A shard's blocks of memory, each named by a handle of four bytes. Slabs of 16 KB come from the pool that all shards share; each holds blocks of one
+ * size. A shard has a table of its slabs, so that a handle is short and its block may be anywhere:
+ *
+ *      handle    31 ............ 11 | 10 ..... 0           table     place -> number of a slab in the pool
+ *                place in the table   offset / 8           block     base + number * 16 KB + offset
+ *
+ * Sizes go up in steps of 8 to 128, then in eight steps to each doubling, to SLAB_BLOCK_MAX; larger things are for the general allocator. A block
+ * stands at a multiple of its size in its slab: one of 64 bytes is a cache line, one of 4096 a page.
+ *
+ * Memory is stable: a block that was freed stays readable and holds its old bytes, other blocks' or zeros. Under AddressSanitizer free blocks are
+ * poisoned. Threads: the shard's lock, but for what says otherwise. */
+#ifndef KEYSPACE_SLAB_PRIV_H
+#define KEYSPACE_SLAB_PRIV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "keyspace/slab_pool_priv.h"
+
+/* A block of a shard's slabs; 0: none. */
+typedef uint32_t handle;
+
+enum {
+    SLAB_BLOCK_MAX = 8192,
+    SLAB_GRANULE = 8,
+    SLAB_HANDLE_BITS = 11, /* of the offset */
+    SLAB_CLASS_COUNT = 63,
+};
+
+struct limbo;
+
+struct slab_class {
+    uint32_t first, last; /* slabs with room; numbers in the pool, 0: none */
+};
+
+struct slabs {
+    const char *base; /* the pool's */
+    uint32_t *table;  /* atomic: who reads without the lock may hold on to a former one, which is in limbo */
+    struct slab_pool *pool;
+    struct limbo *limbo;
+    uint32_t table_capacity;
+    uint32_t table_end;  /* places from here on were never used; place 0 is none */
+    uint32_t hole_count; /* places before the end without a slab */
+    uint32_t hole_hint;  /* none before it */
+    uint64_t used_bytes; /* of all blocks */
+    struct slab_class classes[SLAB_CLASS_COUNT];
+};
+
+void slabs_init(struct slabs *s, struct slab_pool *pool, struct limbo *limbo);
+/* All blocks have been freed. Harmless when zeroed. */
+void slabs_fini(struct slabs *s);
+
+/* The block of a handle; also without the lock, for any handle that was good once. */
+static inline void *slab_at(const struct slabs *s, handle h)
+{
+    const uint32_t *table = __atomic_load_n(&s->table, __ATOMIC_ACQUIRE);
+    return (char *)s->base + (size_t)table[h >> SLAB_HANDLE_BITS] * SLAB_BYTES +
+           (h & ((1u << SLAB_HANDLE_BITS) - 1)) * SLAB_GRANULE;
+}
+
+static inline handle slab_handle(const struct slabs *s, const void *block)
+{
+    size_t offset = (size_t)((const char *)block - s->base);
+    return s->pool->slabs[offset / SLAB_BYTES].place << SLAB_HANDLE_BITS |
+           (uint32_t)(offset % SLAB_BYTES / SLAB_GRANULE);
+}
+
+/* Whether an allocated block begins there. Every value may be asked for. */
+bool slab_is_live(const struct slabs *s, handle h);
+
+/* At most SLAB_BLOCK_MAX bytes, not cleared. NULL when the system refuses memory. */
+void *slab_alloc(struct slabs *s, size_t bytes) MUST_USE;
+/* `bytes` is of the same size as what was asked for. NULL is fine. */
+void slab_free(struct slabs *s, void *block, size_t bytes);
+
+/* What a block of that many bytes costs. */
+static inline size_t slab_good_bytes(size_t bytes)
+{
+    if (bytes <= 64) {
+        return bytes <= 16 ? 16 : (bytes + 7) & ~(size_t)7;
+    }
+    size_t step = (size_t)1 << (60 - __builtin_clzll(bytes - 1));
+    return (bytes + step - 1) & ~(step - 1);
+}
+
+/* Bytes of the slabs that the shard has. */
+uint64_t slab_taken_bytes(const struct slabs *s);
+
+/* Asserts the invariants. */
+void slab_check(const struct slabs *s);
+
+#endif

@@ -1,0 +1,184 @@
+/* Slabs: blocks do not overlap, handles lead back to them, any other handle is told apart; what is empty goes back to the pool. */
+#include "keyspace/slab_priv.h"
+
+#include "keyspace/limbo_priv.h"
+#include "keyspace/testing_priv.h"
+
+enum { SHARDS = 2, BLOCKS = 4000, STEPS = 200000 };
+
+struct block {
+    unsigned char *memory;
+    size_t bytes;
+};
+
+struct world {
+    struct slab_pool pool;
+    struct limbo limbo;
+    struct slabs slabs[SHARDS];
+    struct block blocks[SHARDS][BLOCKS];
+};
+
+static struct world *world_new(void)
+{
+    struct world *w = aligned_alloc(CACHE_LINE_BYTES, sizeof *w);
+    assert_non_null(w);
+    *w = (struct world){0};
+    assert_int_equal(slab_pool_init(&w->pool, 256 << 20), OK);
+    assert_int_equal(limbo_init(&w->limbo, 1), OK);
+    for (unsigned i = 0; i < SHARDS; i++) {
+        slabs_init(&w->slabs[i], &w->pool, &w->limbo);
+    }
+    return w;
+}
+
+static void put(struct world *w, unsigned shard, unsigned i, size_t bytes)
+{
+    struct block *b = &w->blocks[shard][i];
+    *b = (struct block){.memory = slab_alloc(&w->slabs[shard], bytes), .bytes = bytes};
+    assert_non_null(b->memory);
+    memset(b->memory, (int)(i % 251), slab_good_bytes(bytes));
+}
+
+/* Its bytes are as they were written. */
+static void drop(struct world *w, unsigned shard, unsigned i)
+{
+    struct block *b = &w->blocks[shard][i];
+    for (size_t at = 0; b->memory && at < slab_good_bytes(b->bytes); at++) {
+        assert_int_equal(b->memory[at], i % 251);
+    }
+    slab_free(&w->slabs[shard], b->memory, b->bytes);
+    *b = (struct block){0};
+}
+
+static void world_free(struct world *w)
+{
+    for (unsigned shard = 0; shard < SHARDS; shard++) {
+        for (unsigned i = 0; i < BLOCKS; i++) {
+            drop(w, shard, i);
+        }
+        slab_check(&w->slabs[shard]);
+        slabs_fini(&w->slabs[shard]);
+    }
+    assert_int_equal(slab_pool_stats(&w->pool).taken_bytes, 0);
+    limbo_fini(&w->limbo);
+    slab_pool_fini(&w->pool);
+    free(w);
+}
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    size_t before = 0;
+    for (size_t bytes = 1; bytes <= SLAB_BLOCK_MAX; bytes++) {
+        size_t good = slab_good_bytes(bytes);
+        assert_true(good >= bytes);
+        assert_true(good >= before);
+        assert_int_equal(slab_good_bytes(good), good);
+        assert_true(bytes < 16 || bytes > 128 || good - bytes < 8);
+        assert_true(bytes < 128 || good - bytes <= bytes / 8);
+        before = good;
+    }
+    assert_int_equal(slab_good_bytes(56), 56);
+    assert_int_equal(slab_good_bytes(4096), 4096);
+}
+
+/* How many handles of a shard are live, and those of its blocks among them. */
+static void expect_live(struct world *w, unsigned shard, struct random *r)
+{
+    struct slabs *s = &w->slabs[shard];
+    size_t blocks = 0, live = 0;
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        const struct block *b = &w->blocks[shard][i];
+        if (b->memory) {
+            handle h = slab_handle(s, b->memory);
+            assert_int_not_equal(h, 0);
+            assert_ptr_equal(slab_at(s, h), b->memory);
+            assert_true(slab_is_live(s, h));
+            blocks++;
+        }
+    }
+    for (handle h = 0; h < s->table_end << SLAB_HANDLE_BITS; h++) {
+        live += slab_is_live(s, h);
+    }
+    assert_int_equal(live, blocks);
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_false(slab_is_live(s, (handle)random_u64(r) | 0x80000000));
+    }
+}
+
+static void test_blocks_and_handles_of_two_shards(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct random r;
+    random_init(&r, 1, 2);
+    for (unsigned step = 0; step < STEPS; step++) {
+        unsigned shard = (unsigned)random_below(&r, SHARDS), i = (unsigned)random_below(&r, BLOCKS);
+        bool was_there = w->blocks[shard][i].memory;
+        drop(w, shard, i);
+        /* More come than go, then more go than come. */
+        if (!was_there || random_below(&r, 8) < (step / 40000 % 2 ? 1 : 7)) {
+            put(w, shard, i, 1 + (random_below(&r, 10) ? random_below(&r, 200) : random_below(&r, SLAB_BLOCK_MAX)));
+        }
+        if (step % 20000 == 0) {
+            slab_check(&w->slabs[shard]);
+            expect_live(w, shard, &r);
+            limbo_tick(&w->limbo, 0);
+        }
+    }
+    world_free(w);
+}
+
+static void test_what_is_empty_goes_back(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    assert_int_equal(slab_taken_bytes(&w->slabs[0]), 0);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        put(w, 0, i, 100);
+    }
+    assert_int_equal(w->slabs[0].used_bytes, BLOCKS * 104);
+    uint64_t taken = slab_taken_bytes(&w->slabs[0]);
+    assert_int_equal(slab_pool_stats(&w->pool).taken_bytes, taken);
+    assert_true(taken < BLOCKS * 104 + 2 * SLAB_BYTES);
+    for (unsigned i = 0; i < BLOCKS; i += 2) { /* half of each: they are filled again before a new one is taken */
+        drop(w, 0, i);
+    }
+    assert_int_equal(slab_taken_bytes(&w->slabs[0]), taken);
+    for (unsigned i = 0; i < BLOCKS; i += 2) {
+        put(w, 0, i, 99);
+    }
+    assert_int_equal(slab_taken_bytes(&w->slabs[0]), taken);
+    for (unsigned i = 1; i < BLOCKS; i++) {
+        drop(w, 0, i);
+    }
+    assert_int_equal(slab_taken_bytes(&w->slabs[0]), SLAB_BYTES);
+    assert_int_equal(slab_pool_stats(&w->pool).taken_bytes, SLAB_BYTES);
+    assert_int_equal(slab_pool_stats(&w->pool).idle_bytes, taken - SLAB_BYTES);
+    world_free(w);
+}
+
+/* A block of 64 bytes is a line, one of 4096 bytes a page. */
+static void test_powers_of_two_are_aligned(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    for (unsigned i = 0; i < 100; i++) {
+        put(w, 0, i, 64);
+        put(w, 1, i, 4096);
+        assert_int_equal((uintptr_t)w->blocks[0][i].memory % 64, 0);
+        assert_int_equal((uintptr_t)w->blocks[1][i].memory % 4096, 0);
+    }
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_blocks_and_handles_of_two_shards),
+        cmocka_unit_test(test_what_is_empty_goes_back),
+        cmocka_unit_test(test_powers_of_two_are_aligned),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,50 @@
+/* mmap() without access, mprotect() for what is committed. Committed neighbours are one mapping for the kernel as long as they want the same
+ * size of page: who commits upwards keeps their number small. Huge pages are refused at first, so that where the machine hands them out unasked
+ * (transparent_hugepage=always) a little data does not cost many megabytes. */
+#include "os/range.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include "base/assert.h"
+#include "os/mem.h"
+
+void *range_reserve(size_t bytes)
+{
+    assert(bytes % RANGE_HUGE_BYTES == 0);
+    size_t more = bytes + RANGE_HUGE_BYTES;
+    char *mapping = mmap(NULL, more, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapping == MAP_FAILED) {
+        return NULL;
+    }
+    size_t before = -(uintptr_t)mapping % RANGE_HUGE_BYTES, after = RANGE_HUGE_BYTES - before;
+    if (before > 0) {
+        munmap(mapping, before);
+    }
+    munmap(mapping + before + bytes, after);
+    madvise(mapping + before, bytes, MADV_DONTDUMP);
+    madvise(mapping + before, bytes, MADV_NOHUGEPAGE);
+    return mapping + before;
+}
+
+void range_release(void *range, size_t bytes)
+{
+    if (range) {
+        munmap(range, bytes);
+    }
+}
+
+bool range_commit(void *at, size_t bytes)
+{
+    return !mem_is_refused() && mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+void range_want_huge(void *at, size_t bytes)
+{
+    madvise(at, bytes, MADV_HUGEPAGE);
+}
+
+void range_discard(void *at, size_t bytes)
+{
+    madvise(at, bytes, MADV_DONTNEED);
+}

@@ -1,0 +1,25 @@
+/* A range of addresses with memory behind parts of it: reserved once, committed as it is needed, given back in pieces. What was committed
+ * stays readable until the whole range is released: what is discarded reads as zeros. Nothing of it goes into core dumps. Any thread. */
+#ifndef OS_RANGE_H
+#define OS_RANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+
+enum { RANGE_HUGE_BYTES = 2 << 20 }; /* a huge page; ranges begin at a multiple of it */
+
+/* Addresses alone, which cost nothing and may not be touched yet; `bytes` is a multiple of RANGE_HUGE_BYTES. NULL when the system refuses. */
+void *range_reserve(size_t bytes) MUST_USE;
+/* NULL is fine. */
+void range_release(void *range, size_t bytes);
+/* Makes a part of it (whole pages) readable and writable; it is zeroed and costs nothing until it is written. False when the system
+ * refuses, or a test says so (os/mem.h). */
+bool range_commit(void *at, size_t bytes) MUST_USE;
+/* Asks for huge pages where they are not in use yet: what is written first there costs a whole one. */
+void range_want_huge(void *at, size_t bytes);
+/* Gives the memory of a part back to the system. */
+void range_discard(void *at, size_t bytes);
+
+#endif

@@ -1,0 +1,56 @@
+/* Ranges of addresses: what is committed is zero, keeps what is written until it is discarded, and may be refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "os/range.h"
+
+enum { RANGE_BYTES = 8 * RANGE_HUGE_BYTES, PART_BYTES = 64 * 1024 };
+
+static bool is_zero(const char *at, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        if (at[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void test_parts_come_and_go(void **state)
+{
+    (void)state;
+    char *range = range_reserve(RANGE_BYTES);
+    assert_non_null(range);
+    assert_int_equal((uintptr_t)range % RANGE_HUGE_BYTES, 0);
+    assert_true(range_commit(range + RANGE_BYTES - PART_BYTES, PART_BYTES));
+    assert_true(range_commit(range, RANGE_HUGE_BYTES));
+    range_want_huge(range, RANGE_HUGE_BYTES);
+    assert_true(is_zero(range, RANGE_HUGE_BYTES));
+    memset(range, 1, RANGE_HUGE_BYTES);
+    assert_true(range_commit(range, RANGE_HUGE_BYTES)); /* again: nothing changes */
+    range_discard(range, PART_BYTES);
+    assert_true(is_zero(range, PART_BYTES));
+    assert_int_equal(range[PART_BYTES], 1);
+    range_release(range, RANGE_BYTES);
+    range_release(NULL, RANGE_BYTES);
+}
+
+static void test_what_cannot_be_had_is_refused(void **state)
+{
+    (void)state;
+    assert_null(range_reserve((size_t)1 << 60));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parts_come_and_go),
+        cmocka_unit_test(test_what_cannot_be_had_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
