@@ -436,7 +436,7 @@ err shard_exchange(struct shard *s, const struct key *k, struct entry *e, const 
 {
     struct space *sp = space_with(s, k, e);
     check_content(c);
-    struct entry *to = need_calendar(s, sp, c->deadline, fx->now.wall_ms) ? entry_new(k->bytes, c) : NULL;
+    struct entry *to = need_calendar(s, sp, c->deadline, fx->now.wall_ms) ? entry_new(&s->slabs, k->bytes, c) : NULL;
     if (!to) {
         return ERR_NOMEM;
     }
@@ -450,13 +450,13 @@ err shard_exchange(struct shard *s, const struct key *k, struct entry *e, const 
 void shard_exchange_back(struct shard *s, const struct key *k, struct entry *e, struct entry *old)
 {
     change_places(s, space_with(s, k, e), k, e, old);
-    entry_free(e);
+    entry_free(&s->slabs, e);
 }
 
 void shard_exchange_end(struct shard *s, struct entry *old)
 {
     shard_assert_locked(s);
-    entry_free(old);
+    entry_free(&s->slabs, old);
 }
 
 /* Gives it other times; NULL when the system refuses memory. */
