@@ -432,6 +432,44 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
     return OK;
 }
 
+/* `to`, which is new, in the place of `from`, which is the caller's now. */
+static void change_places(struct shard *s, struct space *sp, const struct key *k, struct entry *from, struct entry *to)
+{
+    leave(s, sp, from);
+    to->stamp = from->stamp;
+    evict_moved(s, from, to);
+    index_replace(&sp->index, k->hash, from, to);
+    enter(s, sp, to);
+}
+
+err shard_exchange(struct shard *s, const struct key *k, struct entry *e, const struct content *c, struct effect *fx,
+                   enum event event, struct entry **ret_entry)
+{
+    struct space *sp = space_with(s, k, e);
+    check_content(c);
+    struct entry *to = need_calendar(s, sp, c->deadline, fx->now.wall_ms) ? entry_new(&s->slabs, k->bytes, c) : NULL;
+    if (!to) {
+        return ERR_NOMEM;
+    }
+    change_places(s, sp, k, e, to);
+    s->evict.policy->used(s, to, fx->now.wall_ms);
+    note(s, k, fx, CHANGE_CHANGED, event);
+    *ret_entry = to;
+    return OK;
+}
+
+void shard_exchange_back(struct shard *s, const struct key *k, struct entry *e, struct entry *old)
+{
+    change_places(s, space_with(s, k, e), k, e, old);
+    entry_free(&s->slabs, e);
+}
+
+void shard_exchange_end(struct shard *s, struct entry *old)
+{
+    shard_assert_locked(s);
+    entry_free(&s->slabs, old);
+}
+
 /* Gives it other times; NULL when the system refuses memory. */
 static struct entry *retime(struct shard *s, struct space *sp, const struct key *k, struct entry *e, int64_t deadline,
                             int64_t fresh_until, int64_t now_wall_ms)
