@@ -356,6 +356,20 @@ static bool unblock(struct session *s, bool with_error)
 static const struct session_ops session_ops = {
     .figures = session_figures, .set_protocol = set_protocol, .tell = tell, .kill = kill, .unblock = unblock};
 
+void conn_cut(struct conn *c)
+{
+    if (c->parked && !c->gone) {
+        give_up_parked(c);
+        if (c->session.reply_mode == SESSION_REPLY_ON) {
+            bound_output(c);
+            reply_error(&c->reply, ERR_ENDING, S(""));
+            metric_add_error(ERR_ENDING);
+            stream_flush(&c->stream);
+        }
+    }
+    conn_close(c);
+}
+
 /* ---- over time --------------------------------------------------------------------------------------------------- */
 
 void conn_rest(struct conn *c)
