@@ -25,7 +25,7 @@ struct entry;
 enum {
     QUEUE_POSITION_BITS = 21,
     QUEUE_SPAN_MAX = 1 << QUEUE_POSITION_BITS,
-    QUEUE_CHUNK_BITS = 8,
+    QUEUE_CHUNK_BITS = 6,
     QUEUE_CHUNK = 1 << QUEUE_CHUNK_BITS,
 };
 
