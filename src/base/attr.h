@@ -8,6 +8,8 @@
 #define PRINTF_LIKE(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
 #define NORETURN __attribute__((noreturn))
 #define NOINLINE __attribute__((noinline))
+/* Seldom called: kept out of its callers, whose registers and stack it would take. */
+#define COLD __attribute__((cold, noinline))
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define CACHE_LINE_BYTES 64

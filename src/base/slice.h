@@ -29,9 +29,31 @@ static inline slice slice_of(const char *string)
     return (slice){string, string ? strlen(string) : 0};
 }
 
+/* Whether `len` bytes are the same; up to 16, which most keys are, without a call. */
+static inline bool bytes_equal(const char *a, const char *b, size_t len)
+{
+    if (len > 16) {
+        return memcmp(a, b, len) == 0;
+    }
+    if (len >= 8) { /* the first eight and the last eight, which may overlap */
+        uint64_t a_first, b_first, a_last, b_last;
+        memcpy(&a_first, a, 8);
+        memcpy(&b_first, b, 8);
+        memcpy(&a_last, a + len - 8, 8);
+        memcpy(&b_last, b + len - 8, 8);
+        return ((a_first ^ b_first) | (a_last ^ b_last)) == 0;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (a[i] != b[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static inline bool slice_equal(slice a, slice b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+    return a.len == b.len && bytes_equal(a.ptr, b.ptr, a.len);
 }
 
 /* Equal without regard to ASCII case. */

@@ -27,11 +27,13 @@
 
 /* ---- the time ------------------------------------------------------------------------------------------------------- */
 /* To read the clocks for each call would cost as much as a small call does. So calls that run one behind the other share
- * readings: the end of one is the beginning of the next, and `now` is read for all of them, and again when it is old. */
+ * readings: the end of one is the beginning of the next, and `now` is that of the loop's turn, read again when it is
+ * old. */
 enum { NOW_AGE_NS_MAX = 200 * 1000 };
 
 static struct timing {
     struct now now;
+    struct now turn; /* what the loop said when it was last asked */
     int64_t now_read_ns;
     int64_t lap_ns; /* the end of the call before; as now_read_ns by clock_lap_ns() */
 } ALIGNED(CACHE_LINE_BYTES) timings[WORKER_COUNT_MAX];
@@ -41,7 +43,7 @@ static struct timing *timing_of(const struct call *call)
     return &timings[call->session->worker->index];
 }
 
-static void read_now(struct timing *t, const struct worker *w)
+NOINLINE static void read_now(struct timing *t, const struct worker *w)
 {
     t->now = (struct now){.wall_ms = clock_wall_ms(), .mono_ms = loop_now(w->loop).mono_ms};
     t->now_read_ns = t->lap_ns;
@@ -51,18 +53,29 @@ void dispatch_begin(struct worker *w)
 {
     struct timing *t = &timings[w->index];
     t->lap_ns = clock_lap_ns();
-    read_now(t, w);
+    struct now turn = loop_now(w->loop);
+    if (turn.wall_ms != t->turn.wall_ms || turn.mono_ms != t->turn.mono_ms) {
+        t->now = t->turn = turn;
+        t->now_read_ns = t->lap_ns;
+    }
+}
+
+/* A call begins where the one before it ended. */
+static struct now time_of_call(const struct call *call)
+{
+    struct timing *t = timing_of(call);
+    if (UNLIKELY(t->lap_ns - t->now_read_ns > NOW_AGE_NS_MAX)) {
+        read_now(t, call->session->worker);
+    }
+    return t->now;
 }
 
 /* A call is over: how long it took. */
-static uint64_t take_lap(const struct call *call)
+static inline uint64_t take_lap(const struct call *call)
 {
     struct timing *t = timing_of(call);
     int64_t began_ns = t->lap_ns;
     t->lap_ns = clock_lap_ns();
-    if (UNLIKELY(t->lap_ns - t->now_read_ns > NOW_AGE_NS_MAX)) {
-        read_now(t, call->session->worker);
-    }
     return (uint64_t)num_max_i64(0, t->lap_ns - began_ns);
 }
 
@@ -95,7 +108,8 @@ void call_reset(struct call *call)
 }
 
 /* ---- prepare -------------------------------------------------------------------------------------------------------- */
-static void prepare_key(struct call *call, unsigned argument, enum key_use use, struct call_key *ret_key) ON(worker)
+static inline void prepare_key(struct call *call, unsigned argument, enum key_use use, struct call_key *ret_key)
+    ON(worker)
 {
     ret_key->key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[argument]);
     ret_key->argument = argument;
@@ -106,7 +120,7 @@ static void prepare_key(struct call *call, unsigned argument, enum key_use use, 
     ret_key->bucket = shard_prefetch_bucket(&ret_key->key);
 }
 
-static err prepare_listed_keys(struct call *call) ON(worker)
+NOINLINE static err prepare_listed_keys(struct call *call) ON(worker)
 {
     const struct command *c = call->command;
     int count = command_keys(c, call->argc, call->argv, 0, NULL);
@@ -154,7 +168,7 @@ void dispatch_prepare(struct call *call)
 void dispatch_prefetch(const struct call *call)
 {
     for (unsigned i = 0; i < call->key_count; i++) {
-        shard_prefetch_entry(call->keys[i].bucket, &call->keys[i].key);
+        shard_prefetch_entry(call->keys[i].bucket, &call->keys[i].key, call->command->effect == EFFECT_WRITE);
     }
 }
 
@@ -195,7 +209,7 @@ static void word_unknown_subcommand(struct call *call)
                     SLICE_ARG(printable(call->argv[1], 128)), (int)container.len, name);
 }
 
-static void render_error(struct call *call, err e)
+COLD static void render_error(struct call *call, err e)
 {
     if (call->error_text.len == 0) {
         if (e == ERR_UNKNOWN_COMMAND) {
@@ -346,7 +360,7 @@ static err admit(struct call *call)
 
 static void begin(struct call *call)
 {
-    call->now = timing_of(call)->now;
+    call->now = time_of_call(call);
     call->error_text = (slice){0};
     call->changed = call->reap = false;
     call->expired_count = 0;
@@ -359,14 +373,18 @@ static void begin(struct call *call)
     effect_init(&call->effect, &call->arena, call->now, keyspace_wants_records(call->engine->keyspace));
 }
 
-/* Whose rules and which database: as of now, since a call before this one in the batch may have changed the database. */
-static void govern_keys(struct call *call, struct loader *loader)
+/* Whose rules and which database: as of now, since a call before this one in the batch may have changed the database.
+ * Whether any key is governed. */
+static bool govern_keys(struct call *call, struct loader *loader)
 {
+    bool governed = false;
     for (unsigned i = 0; i < call->key_count; i++) {
         struct call_key *ck = &call->keys[i];
         ck->key.db = call->session->db;
         ck->rule = loader ? loader->govern(loader, ck->key.db, ck->key.bytes) : NULL;
+        governed |= ck->rule != NULL;
     }
+    return governed;
 }
 
 static void publish(struct call *call)
@@ -382,10 +400,10 @@ static void publish(struct call *call)
 }
 
 /* Under the locks: ERR_AGAIN when the call parks (with whatever expired published), else how it ended. */
-static err run_locked(struct call *call, struct loader *loader)
+static err run_locked(struct call *call, struct loader *loader, bool governed)
 {
     find_keys(call);
-    err e = loader ? consult(call, loader) : OK;
+    err e = governed || call->park ? consult(call, loader) : OK;
     if (e == OK) {
         e = call->command->handler(call);
         assert(e != ERR_AGAIN || call_errand(call)); /* a verb waits for work, or not at all */
@@ -420,10 +438,12 @@ static void end(struct call *call, err e, size_t reply_mark) ON(worker)
     if (UNLIKELY(latency_wants(config, ns))) {
         latency_note(call->command->traits & TRAIT_FAST ? LATENCY_fast_command : LATENCY_command, ns, call->now);
     }
-    park_end(call);
+    if (UNLIKELY(call->park)) {
+        park_end(call);
+    }
 }
 
-static enum run refuse(struct call *call, err e) ON(worker)
+COLD static enum run refuse(struct call *call, err e) ON(worker)
 {
     if (call->command && e != ERR_UNKNOWN_SUBCOMMAND) {
         figures_add_rejected(call->session->worker->index, call->command->number);
@@ -431,7 +451,9 @@ static enum run refuse(struct call *call, err e) ON(worker)
     metric_add(METRIC_commands_rejected, 1);
     (void)take_lap(call); /* it is not the next one's time */
     render_error(call, e);
-    park_end(call);
+    if (UNLIKELY(call->park)) {
+        park_end(call);
+    }
     return RUN_DONE;
 }
 
@@ -452,9 +474,9 @@ enum run dispatch_run(struct call *call)
     struct loader *loader = keyspace_loader(ks);
     unsigned key_count = call->key_count;
     size_t reply_mark = call->reply->out->len;
-    govern_keys(call, loader);
+    bool governed = govern_keys(call, loader);
     lock_shards(call, key_count);
-    e = run_locked(call, loader);
+    e = run_locked(call, loader, governed);
     unlock_shards(call, key_count);
     if (UNLIKELY(e == ERR_AGAIN)) {
         e = park_sleep(call);

@@ -13,7 +13,7 @@ static inline bool monitor_is_on(void)
 
 /* Shows the call to all monitors; called when its verb has run, while its shards are still locked: so each key's commands arrive in their order, and those of each connection,
  * too. */
-void monitor_feed(const struct call *call);
+COLD void monitor_feed(const struct call *call);
 
 /* The session begins and ends to be a monitor. Harmless when it is one, or is none. ON(worker) of the session. */
 void monitor_enter(struct session *s);

@@ -354,11 +354,9 @@ err park_sleep(struct call *call)
 void park_end(struct call *call)
 {
     struct park *p = call->park;
-    if (p) {
-        assert(!p->asleep);
-        call->park = NULL;
-        park_free(p);
-    }
+    assert(!p->asleep);
+    call->park = NULL;
+    park_free(p);
 }
 
 void call_cancel(struct call *call)

@@ -9,18 +9,18 @@ struct outcome *park_outcome(const struct call *call, unsigned i);
 
 /* With the shard of key i locked: joins the pending until wait_until, or until the time that the first park of this key was given. ERR_AGAIN when it
  * has joined, ERR_SOURCE_TIMEOUT when that time is over, ERR_NOMEM. */
-MUST_USE err park_join(struct call *call, unsigned i, struct pending *p, int64_t wait_until_mono_ms);
+COLD MUST_USE err park_join(struct call *call, unsigned i, struct pending *p, int64_t wait_until_mono_ms);
 /* Has the call wait until a pause is over. ERR_AGAIN, or ERR_NOMEM. */
-MUST_USE err park_postpone(struct call *call, int64_t until_mono_ms);
+COLD MUST_USE err park_postpone(struct call *call, int64_t until_mono_ms);
 
 /* With all shards of the call locked: takes back what has joined in this run. */
-void park_leave_locked(struct call *call);
+COLD void park_leave_locked(struct call *call);
 
 /* After the unlock: makes the arguments the call's own and arms its timer. From OK on the call may be resumed by the next turn of the loop.
  * ERR_NOMEM: it is taken off all lists, and over. */
-MUST_USE err park_sleep(struct call *call) ON(worker);
+COLD MUST_USE err park_sleep(struct call *call) ON(worker);
 
-/* The call is over: gives the outcomes back. Harmless when it never parked. */
-void park_end(struct call *call);
+/* The call, which has parked, is over: gives the outcomes back. */
+COLD void park_end(struct call *call);
 
 #endif

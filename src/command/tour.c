@@ -1,6 +1,7 @@
 /* A tour is an errand whose message is posted from worker to worker and home at last. Who gives up the call meanwhile leaves the tour, which ends by itself when it is home. */
 #include "command/tour.h"
 
+#include "base/pause.h"
 #include "command/engine.h"
 
 static void drop(struct errand *errand)
@@ -18,11 +19,13 @@ static void stop_over(struct message *m, struct worker *w)
 {
     struct tour *t = container_of(m, struct tour, message);
     unsigned next = w->index + 1;
+    PAUSE_POINT(tour_visit);
     t->visit(t, w);
     if (next < t->engine->worker_count) {
         worker_post(&t->engine->workers[next], m);
     } else {
         m->deliver = come_home;
+        PAUSE_POINT(tour_home);
         worker_post(t->home, m);
     }
 }

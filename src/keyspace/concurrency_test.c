@@ -66,7 +66,7 @@ static void run(void *argument)
         size_t count = 1 + random_below(&r, 2);
         arena_reset(&arena);
         effect_init(&fx, &arena, now, true);
-        shard_prefetch_entry(shard_prefetch_bucket(&keys[0]), &keys[0]);
+        shard_prefetch_entry(shard_prefetch_bucket(&keys[0]), &keys[0], true);
         (void)!keyspace_make_room(a->ks, now, 100);
         keyspace_lock_keys(a->ks, keys, count);
         for (size_t i = 0; i < count; i++) {

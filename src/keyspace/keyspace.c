@@ -24,6 +24,7 @@
 #include "base/random.h"
 #include "keyspace/shard_priv.h"
 #include "os/mem.h"
+#include "os/process.h"
 
 enum {
     SHARDS_MIN = 64,
@@ -42,7 +43,11 @@ enum {
     SLICE_US = 200,  /* of a tick, for what can wait */
     LIMIT_PART = 64, /* of the limit that the published total may be off */
     STEP_MAX = 64 * 1024,
+    ADDRESSES_PER_BYTE =
+        4, /* of the machine's memory: what is reserved for slabs, so that sparse ones do not use it up */
 };
+
+static const uint64_t ADDRESSES_MIN = (uint64_t)16 << 30;
 
 static_assert(1 << SHARD_BITS == SHARD_COUNT_MAX, "a scan's cursor holds the shard");
 static_assert(SHARD_BITS + INDEX_CURSOR_BITS < 53, "a scan's cursor is exact as a double");
@@ -55,6 +60,7 @@ struct keyspace {
     struct hash_key hash_key;
     struct loader *loader;
     struct list taps;
+    struct histogram *expiry_lags; /* one a worker */
     bool wants_records;
     int64_t epoch_ms;
     /* Read without a lock. */
@@ -64,6 +70,7 @@ struct keyspace {
     enum eviction eviction;
     int64_t publish_step;
     struct limbo limbo;
+    struct slab_pool slab_pool;
     bool limit_changed; /* and the shards have not heard since: keyspace_settle() */
     struct lock gate;
     ALIGNED(CACHE_LINE_BYTES) uint64_t published_bytes;
@@ -109,7 +116,15 @@ err keyspace_new(const struct keyspace_options *o, struct keyspace **ret_keyspac
     if (e) {
         goto out;
     }
+    e = slab_pool_init(&ks->slab_pool, num_max_u64(process_machine_bytes() * ADDRESSES_PER_BYTE, ADDRESSES_MIN));
+    if (e) {
+        goto out;
+    }
     e = ERR_NOMEM;
+    ks->expiry_lags = calloc(o->worker_count, sizeof *ks->expiry_lags);
+    if (!ks->expiry_lags) {
+        goto out;
+    }
     ks->shards = aligned_alloc(CACHE_LINE_BYTES, ks->shard_count * sizeof *ks->shards);
     if (!ks->shards) {
         goto out;
@@ -139,6 +154,8 @@ void keyspace_free(struct keyspace *ks)
     }
     free(ks->shards);
     limbo_fini(&ks->limbo);
+    slab_pool_fini(&ks->slab_pool);
+    free(ks->expiry_lags);
     free(ks);
 }
 
@@ -190,6 +207,11 @@ unsigned keyspace_db_count(const struct keyspace *ks)
 struct limbo *keyspace_limbo(struct keyspace *ks)
 {
     return &ks->limbo;
+}
+
+struct slab_pool *keyspace_slab_pool(struct keyspace *ks)
+{
+    return &ks->slab_pool;
 }
 
 int64_t keyspace_epoch_ms(const struct keyspace *ks)
@@ -441,13 +463,14 @@ static void unasked_end(struct unasked *u, struct keyspace *ks)
 }
 
 /* Expires what is due in one shard until the work is used up. */
-static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned *work)
+static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned *work,
+                         struct histogram *lags)
 {
     while (*work > 0 && GET(s->next_due_ms) <= now.wall_ms) {
         unsigned slice_work = (unsigned)num_min_u64(*work, EXPIRE_WORK_PER_LOCK), left = slice_work;
         unasked_begin(u, ks, now);
         shard_lock(s);
-        shard_expire(s, &u->fx, &left);
+        shard_expire(s, &u->fx, &left, lags);
         unasked_end(u, ks);
         shard_unlock(s);
         *work -= num_max_u64(slice_work - left, 1);
@@ -545,7 +568,7 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
         /* Another one first each time, so that one with much to do does not keep the same ones waiting. */
         struct shard *s = &ks->shards[worker_index + ((uint64_t)now.mono_ms + i) % mine * ks->worker_count];
         if (GET(ks->active_expiry) && !frozen) {
-            expire_shard(ks, s, &u, now, &work);
+            expire_shard(ks, s, &u, now, &work, &ks->expiry_lags[worker_index]);
             next_due_ms = num_min_i64(next_due_ms, GET(s->next_due_ms));
         }
         while (shard_has_retired(s) && !more) {
@@ -562,6 +585,18 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
     }
     arena_fini(&u.arena);
     return more ? now.mono_ms : now.mono_ms + num_max_i64(0, next_due_ms - now.wall_ms);
+}
+
+const struct histogram *keyspace_expiry_lags(const struct keyspace *ks, unsigned worker_index)
+{
+    assert(worker_index < ks->worker_count);
+    return &ks->expiry_lags[worker_index];
+}
+
+void keyspace_reset_expiry_lags(struct keyspace *ks, unsigned worker_index)
+{
+    assert(worker_index < ks->worker_count);
+    histogram_reset(&ks->expiry_lags[worker_index]);
 }
 
 void keyspace_set_active_expiry(struct keyspace *ks, bool on)
@@ -612,7 +647,7 @@ void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum evic
 
 void keyspace_settle(struct keyspace *ks)
 {
-    if (LIKELY(!GET(ks->limit_changed)) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
+    if (!GET(ks->limit_changed) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
         return;
     }
     for (unsigned i = 0; i < ks->shard_count; i++) {
@@ -626,7 +661,7 @@ void keyspace_settle(struct keyspace *ks)
 
 /* Gives back what is not alive any more, then evicts what a call of so many bytes could need. False when there was
  * nothing to give back and nothing that may be evicted. */
-static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
+COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
 {
     struct unasked u;
     arena_init(&u.arena);
@@ -645,7 +680,9 @@ static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
 
 err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes)
 {
-    keyspace_settle(ks);
+    if (UNLIKELY(GET(ks->limit_changed))) {
+        keyspace_settle(ks);
+    }
     uint64_t needed = GET(ks->eviction) == EVICTION_NONE ? 0 : bytes;
     if (GET(ks->limit_bytes) > 0 && bytes > GET(ks->limit_bytes)) {
         return ERR_OOM;

@@ -37,10 +37,11 @@ void shard_unlock(struct shard *s) UNCHECKED_LOCKS;
 void shard_assert_locked(const struct shard *s);
 unsigned shard_number(const struct shard *s);
 
-/* Hints to the processor, without the lock: the bucket, then the entry that a key probably has, each when there was time for
- * the one before to arrive. By a worker; the bucket may be used until its next keyspace_tick(). */
+/* Hints to the processor, without the lock: the lock and the bucket, then the entry that a key probably has, to be read or
+ * written, each when there was time for the one before to arrive. By a worker; the bucket may be used until its next
+ * keyspace_tick(). */
 const void *shard_prefetch_bucket(const struct key *k) ON(worker);
-void shard_prefetch_entry(const void *bucket, const struct key *k) ON(worker);
+void shard_prefetch_entry(const void *bucket, const struct key *k, bool to_write) ON(worker);
 
 /* The entry of a key as it is there, whatever its state: maybe expired, stale or negative. NULL when absent. */
 struct entry *shard_find(struct shard *s, const struct key *k);

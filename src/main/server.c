@@ -33,6 +33,7 @@
 #include "observe/turns.h"
 #include "os/entropy.h"
 #include "os/file.h"
+#include "os/lazy.h"
 #include "os/process.h"
 #include "os/signal.h"
 #include "rule/rules.h"
@@ -396,6 +397,10 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
     if (e) {
         return refused("service", e);
     }
+    e = lazy_start();
+    if (e) {
+        return refused("threads", e);
+    }
     e = make_keyspace(s, config);
     if (e) {
         return refused("keyspace", e);
@@ -433,6 +438,17 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
 
 /* ---- tear-down --------------------------------------------------------------------------------------------------- */
 
+/* What stopped workers had posted to each other: a tour on its way home, lines for a MONITOR. */
+static void settle_workers(struct server *s)
+{
+    for (bool again = true; again;) {
+        again = false;
+        for (unsigned i = 0; i < s->worker_count; i++) {
+            again = worker_settle(&s->workers[i]) || again;
+        }
+    }
+}
+
 /* Of whatever set_up() came to. */
 static void tear_down(struct server *s)
 {
@@ -448,6 +464,7 @@ static void tear_down(struct server *s)
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_stop(&s->workers[i]);
     }
+    settle_workers(s);
     for (unsigned i = 0; i < s->worker_count; i++) {
         if (s->housekeepings[i].worker) {
             loop_timer_clear(s->workers[i].loop, &s->housekeepings[i].timer);
@@ -462,6 +479,7 @@ static void tear_down(struct server *s)
     door_free(s->door);
     rules_free(s->engine.rules);
     keyspace_free(s->keyspace);
+    lazy_stop();
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_fini(&s->workers[i]);
     }

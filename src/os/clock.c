@@ -99,7 +99,7 @@ void clock_init(void)
 {
     measure_counter();
     const char *path = getenv("LARDER_CLOCK_FILE");
-    if (!path || offsets) {
+    if (!path || !path[0] || offsets) {
         return;
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -19,8 +19,10 @@
 
 static _Thread_local struct worker *self;
 
-static void deliver_all(struct worker *w)
+/* True when there was something. */
+static bool deliver_all(struct worker *w)
 {
+    bool any = false;
     struct message *newest = __atomic_exchange_n(&w->inbox, NULL, __ATOMIC_ACQUIRE);
     struct message *oldest = NULL;
     while (newest) {
@@ -33,7 +35,9 @@ static void deliver_all(struct worker *w)
         struct message *m = oldest;
         oldest = m->next;
         m->deliver(m, w);
+        any = true;
     }
+    return any;
 }
 
 static void woken(struct watch *wake, unsigned events)
@@ -93,6 +97,12 @@ void worker_stop(struct worker *w)
     w->stop.deliver = deliver_stop;
     worker_post(w, &w->stop);
     thread_join(&w->thread);
+}
+
+bool worker_settle(struct worker *w)
+{
+    assert(!w->thread.started);
+    return deliver_all(w);
 }
 
 void worker_fini(struct worker *w)

@@ -31,8 +31,11 @@ MUST_USE err worker_init(struct worker *w, unsigned index);
 MUST_USE err worker_start(struct worker *w);
 /* From another thread: asks it to end after the turn and waits. Messages posted before are delivered. Harmless when it does not run. */
 void worker_stop(struct worker *w);
-/* Of a worker that does not run and to which nobody posts any more: workers that post to each other are all stopped first. What lived on
- * the loop is closed already. Harmless after a worker_init() that failed, or twice. */
+/* Of a worker that has stopped: delivers, on the calling thread, what was posted since. True when there was something, which may have been
+ * posted on to another. */
+bool worker_settle(struct worker *w);
+/* Of a worker that does not run and to which nobody posts any more: workers that post to each other are all stopped first, and settled. What
+ * lived on the loop is closed already. Harmless after a worker_init() that failed, or twice. */
 void worker_fini(struct worker *w);
 
 /* Delivers m on the worker's thread, in order of posting per poster. Any thread. */

@@ -149,12 +149,30 @@ static void test_a_burst_wakes_once(void **state)
     worker_fini(&w);
 }
 
+static void test_what_is_posted_after_the_end_is_settled(void **state)
+{
+    (void)state;
+    struct worker w;
+    struct message m = {.deliver = note_and_post};
+    memset(delivered, 0, sizeof delivered);
+    assert_int_equal(worker_init(&w, 0), OK);
+    assert_int_equal(worker_start(&w), OK);
+    worker_stop(&w);
+    worker_post(&w, &m);
+    assert_true(worker_settle(&w));
+    assert_true(worker_settle(&w));
+    assert_false(worker_settle(&w));
+    assert_string_equal(delivered, "01");
+    worker_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_arrive_in_the_order_of_each_poster),
         cmocka_unit_test(test_a_burst_wakes_once),
         cmocka_unit_test(test_a_message_is_posted_again_from_its_delivery),
+        cmocka_unit_test(test_what_is_posted_after_the_end_is_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

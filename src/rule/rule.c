@@ -62,12 +62,8 @@ static const struct rule *find_among(const struct prefix *p, slice key)
     return NULL;
 }
 
-const struct rule *rule_set_find(const struct rule_set *set, unsigned db, slice key)
+NOINLINE static const struct rule *find_in(const struct rule_index *index, slice key)
 {
-    const struct rule_index *index = db < set->database_count ? set->indexes[db] : NULL;
-    if (!index) {
-        return NULL;
-    }
     uint32_t place = NO_PARENT;
     if (key.len > 0) {
         unsigned char byte = (unsigned char)key.ptr[0];
@@ -85,6 +81,12 @@ const struct rule *rule_set_find(const struct rule_set *set, unsigned db, slice 
         place = p->parent;
     }
     return NULL;
+}
+
+const struct rule *rule_set_find(const struct rule_set *set, unsigned db, slice key)
+{
+    const struct rule_index *index = db < set->database_count ? set->indexes[db] : NULL;
+    return index ? find_in(index, key) : NULL;
 }
 
 const struct rule *rule_set_named(const struct rule_set *set, unsigned db, slice pattern)

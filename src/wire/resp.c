@@ -415,13 +415,14 @@ static size_t digit_count(uint64_t number)
 }
 
 /* Writes `digits` digits and \r\n; returns what is behind. */
-static char *write_number_line(char *at, uint64_t number, size_t digits)
+static inline char *write_number_line(char *at, uint64_t number, size_t digits)
 {
-    for (size_t i = digits; i > 0; i--, number /= 10) {
-        at[i - 1] = (char)('0' + number % 10);
+    size_t i = digits - 1;
+    for (; i > 0; i--, number /= 10) {
+        at[i] = (char)('0' + number % 10);
     }
-    at[digits] = '\r';
-    at[digits + 1] = '\n';
+    at[0] = (char)('0' + number);
+    memcpy(at + digits, "\r\n", 2);
     return at + digits + 2;
 }
 

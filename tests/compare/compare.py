@@ -1,8 +1,10 @@
 """Plays random commands to two servers, compares the replies, and shrinks what led to a difference.
 
-    theirs, ours    the real server's and Larder's: bytes to send, replies
-    Step            one command with its bytes for each server, or a few that belong together
+    theirs, ours    the real server's and Larder's: commands, replies
+    Step            one command for each server, or a few that belong together
     batch           steps that leave in one write on one connection of each server; ends by ECHO of a token
+    pair            a connection to each server. Commands may name one (grammar.Named): each server is told what it calls
+                    its own. Whoever is closed is opened anew, and must have been closed by both.
     round           batches since both servers were emptied, on PAIRS connections of each in turn; ends by a look at
                     everything that is stored. A difference is replayed from the beginning of its round.
 """
@@ -21,11 +23,17 @@ SHOW_BYTES = 200
 
 class Step:
     def __init__(self, *commands, theirs=None, inline=False):
-        encode = wire.encode_inline if inline else wire.encode
         self.commands = commands
-        self.ours = b"".join([encode(words) for words in commands])
-        self.theirs = self.ours if theirs is None else wire.encode(theirs)
+        self.theirs = commands if theirs is None else (theirs,)
+        self.inline = inline and theirs is None
         self.closes = commands[-1][0].lower() == b"quit"
+        self.closes_others = any([word.lower() for word in words[:2]] == [b"client", b"kill"] for words in commands)
+
+    def request(self, side, names):
+        """The bytes for the real server (side 0) or Larder (1), whose connections have these names."""
+        encode = wire.encode_inline if self.inline else wire.encode
+        return b"".join([encode([names.get(word, word) if isinstance(word, grammar.Named) else word for word in words])
+                         for words in (self.theirs, self.commands)[side]])
 
 
 class Difference(AssertionError):
@@ -33,13 +41,14 @@ class Difference(AssertionError):
 
 
 class Duel:
-    """Two servers with connections to both. request(step): what the second one gets, for the test of the test;
-    connect(server): how the second one is reached."""
+    """Two servers with connections to both. connects: how each is reached; alter(bytes): what the second one gets
+    instead of what the first one gets, for the test of the test."""
 
-    def __init__(self, theirs, ours, request=lambda step: step.ours, connect=wire.connect):
-        self.servers, self.request, self.connects = (theirs, ours), request, (wire.connect, connect)
+    def __init__(self, theirs, ours, connects=(wire.connect, wire.connect), alter=None):
+        self.servers, self.connects, self.alter = (theirs, ours), connects, alter
         self.pairs = []
-        self.slack = 0      # ms that may lie between two moments at one server and the same two at the other
+        self.names = {}, {}     # of each server: grammar.Named to what it calls this connection
+        self.slack = 0          # ms that may lie between two moments at one server and the same two at the other
 
     def reset(self):
         """Both servers empty, all connections new."""
@@ -51,7 +60,10 @@ class Duel:
                 server.start()
         self.pairs = [None] * PAIRS
         settings = [word for pair in grammar.DEFAULTS.items() for word in pair]
-        self.play(0, [Step([b"FLUSHALL"]), Step([b"CONFIG", b"SET", *settings])])
+        self.play(0, [Step(words) for words in (
+            [b"CLIENT", b"KILL", b"TYPE", b"normal"],           # those of before may not all have been noticed to be closed
+            [b"FLUSHALL"], [b"CONFIG", b"SET", *settings], [b"CONFIG", b"RESETSTAT"], [b"SLOWLOG", b"RESET"],
+            [b"DEBUG", b"SET-ACTIVE-EXPIRE", b"1"])])
         for index in range(PAIRS):
             self.play(index, [])        # now connected, in this order
 
@@ -61,14 +73,36 @@ class Duel:
                 connection.close()
         self.pairs = []
 
+    def connect(self, index):
+        self.pairs[index] = [connect(server) for connect, server in zip(self.connects, self.servers)]
+        ids = wire.exchange(self.pairs[index], [wire.encode([b"CLIENT", b"ID"])] * 2, b"\r\n")
+        for names, connection, number in zip(self.names, self.pairs[index], ids):
+            names[grammar.Named("id", index)] = number[1:-2]
+            names[grammar.Named("address", index)] = wire.address(connection.getsockname(), connection.getpeername())
+            names[grammar.Named("server's address", index)] = wire.address(connection.getpeername())
+
     def play(self, index, steps):
         """One batch. Returns None, or (words, theirs, ours) of the first command with different replies."""
+        for piece in pieces(steps):
+            found = self.play_piece(index, piece)
+            if not found and piece and piece[0].closes_others:
+                others = [i for i, pair in enumerate(self.pairs) if pair and i != index]
+                found = next(filter(None, (self.play_piece(i, []) for i in others)), None)
+            if found:
+                return found
+        return None
+
+    def play_piece(self, index, steps):
         if not self.pairs[index]:
-            self.pairs[index] = [connect(server) for connect, server in zip(self.connects, self.servers)]
+            self.connect(index)
         token = os.urandom(8).hex().encode()
         closes = bool(steps) and steps[-1].closes
         tail = b"" if closes else MARKER + wire.encode([b"ECHO", token])
-        requests = [b"".join([step.theirs for step in steps]) + tail, b"".join(map(self.request, steps)) + tail]
+        sides = (0, 0 if self.alter else 1)
+        requests = [b"".join([step.request(side, names) for step in steps]) + tail
+                    for side, names in zip(sides, self.names)]
+        if self.alter:
+            requests[1] = self.alter(requests[1])
         end = b"$%d\r\n%b\r\n" % (len(token), token)
         began = time.monotonic()
         theirs, ours = wire.exchange(self.pairs[index], requests, end)
@@ -82,6 +116,17 @@ class Duel:
         answered = answered_commands([words for step in steps for words in step.commands])
         answered += [[b"CLIENT", b"REPLY", b"ON"], [b"ECHO", token]]
         return first_difference(answered, replies(theirs), replies(ours), self.slack)
+
+
+def pieces(steps):
+    """A batch in parts: what may close connections goes by itself, since a server that closes one before it has read
+    everything takes away the replies that are on their way."""
+    found = [[]]
+    for step in steps:
+        if found[-1] and (step.closes_others or found[-1][0].closes_others):
+            found.append([])
+        found[-1].append(step)
+    return found
 
 
 def replies(data):
@@ -131,14 +176,31 @@ def random_steps(rng):
         if kind < 0.06:
             words, theirs = newer.pair(chance)
             yield Step(words, theirs=theirs)
-            continue
-        words = chance.command()
-        if words[0].lower() == b"dbsize":
-            yield Step([b"TOUCH", *grammar.KEYS], words)        # what is over goes when it is met; DBSIZE meets nothing
-        elif words[0].lower() == b"quit":
-            yield Step([b"CLIENT", b"REPLY", b"ON"], words)     # without a reply to wait for, redis-server never closes
+        elif kind < 0.062:
+            yield counted_step(chance)
         else:
-            yield Step(words, inline=kind > 0.97 and sum(map(len, words)) < 10_000)
+            yield step_of(chance.command(), inline=kind > 0.97)
+
+
+def step_of(words, inline=False):
+    if words[0].lower() == b"dbsize":
+        return Step([b"TOUCH", *grammar.KEYS], words)           # what is over goes when it is met; DBSIZE meets nothing
+    if words[0].lower() == b"quit" or [word.lower() for word in words[:2]] == [b"client", b"kill"]:
+        return Step([b"CLIENT", b"REPLY", b"ON"], words)        # without a reply to wait for, redis-server never closes
+    return Step(words, inline=inline and sum(map(len, words)) < 10_000)
+
+
+def counted_step(chance):
+    """Some commands that both servers have, and how both have counted them, and perhaps logged."""
+    asked = [step_of(chance.command()) for _ in range(chance.rng.randint(1, 25))]
+    asked = [words for step in asked if not step.closes and not step.closes_others for words in step.commands
+             if not any(isinstance(word, grammar.Named) for word in words)
+             and words[0].lower() != b"wait"]                   # redis-server neither times nor logs who has waited
+    if chance.rng.random() < 0.5:
+        log_on, log_off = ([b"CONFIG", b"SET", b"slowlog-log-slower-than", limit] for limit in (b"0", b"-1"))
+        asked = [[b"SLOWLOG", b"RESET"], log_on, *asked, [b"SLOWLOG", b"GET", b"-1"], [b"SLOWLOG", b"LEN"], log_off]
+    return Step([b"CONFIG", b"RESETSTAT"], *asked, [b"CLIENT", b"REPLY", b"ON"],
+                [b"INFO", b"commandstats"], [b"INFO", b"errorstats"], [b"LATENCY", b"HISTOGRAM"])
 
 
 def state_steps():

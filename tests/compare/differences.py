@@ -4,7 +4,7 @@ A row: the command (a subcommand after a bar), the reason, and a function (words
 pair of replies. Replies are as wire.py reads them; the slack says how many ms the two servers may be apart. What no row
 accepts is a difference.
 """
-from . import newer
+from . import grammar, newer
 
 
 # ---- what a row may accept -----------------------------------------------------------------------------------------
@@ -69,7 +69,81 @@ def clients(_words, theirs, ours, _slack):
 def _clients(text):
     lines = text.removeprefix(b"txt:").splitlines()
     found = [dict(field.split(b"=", 1) for field in line.split()) for line in lines]
-    return sorted(found, key=lambda client: int(client[b"id"]))
+    return [client for _, client in sorted({int(client[b"id"]): client for client in found}.items())]
+
+
+def plain(reply):
+    """A reply without its kinds."""
+    payload = reply[1]
+    return [plain(item) for item in payload] if isinstance(payload, list) else payload
+
+
+def anything(_words, _theirs, _ours, _slack):
+    return True
+
+
+def same_kind(_words, theirs, ours, _slack):
+    return theirs[0] == ours[0] and (theirs[1] is None) == (ours[1] is None)
+
+
+def slow_calls(_words, theirs, ours, _slack):
+    """The same commands by clients of the same name. A password is hidden here whatever else is wrong."""
+    if theirs[0] != b"*" or ours[0] != b"*":
+        return False
+    calls = [[(call[3][:1] if call[3][0].lower() in (b"auth", b"hello") else call[3], call[5]) for call in plain(reply)]
+             for reply in (theirs, ours)]
+    return calls[0] == calls[1]
+
+
+def information(_words, theirs, ours, _slack):
+    """Counts of commands and errors; other sections have fields of their own."""
+    if theirs[0] != ours[0] or theirs[0] not in b"$=":
+        return False
+    theirs, ours = (_fields(reply[1]) for reply in (theirs, ours))
+    counted = (b"cmdstat_", b"errorstat_")
+    return not any(name.startswith(counted) for name in theirs) or theirs == ours
+
+
+def _fields(text):
+    """{name: value} of the lines of INFO; of what it says of a command the counts only."""
+    found = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(b":")
+        found[name] = [part for part in value.split(b",") if not part.startswith(b"usec")]
+    return found
+
+
+def histograms(_words, theirs, ours, _slack):
+    """The same commands, as often."""
+    if theirs[0] != ours[0] or theirs[0] not in b"*%":
+        return False
+    counts = [sorted((name[1], plain(told)[:2]) for name, told in _pairs(reply[1])) for reply in (theirs, ours)]
+    return counts[0] == counts[1]
+
+
+def command_info(_words, theirs, ours, _slack):
+    theirs, ours = ([item and facts(item) for item in plain(reply)] for reply in (theirs, ours))
+    both = [name for item in ours if item for name in item if name.decode() not in NEWER]
+    return [bool(item) for item in theirs] == [bool(item) for item in ours] and all(
+        a[name] == b[name] for a, b in zip(theirs, ours) if b for name in both if name in b)
+
+
+def command_list(_words, theirs, ours, _slack):
+    """All that Larder tells, and those of the grammar."""
+    if theirs[0] != b"*" or ours[0] != b"*":
+        return False
+    theirs, ours = (set(plain(reply)) for reply in (theirs, ours))
+    ours = {name for name in ours if name.decode() not in NEWER and not name.startswith(b"cache")}
+    return ours <= theirs and not {name for name in theirs - ours if name in grammar.known()}
+
+
+def keys_and_flags(words, theirs, ours, _slack):
+    """The same keys; the flags in any order. What a SET of contradictory options would read is nobody's business."""
+    if theirs[0] != b"*" or ours[0] != b"*":
+        return False
+    theirs, ours = ([(key, set(flags) - {b"OW", b"RW", b"access"} if words[2].lower() == b"set" else set(flags))
+                     for key, flags in plain(reply)] for reply in (theirs, ours))
+    return theirs == ours
 
 
 def digest(_words, theirs, ours, _slack):
@@ -100,8 +174,18 @@ ROWS = [
     ("hello", "who answers: version, connection, modules", hello),
     ("client|id", "each server counts its own connections", any_integers),
     ("client|info", "7.2 adds lib-name and lib-ver; addresses, ages and sizes are each server's own", clients),
-    ("client|list", "7.2 adds lib-name and lib-ver; addresses, ages and sizes are each server's own", clients),
+    ("client|list", "the same, and who is named twice is shown twice there", clients),
     ("digest", "the real server answers GET", digest),
+    ("info", "times, addresses and sizes are each server's own", information),
+    ("latency|histogram", "times are each server's own", histograms),
+    ("slowlog|get", "so are numbers, times and addresses", slow_calls),
+    ("time", "the clock goes on", same_kind),
+    ("lolwut", "a picture of one's own, with arguments of its own", anything),
+    ("memory|usage", "each server has its own structures", same_kind),
+    ("debug|object", "each server has its own structures", same_kind),
+    ("command|info", "what has no order, and newer subcommands", command_info),
+    ("command|list", "the order is nobody's promise, and no server has all commands", command_list),
+    ("command|getkeysandflags", "the order of flags is nobody's promise", keys_and_flags),
 ]
 
 
@@ -114,12 +198,32 @@ def accepted(words, theirs, ours, slack):
     return None
 
 
+# ---- what COMMAND tells --------------------------------------------------------------------------------------------
+FACTS = ("arity", "flags", "first", "last", "step", "categories", "tips", "key specs")
+
+
+def facts(item):
+    """{name: facts} of one command in COMMAND's answer (RESP2) and of its subcommands. What has no order is sorted;
+    notes on keys are prose."""
+    name, arity, flags, first, last, step, categories, tips, specs, subcommands = item
+    specs = [{**map_of(spec), b"flags": sorted(map_of(spec)[b"flags"]), b"notes": None} for spec in specs]
+    specs = sorted(str(sorted(spec.items())) for spec in specs)
+    found = {name: dict(zip(FACTS, (arity, sorted(flags), first, last, step, sorted(categories), sorted(tips), specs)))}
+    for subcommand in subcommands:
+        found.update(facts(subcommand))
+    return found
+
+
+def map_of(items):
+    return dict(zip(items[::2], items[1::2]))
+
+
 # ---- what COMMAND and CONFIG may tell otherwise --------------------------------------------------------------------
 # Commands of these families that the real server does not have.
 NEWER = {"client|setinfo", "config|unused", "client|no-touch", "delex", "delifeq", "digest", "msetex"}
 
 # (command, fact): reason
-FACTS = {
+COMMANDS = {
 }
 
 # setting: reason

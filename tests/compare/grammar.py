@@ -1,8 +1,9 @@
-"""Random commands of the families of connections, keys and strings, a quarter of them wrong on purpose.
+"""Random commands of the families of connections, the server, keys and strings, a quarter of them wrong on purpose.
 
 COMMANDS is the grammar: a weight, the command's words, its arguments. A word in capitals stands for itself (A|B: one of
 them); any other names a draw_*() below; `?` maybe, `+` one to four, `*` none to three. Nothing here depends on the
-moment at which it runs: no key is given a time that could run out while the test runs, see steady().
+moment at which it runs: no key is given a time that could run out while the test runs, and nothing waits for long, see
+steady().
 """
 import functools
 import re
@@ -72,12 +73,41 @@ COMMANDS = """
  1 CLIENT           LIST TYPE NORMAL|PUBSUB|MASTER|REPLICA
  1 CLIENT           NO-EVICT ON|OFF
  3 CLIENT           REPLY ON|OFF|SKIP
+ 1 CLIENT           LIST ID client+
+ 1 CLIENT           KILL address
+ 2 CLIENT           KILL kill_filters
+ 1 CLIENT           UNBLOCK client TIMEOUT|ERROR?
+ 1 CLIENT           PAUSE pause ALL|WRITE?
+ 1 CLIENT           UNPAUSE
  3 CONFIG           GET setting+
  2 CONFIG           SET change+
- 2 COMMAND          GETKEYS command
+ 1 CONFIG           RESETSTAT
+ 2 COMMAND          GETKEYS|GETKEYSANDFLAGS command
+ 1 COMMAND          INFO known+
+ 1 COMMAND          LIST FILTERBY filter
+ 1 SLOWLOG          LEN|RESET
+ 1 SLOWLOG          GET integer?
+ 1 LATENCY          LATEST
+ 1 LATENCY          RESET|HISTORY event
+ 1 LATENCY          RESET event*
+ 1 MEMORY           USAGE key samples?
+ 2 DEBUG            debug
+ 1 TIME|ROLE
+ 1 LOLWUT           VERSION small_offset
+ 1 WAIT             0|1 1|5
  1 unknown          value*
- 1 CLIENT|CONFIG|OBJECT|COMMAND unknown value*
+ 1 CLIENT|CONFIG|OBJECT|COMMAND|SLOWLOG|LATENCY|MEMORY|DEBUG unknown value*
 """
+
+
+class Named(bytes):
+    """The "id", "address" or "server's address" of a pair's connection, whatever each server calls it."""
+
+    def __new__(cls, kind, index):
+        return super().__new__(cls, b"<%b of connection %d>" % (kind.encode(), index))
+
+
+CONNECTIONS = range(4)
 
 KEYS = [b"k%d" % i for i in range(14)] + [
     b"", b"\x00\xff\r\n", "clé:ключ".encode(), b"user:{7}:a", b"a*[b]?", b"7"]
@@ -105,10 +135,18 @@ SETTINGS = {
     b"tcp-keepalive": [b"0", b"300", b"-5"],
     b"proto-max-bulk-len": [b"512mb", b"1", b"x"],
     b"maxmemory-samples": [b"5", b"0", b"abc", b"64"],
+    b"slowlog-log-slower-than": [b"-1", b"-2", b"x"],
+    b"slowlog-max-len": [b"128", b"3", b"0", b"-1"],
+    b"latency-monitor-threshold": [b"0", b"-1"],
+    b"latency-tracking": [b"yes", b"no", b"maybe"],
+    b"loglevel": [b"notice", b"warning"],
+    b"databases": [b"16", b"4"],
     b"no-such-setting": [b"1"],
 }
 DEFAULTS = {b"maxmemory": b"0", b"maxmemory-policy": b"noeviction", b"timeout": b"0", b"tcp-keepalive": b"300",
-            b"proto-max-bulk-len": b"512mb", b"maxmemory-samples": b"5"}
+            b"proto-max-bulk-len": b"512mb", b"maxmemory-samples": b"5", b"slowlog-log-slower-than": b"-1",
+            b"slowlog-max-len": b"128", b"latency-monitor-threshold": b"0", b"latency-tracking": b"yes",
+            b"loglevel": b"notice"}
 UNKNOWN = [
     b"nosuch", b"GETT", b"", b"\xff\x00\x01", b"get\r\nset", b"'quoted'", b"x" * 200, "ключ".encode(), b"get key",
     b"%s%n", b"\x00"]
@@ -134,7 +172,7 @@ class Grammar:
         """The words of one command."""
         while True:
             words = self.valid_command()
-            if self.rng.random() < 0.25:
+            if self.rng.random() < 0.25 and not any(isinstance(word, Named) for word in words):
                 words = self.spoil(words)
             if words and steady(words):
                 return words
@@ -293,6 +331,49 @@ class Grammar:
         words = self.valid_command()
         return words if words[0].upper() != b"COMMAND" else [b"GET", b"k1"]
 
+    def draw_client(self):
+        return self.rng.choice([Named("id", index) for index in CONNECTIONS] + [b"0", b"-1", b"999999", b"x"])
+
+    def draw_address(self):
+        addresses = [Named("address", index) for index in CONNECTIONS]
+        return self.rng.choice([*addresses, Named("server's address", 0), b"127.0.0.1:0", b""])
+
+    def draw_kill_filters(self):
+        rng = self.rng
+        options = [[b"ID", self.draw_client()], [b"ID", self.draw_client()], [b"ADDR", self.draw_address()],
+                   [b"LADDR", self.draw_address()], [b"TYPE", rng.choice((b"normal", b"replica", b"pubsub", b"x"))],
+                   [b"USER", rng.choice((b"default", b"nobody"))], [b"SKIPME", rng.choice((b"yes", b"no", b"x"))]]
+        return self.some(options, [1, 1, 2, 2, 3])
+
+    def draw_pause(self):
+        return self.rng.choice((b"1", b"3", b"0", b"-1", b"x"))
+
+    def draw_known(self):
+        return self.rng.choice([*sorted(known()), b"client|kill", b"config|nosuch"])
+
+    def draw_filter(self):
+        rng = self.rng
+        return rng.choice(([b"PATTERN", rng.choice((b"get*", b"*", b"client|*", b"nothing", b"[l-m]*"))],
+                           [b"ACLCAT", rng.choice((b"string", b"connection", b"dangerous", b"nothing"))],
+                           [b"MODULE", b"nothing"], [b"COLOUR", b"blue"]))
+
+    def draw_event(self):
+        return self.rng.choice((b"command", b"fast-command", b"nothing"))
+
+    def draw_samples(self):
+        return [b"SAMPLES", self.draw_integer()]
+
+    def draw_debug(self):
+        rng = self.rng
+        return rng.choice((
+            [b"OBJECT", self.draw_key()],
+            [b"PROTOCOL", rng.choice((b"string", b"integer", b"double", b"bignum", b"null", b"array", b"set", b"map",
+                                      b"verbatim", b"true", b"false", b"nothing"))],
+            [b"ERROR", rng.choice((b"OWN words", b"word", b"-DASH x", b"two\nlines"))], [b"LOG", self.draw_text()],
+            [b"SLEEP", b"0"], [b"SET-ACTIVE-EXPIRE", rng.choice((b"0", b"1"))],
+            [b"POPULATE", b"3", rng.choice((b"k", b"made", b"")), rng.choice((b"0", b"5", b"100"))],
+            [b"REPLYBUFFER", b"RESIZING", rng.choice((b"0", b"1"))]))
+
     def draw_unknown(self):
         return self.rng.choice(UNKNOWN)
 
@@ -310,6 +391,12 @@ def rows():
         weight, *arguments = line.split()
         found += [arguments] * int(weight)
     return found
+
+
+@functools.cache
+def known():
+    """The names of the grammar's commands."""
+    return {name.lower().encode() for row in rows() for name in row[0].split("|")}
 
 
 def steady(words):
@@ -334,8 +421,17 @@ def steady(words):
         return _one_meaning(words[2:])
     if name == b"setrange" and len(words) > 2:
         return not 10_000 < _integer(words[2]) < 2**29          # would fill up half a gigabyte
+    if name == b"client" and words[1:2] and words[1].lower() == b"pause":
+        return len(words) < 3 or _integer(words[2]) <= 5
+    if name == b"wait":
+        return len(words) != 3 or _integer(words[1]) <= 0 or 0 < _integer(words[2]) <= 5 or words[2] in NO_INTEGERS
+    if name == b"debug":                                        # what a mistake makes of it may take long, or end the server
+        return words[1:2] in ([b"OBJECT"], [b"PROTOCOL"], [b"ERROR"], [b"LOG"]) or (
+            words[1:] in ([b"SLEEP", b"0"], [b"SET-ACTIVE-EXPIRE", b"0"], [b"SET-ACTIVE-EXPIRE", b"1"]) or
+            words[1:3] == [b"POPULATE", b"3"] and words[4:] in ([b"0"], [b"5"], [b"100"]) or words[1:2] == [b"REPLYBUFFER"])
     if name == b"command":                                      # every server has others
-        return len(words) > 1 and words[1].lower() != b"count" and words[2:3] != [b"SYNC"]
+        return len(words) > 1 and words[1].lower() != b"count" and words[2:3] != [b"SYNC"] and (
+            words[1].lower() != b"info" or len(words) > 2)
     return True
 
 

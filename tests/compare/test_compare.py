@@ -13,6 +13,19 @@ def round_rng(number):
     return random.Random(f"{SEED} {number}")
 
 
+ARGS = ["--enable-debug-command", "yes"]
+LARDER_ARGS = ARGS
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory):
+    """One that looks often whether a pause is over, and can be reached by a unix socket."""
+    directory = tmp_path_factory.mktemp("redisserver")
+    server = RedisServer(directory, [*ARGS, "--hz", 500, "--unixsocket", directory / "socket"]).start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def duel(redis_server, server):
     duel = compare.Duel(redis_server, server)
@@ -26,10 +39,11 @@ def test_same_replies(duel, scale):
 
 
 @pytest.mark.limit(3600)
-@pytest.mark.parametrize("connect", [wire.connect_unix, wire.connect_tls])
-def test_same_replies_by_other_ways(redis_server, start_tls_larder, scale, connect):
-    server = start_tls_larder(config_text="unixsocket larder.sock\n")
-    duel = compare.Duel(redis_server, server, connect=connect)
+@pytest.mark.parametrize("connects", [(wire.connect_unix, wire.connect_unix), (wire.connect, wire.connect_tls)],
+                         ids=["unix", "tls"])
+def test_same_replies_by_other_ways(redis_server, start_tls_larder, scale, connects):
+    server = start_tls_larder(args=ARGS, config_text="unixsocket socket\n")
+    duel = compare.Duel(redis_server, server, connects)
     compare.compare(duel, round_rng, scale(small=10_000, normal=60_000, long=2_000_000))
     duel.close()
 
@@ -37,13 +51,13 @@ def test_same_replies_by_other_ways(redis_server, start_tls_larder, scale, conne
 # ---- the comparison itself: redis-server with itself, told the truth or not ----------------------------------------
 @pytest.fixture
 def peer(tmp_path):
-    peer = RedisServer(tmp_path).start()
+    peer = RedisServer(tmp_path, [*ARGS, "--hz", 500]).start()
     yield peer
     peer.stop()
 
 
 def test_no_difference_to_itself(redis_server, peer):
-    compare.compare(compare.Duel(redis_server, peer, lambda step: step.theirs), round_rng, 10_000)
+    compare.compare(compare.Duel(redis_server, peer, alter=bytes), round_rng, 10_000)
 
 
 @pytest.mark.parametrize("right, wrong, shrunk", [
@@ -53,7 +67,7 @@ def test_no_difference_to_itself(redis_server, peer):
     (b"$7\r\nPERSIST", b"$4\r\nQUIT", 1),           # a connection that closes
 ])
 def test_differences_are_found_and_shrunk(redis_server, peer, right, wrong, shrunk):
-    duel = compare.Duel(redis_server, peer, lambda step: step.theirs.replace(right, wrong))
+    duel = compare.Duel(redis_server, peer, alter=lambda request: request.replace(right, wrong))
     with pytest.raises(compare.Difference) as found:
         compare.compare(duel, round_rng, 100_000)
     steps = int(re.search(r"shrunk to (\d+)\n", str(found.value))[1])
@@ -61,28 +75,9 @@ def test_differences_are_found_and_shrunk(redis_server, peer, right, wrong, shru
 
 
 # ---- what COMMAND says ---------------------------------------------------------------------------------------------
-FACTS = ("arity", "flags", "first", "last", "step", "categories", "tips", "key specs")
-
-
-def facts(item):
-    """{name: facts} of one command in COMMAND's answer (RESP2) and of its subcommands. What has no order is sorted;
-    notes on keys are prose."""
-    name, arity, flags, first, last, step, categories, tips, specs, subcommands = item
-    specs = [{**_map(spec), b"flags": sorted(_map(spec)[b"flags"]), b"notes": None} for spec in specs]
-    specs = sorted(str(sorted(spec.items())) for spec in specs)
-    found = {name: dict(zip(FACTS, (arity, sorted(flags), first, last, step, sorted(categories), sorted(tips), specs)))}
-    for subcommand in subcommands:
-        found.update(facts(subcommand))
-    return found
-
-
-def _map(items):
-    return dict(zip(items[::2], items[1::2]))
-
-
 def commands_of(server):
     with server.raw() as raw:
-        return {name: told for item in raw.call("COMMAND") for name, told in facts(item).items()}
+        return {name: told for item in raw.call("COMMAND") for name, told in differences.facts(item).items()}
 
 
 def test_command_tells_the_same(redis_server, server):
@@ -91,7 +86,7 @@ def test_command_tells_the_same(redis_server, server):
             if words.split()[1] != "unknown"} <= set(ours)
     wrong = [f"{name.decode()}: {fact}: redis-server {theirs[name][fact]}, Larder {told[fact]}"
              for name, told in ours.items() if name in theirs
-             for fact in FACTS if told[fact] != theirs[name][fact] and (name.decode(), fact) not in differences.FACTS]
+             for fact in differences.FACTS if told[fact] != theirs[name][fact] and (name.decode(), fact) not in differences.COMMANDS]
     assert not wrong, "\n".join(wrong)
 
 
@@ -138,8 +133,10 @@ def test_getkeys_of_newer_commands(server, words, keys):
 
 
 # ---- what CONFIG says ----------------------------------------------------------------------------------------------
-def test_settings_have_the_same_defaults(redis_server, server):
-    theirs, ours = (_map(s.raw().call("CONFIG", "GET", "*")) for s in (redis_server, server))
+def test_settings_have_the_same_defaults(start_larder, tmp_path):
+    plain = RedisServer(tmp_path, ARGS).start()
+    theirs, ours = (differences.map_of(s.raw().call("CONFIG", "GET", "*")) for s in (plain, start_larder(args=ARGS)))
+    plain.stop()
     wrong = [f"{name.decode()}: redis-server {value}, Larder {ours.get(name)}" for name, value in sorted(theirs.items())
              if ours.get(name) != value and name.decode() not in differences.SETTINGS]
     assert not wrong, "\n".join(wrong)

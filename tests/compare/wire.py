@@ -63,11 +63,16 @@ def connect(server):
 
 
 def connect_unix(server):
-    """The server listens on larder.sock in its directory."""
+    """The server listens on `socket` in its directory."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(str(server.dir / "larder.sock"))
+    connection.connect(str(server.dir / "socket"))
     connection.setblocking(False)
     return connection
+
+
+def address(name, path=None):
+    """A socket's name as servers show it. One of a unix socket's client is that of the socket: `path`."""
+    return b"%b:%d" % (name[0].encode(), name[1]) if isinstance(name, tuple) else (name or path).encode() + b":0"
 
 
 def connect_tls(server):
@@ -80,6 +85,12 @@ class Encrypted:
     def __init__(self, connection):
         self.connection = connection
         connection.setblocking(False)
+
+    def getsockname(self):
+        return self.connection.getsockname()
+
+    def getpeername(self):
+        return self.connection.getpeername()
 
     def fileno(self):
         return self.connection.fileno()

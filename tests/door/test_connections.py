@@ -10,18 +10,7 @@ import pytest
 
 from harness import resp
 from harness.raw import Raw
-
-
-def wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.01)
-
-
-def resident_bytes(server):
-    with open(f"/proc/{server.pid}/statm") as file:
-        return int(file.read().split()[1]) * 4096
+from harness.server import wait_until
 
 
 # ---- who comes in --------------------------------------------------------------------------------------------------
@@ -311,11 +300,11 @@ def test_an_idle_connection_is_small(start_larder):
     for _ in range(100):                    # what the first ones need once
         connections.append(server.raw())
         assert connections[-1].call("PING") == b"PONG"
-    before = resident_bytes(server)
+    before = server.resident_bytes()
     for _ in range(2000):
         connections.append(server.raw())
         assert connections[-1].call("PING") == b"PONG"
-    assert (resident_bytes(server) - before) / 2000 < 4096
+    assert (server.resident_bytes() - before) / 2000 < 4096
     for raw in connections:
         raw.close()
 

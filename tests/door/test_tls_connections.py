@@ -4,25 +4,13 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 
 import pytest
 
 from harness import resp
+from harness.server import wait_until
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
-
-
-def wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.01)
-
-
-def resident_bytes(server):
-    with open(f"/proc/{server.pid}/statm") as file:
-        return int(file.read().split()[1]) * 4096
 
 
 def clients(raw):
@@ -145,13 +133,13 @@ def test_replies_that_nobody_takes(server):
     value = b"x" * 100000
     with server.client() as other, server.tls_raw(timeout=60) as raw:
         other.set("k", value)
-        before = resident_bytes(server)
+        before = server.resident_bytes()
         request = resp.encode("GET", "k")
         raw.send(request * 2000)                                # 200 MB of replies
-        wait_until(lambda: resident_bytes(server) > before + (6 << 20))
+        wait_until(lambda: server.resident_bytes() > before + (6 << 20))
         for _ in range(100):
             assert other.ping()                                 # turns pass, and nothing more piles up
-        assert resident_bytes(server) - before < 60 << 20
+        assert server.resident_bytes() - before < 60 << 20
         reply = b"$100000\r\n" + value + b"\r\n"
         for _ in range(2000):
             assert raw.read_exactly(len(reply)) == reply
@@ -281,7 +269,7 @@ def test_a_thousand_stalled_handshakes(start_tls_larder, pki):
                 pipe.tls.do_handshake()
             hello = pipe.outgoing.read()
         wait_until(lambda: clients(working) == 1)
-        before = resident_bytes(server)
+        before = server.resident_bytes()
         stalled = []
         for i in range(1000):
             s = socket.create_connection(("127.0.0.1", server.tls_port))
@@ -290,7 +278,7 @@ def test_a_thousand_stalled_handshakes(start_tls_larder, pki):
             if i % 10 == 0:
                 assert working.call("PING") == b"PONG"
         wait_until(lambda: clients(working) == 1001)
-        assert resident_bytes(server) - before < 60 << 20
+        assert server.resident_bytes() - before < 60 << 20
         assert server.tls_raw().call("PING") == b"PONG"         # newcomers are served meanwhile
         late = [socket.create_connection(("127.0.0.1", server.tls_port)) for _ in range(9)]
         wait_until(lambda: clients(working) == 1010)

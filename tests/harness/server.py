@@ -8,6 +8,7 @@ import ctypes
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -33,6 +34,13 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.01)
 
 
 def environment(extra):
@@ -72,11 +80,12 @@ class Server:
         raise AssertionError(f"{self.command_line()} ended with {self.process.returncode}:\n{self.log()}")
 
     def _wait_until_it_answers(self):
-        """True once it accepts connections, False when it has ended."""
+        """True once it serves, False when it has ended."""
         deadline = time.monotonic() + START_SECONDS
         while self.process.poll() is None:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                with socket.create_connection(("127.0.0.1", self.port), timeout=START_SECONDS) as visitor:
+                    self.visit(visitor)
                 return self.process.poll() is None
             except OSError:
                 if time.monotonic() > deadline:
@@ -84,6 +93,9 @@ class Server:
                     raise AssertionError(f"does not listen after {START_SECONDS} s:\n{self.log()}") from None
                 time.sleep(0.01)
         return False
+
+    def visit(self, visitor):
+        """The first connection."""
 
     @property
     def pid(self):
@@ -101,6 +113,17 @@ class Server:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def resident_bytes(self):
+        return int(pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+    def thread_costs(self):
+        """{thread: (CPU time in ns, how often it has slept)} since the start."""
+        costs = {}
+        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            slept = re.search(r"^voluntary_ctxt_switches:\s*(\d+)", (task / "status").read_text(), re.M)
+            costs[task.name] = int((task / "schedstat").read_text().split()[0]), int(slept[1])
+        return costs
 
     def kill(self):
         """Ends it at once, as a crash would."""
@@ -147,6 +170,11 @@ class Larder(Server):
     def start(self, env=None, port=None):
         hooks = {"LARDER_CLOCK_FILE": str(self.dir / "clock"), "LARDER_PAUSE_DIR": str(self.pause_dir)}
         return super().start({**hooks, **(env or {})}, port)
+
+    def visit(self, visitor):
+        """It is let in, and out again, once there is a listener on every address."""
+        visitor.shutdown(socket.SHUT_WR)
+        visitor.recv(1)
 
     def pause(self, name):
         return Pause(self.pause_dir, name)

@@ -2,14 +2,8 @@
 import os
 import signal
 import socket
-import time
 
-
-def wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.01)
+from harness.server import wait_until
 
 
 # ---- the command line ----------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from harness.server import wait_until
+
 LINE = re.compile(r"(start|end) (\d+) (.*)")
 
 
@@ -81,13 +83,6 @@ def figures(client, number=0):
 def cache_get(client, key):
     pairs = client.execute_command("CACHE.GET", key)
     return {name.decode(): value for name, value in zip(pairs[::2], pairs[1::2])}
-
-
-def wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.005)
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 import os
 import signal
 import threading
-import time
 
 import pytest
 import redis
+
+from harness.server import wait_until
 
 SLEEP = 'rule sleep:{s}:{id} {\n source db\n load "SELECT pg_sleep({s}::float8), {id}::int"\n value json\n ttl 5m\n wait-timeout 60s\n}\n'
 ROW = 'rule row:{id} {\n source db\n load "SELECT name FROM t WHERE id = {id}"\n ttl 5m\n}\n'
@@ -21,13 +22,6 @@ def config(url, rules, knobs=""):
 
 def figures(client):
     return client.info("cache")["source0"]
-
-
-def wait_until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.01)
 
 
 def error_of(client, key):

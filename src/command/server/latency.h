@@ -22,6 +22,6 @@ static inline bool latency_wants(const struct config *config, uint64_t ns)
 }
 
 /* Notes it. Any thread. */
-void latency_note(enum latency_event event, uint64_t ns, struct now now);
+COLD void latency_note(enum latency_event event, uint64_t ns, struct now now);
 
 #endif

@@ -1,6 +1,7 @@
 import pytest
 
 LARDER_ARGS = ("--threads", 2)
+pytestmark = pytest.mark.concurrency
 
 
 @pytest.mark.parametrize("line", ["CLIENT KILL", "CLIENT KILL x", "CLIENT KILL ''", "CLIENT KILL 1.1.1.1:3", "CLIENT KILL ID x", "CLIENT KILL ID 0",
@@ -76,7 +77,6 @@ def test_one_that_is_held_by_a_pause(server, raws):
     assert admin.call("GET", "killed") is None
 
 
-@pytest.mark.concurrency
 def test_killers_among_each_other(server, scale):
     import threading
 

@@ -2,6 +2,7 @@
 import pytest
 
 LARDER_ARGS = ("--threads", 2)
+pytestmark = pytest.mark.concurrency
 LONG = 1000000
 
 
@@ -101,7 +102,6 @@ def test_who_hangs_up_is_forgotten(server, raws):
     assert admin.call("GET", "k") is None
 
 
-@pytest.mark.concurrency
 def test_after_the_answer_nothing_is_written(server, scale):
     """The promise of PAUSE: whatever writers do on other workers, what is read after it has answered stays as it is."""
     import threading

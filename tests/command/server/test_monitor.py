@@ -3,6 +3,7 @@ import re
 import pytest
 
 LARDER_ARGS = ("--threads", 2)
+pytestmark = pytest.mark.concurrency
 LINE = re.compile(rb"(\d+\.\d{6}) \[(\d+) ([^]]+)\] (.*)")
 
 

@@ -1,4 +1,13 @@
+import os
+import signal
+
 import pytest
+
+from harness.server import wait_until
+
+
+def threads(server):
+    return {open(f"/proc/{server.pid}/task/{task}/comm").read().strip() for task in os.listdir(f"/proc/{server.pid}/task")}
 
 
 @pytest.mark.parametrize("line", ["SHUTDOWN now what", "SHUTDOWN SAVE NOSAVE", "SHUTDOWN ABORT", "SHUTDOWN ABORT NOW"])
@@ -21,3 +30,22 @@ def test_it_ends_in_order(start_larder, line):
 
 def test_nothing_is_saved_where_nothing_can_be(ask):
     assert ask("SHUTDOWN SAVE").startswith(b"ERR SHUTDOWN SAVE")
+
+
+@pytest.mark.concurrency
+def test_cut_off_with_a_tour_on_its_way(start_larder):
+    """A call that visits the workers comes home when its own has stopped already: nothing of it is left behind."""
+    server = start_larder(args=["--threads", 2])
+    with server.pause("tour_visit") as first, server.pause("tour_home") as last, server.raw() as raw:
+        raw.send(b"CLIENT KILL TYPE normal\r\n")
+        first.wait_reached()                                    # on its own worker, the first
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: "ending" in server.log())
+        server.clock.advance(11_000)
+        wait_until(lambda: "shutdown-timeout is over" in server.log())
+        first.release()
+        last.wait_reached()
+        wait_until(lambda: "worker-0" not in threads(server))
+        last.release()
+        raw.expect_closed()
+    server.stop()
