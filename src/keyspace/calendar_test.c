@@ -21,7 +21,7 @@ static struct world *world_new(void)
         struct content c = content_string(S("value"));
         c.deadline = c.fresh_until =
             NOW + 1 + (int64_t)random_below(&w->random, (uint64_t)1 << random_below(&w->random, 48));
-        w->entries[i] = entry_new(slice_make(&i, sizeof i), &c);
+        w->entries[i] = entry_new(NULL, slice_make(&i, sizeof i), &c);
         calendar_schedule(&w->calendar, w->entries[i]);
     }
     calendar_check(&w->calendar);
@@ -31,7 +31,7 @@ static struct world *world_new(void)
 static void world_free(struct world *w)
 {
     for (unsigned i = 0; i < COUNT; i++) {
-        entry_free(w->entries[i]);
+        entry_free(NULL, w->entries[i]);
     }
     free(w);
 }

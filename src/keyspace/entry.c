@@ -48,7 +48,10 @@ enum encoding entry_encoding(const struct entry *e)
 
 slice entry_key(const struct entry *e)
 {
-    return slice_make(entry_key_bytes(e), entry_key_len(e));
+    if (UNLIKELY(e->flags & ENTRY_LONG_KEY)) {
+        return slice_make(entry_long_key(e)->bytes, entry_long_key(e)->len);
+    }
+    return slice_make(entry_inline_bytes(e), e->key_bytes);
 }
 
 slice entry_string(const struct entry *e)
@@ -57,7 +60,7 @@ slice entry_string(const struct entry *e)
         const struct entry_external *x = entry_external(e);
         return slice_make(x->bytes, x->len);
     }
-    return slice_make(entry_key_bytes(e) + entry_key_len(e), e->value_bytes);
+    return slice_make(entry_inline_bytes(e) + e->key_bytes, e->value_bytes);
 }
 
 char *entry_value(struct entry *e)
@@ -102,19 +105,21 @@ unsigned entry_frequency(const struct entry *e, int64_t now_wall_ms)
     return minutes > counter ? 0 : counter - minutes;
 }
 
-static size_t size_of(unsigned flags, size_t key_len, size_t inline_bytes)
+/* Of a block; key and value as far as they are inline. */
+static size_t size_of(unsigned flags, size_t key_bytes, size_t value_bytes)
 {
-    return sizeof(struct entry) + entry_options_bytes(flags) + key_len + inline_bytes;
+    return sizeof(struct entry) + entry_options_bytes(flags) + key_bytes + value_bytes;
 }
 
 static size_t size_now(const struct entry *e)
 {
-    return size_of(e->flags, entry_key_len(e), e->value_bytes);
+    return size_of(e->flags, e->key_bytes, e->value_bytes);
 }
 
 size_t entry_bytes(const struct entry *e)
 {
-    return mem_good_bytes(size_now(e)) + (e->flags & ENTRY_EXTERNAL ? entry_external(e)->capacity : 0);
+    return slab_good_bytes(size_now(e)) + (e->flags & ENTRY_EXTERNAL ? entry_external(e)->capacity : 0) +
+           (e->flags & ENTRY_LONG_KEY ? mem_good_bytes(entry_long_key(e)->len) : 0);
 }
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
@@ -138,25 +143,31 @@ static void set_times(struct entry *e, int64_t deadline, int64_t fresh_until)
 static unsigned content_flags(slice key, const struct content *c)
 {
     return times_flags(c->deadline, c->fresh_until) | (c->loaded_at || c->load_ms ? ENTRY_LOADED : 0) |
-           (key.len > UINT16_MAX ? ENTRY_LONG_KEY : 0) | (c->string.len > ENTRY_INLINE_MAX ? ENTRY_EXTERNAL : 0) |
+           (key.len > ENTRY_INLINE_MAX ? ENTRY_LONG_KEY : 0) | (c->string.len > ENTRY_INLINE_MAX ? ENTRY_EXTERNAL : 0) |
            (c->negative ? ENTRY_NEGATIVE : 0);
 }
 
-/* A block with header, key and its length; the other options and the value are the caller's to fill. */
-static struct entry *block_new(unsigned flags, slice key, size_t inline_bytes)
+/* A block with its header; options, key and value are the caller's to fill. */
+static struct entry *block_new(struct slabs *slabs, unsigned flags, size_t key_bytes, size_t value_bytes)
 {
-    struct entry *e = mem_alloc(mem_good_bytes(size_of(flags, key.len, inline_bytes)));
-    if (!e) {
-        return NULL;
+    size_t bytes = size_of(flags, key_bytes, value_bytes);
+    struct entry *e = slabs ? slab_alloc(slabs, bytes) : mem_alloc(slab_good_bytes(bytes));
+    if (e) {
+        *e = (struct entry){.key_bytes = (uint32_t)key_bytes & ENTRY_INLINE_MAX,
+                            .value_bytes = (uint32_t)value_bytes & ENTRY_INLINE_MAX,
+                            .flags = (uint8_t)flags};
     }
-    *e = (struct entry){.value_bytes = (uint8_t)inline_bytes, .flags = (uint8_t)flags};
-    if (flags & ENTRY_LONG_KEY) {
-        *(uint64_t *)entry_option(e, ENTRY_LONG_KEY) = key.len;
-    } else {
-        e->key_bytes = (uint16_t)key.len;
-    }
-    memcpy(entry_key_bytes(e), key.ptr, key.len);
     return e;
+}
+
+static bool long_key_new(struct entry_long_key *k, slice key)
+{
+    k->bytes = mem_alloc(key.len);
+    k->len = key.len;
+    if (k->bytes) {
+        memcpy(k->bytes, key.ptr, key.len);
+    }
+    return k->bytes;
 }
 
 static bool external_new(struct entry_external *x, size_t bytes, size_t capacity_least)
@@ -185,47 +196,62 @@ static void set_content(struct entry *e, const struct content *c)
     }
 }
 
-struct entry *entry_new(slice key, const struct content *c)
+struct entry *entry_new(struct slabs *slabs, slice key, const struct content *c)
 {
     assert(!c->negative || c->string.len == 0);
-    assert(key.len <= UINT32_MAX);
     unsigned flags = content_flags(key, c);
-    struct entry *e = block_new(flags, key, flags & ENTRY_EXTERNAL ? 0 : c->string.len);
+    size_t key_bytes = flags & ENTRY_LONG_KEY ? 0 : key.len, value_bytes = flags & ENTRY_EXTERNAL ? 0 : c->string.len;
+    struct entry *e = block_new(slabs, flags, key_bytes, value_bytes);
     if (!e) {
         return NULL;
     }
     if (flags & ENTRY_EXTERNAL && !external_new(entry_external(e), c->string.len, c->string.len)) {
-        mem_free(e);
+        entry_free_block(slabs, e);
         return NULL;
     }
+    if (flags & ENTRY_LONG_KEY && !long_key_new(entry_long_key(e), key)) {
+        mem_free(entry_take_external(e));
+        entry_free_block(slabs, e);
+        return NULL;
+    }
+    memcpy(entry_inline_bytes(e), key.ptr, key_bytes);
     set_content(e, c);
     return e;
 }
 
-void entry_free_block(struct entry *e)
+void entry_free_block(struct slabs *slabs, struct entry *e)
 {
-    mem_free(e);
+    if (slabs) {
+        slab_free(slabs, e, size_now(e));
+    } else {
+        mem_free(e);
+    }
 }
 
-void entry_free(struct entry *e)
+void entry_free(struct slabs *slabs, struct entry *e)
 {
     if (e) {
         lazy_free(entry_take_external(e));
-        mem_free(e);
+        mem_free(e->flags & ENTRY_LONG_KEY ? entry_long_key(e)->bytes : NULL);
+        entry_free_block(slabs, e);
     }
 }
 
 char *entry_take_external(struct entry *e)
 {
-    return e->flags & ENTRY_EXTERNAL ? entry_external(e)->bytes : NULL;
+    if (!(e->flags & ENTRY_EXTERNAL)) {
+        return NULL;
+    }
+    char *bytes = entry_external(e)->bytes;
+    entry_external(e)->bytes = NULL;
+    return bytes;
 }
 
 /* ---- changing ---------------------------------------------------------------------------------------------------- */
 
 bool entry_assign(struct entry *e, const struct content *c)
 {
-    slice key = entry_key(e);
-    unsigned flags = content_flags(key, c);
+    unsigned flags = content_flags(entry_key(e), c);
     assert(!c->negative || c->string.len == 0);
     if (flags != e->flags) {
         return false;
@@ -237,38 +263,46 @@ bool entry_assign(struct entry *e, const struct content *c)
         }
         x->len = (uint32_t)c->string.len;
     } else {
-        bool same_size = c->string.len == e->value_bytes;
-        if (!same_size && mem_good_bytes(size_of(flags, key.len, c->string.len)) != mem_good_bytes(size_now(e))) {
+        size_t bytes = size_of(flags, e->key_bytes, c->string.len);
+        if (c->string.len != e->value_bytes && slab_good_bytes(bytes) != slab_good_bytes(size_now(e))) {
             return false;
         }
-        e->value_bytes = (uint8_t)c->string.len;
+        e->value_bytes = c->string.len & ENTRY_INLINE_MAX;
     }
     set_content(e, c);
     return true;
 }
 
-/* Copies to a new block what does not depend on times and value length. */
-static void copy_rest(struct entry *to, const struct entry *from)
+/* A new block for what an entry has, but for its times and its value. */
+static struct entry *block_like(struct slabs *slabs, const struct entry *from, unsigned flags, size_t value_bytes)
 {
+    struct entry *to = block_new(slabs, flags, from->key_bytes, value_bytes);
+    if (!to) {
+        return NULL;
+    }
     to->stamp = from->stamp;
     to->kind = from->kind;
     to->encoding = from->encoding;
-    if (from->flags & ENTRY_LOADED) {
+    if (flags & ENTRY_LOADED) {
         *(struct entry_loaded *)entry_option(to, ENTRY_LOADED) =
             *(const struct entry_loaded *)entry_option(from, ENTRY_LOADED);
     }
+    if (flags & ENTRY_LONG_KEY) {
+        *entry_long_key(to) = *entry_long_key(from);
+    }
+    memcpy(entry_inline_bytes(to), entry_inline_bytes(from), from->key_bytes);
+    return to;
 }
 
-struct entry *entry_retimed(struct entry *e, int64_t deadline, int64_t fresh_until)
+struct entry *entry_retimed(struct slabs *slabs, struct entry *e, int64_t deadline, int64_t fresh_until)
 {
     unsigned flags = times_flags(deadline, fresh_until) | (e->flags & ~(unsigned)(ENTRY_TIMED | ENTRY_FRESH));
     struct entry *to = e;
     if (flags != e->flags) {
-        to = block_new(flags, entry_key(e), e->value_bytes);
+        to = block_like(slabs, e, flags, e->value_bytes);
         if (!to) {
             return NULL;
         }
-        copy_rest(to, e);
         if (flags & ENTRY_EXTERNAL) {
             *entry_external(to) = *entry_external(e);
         } else {
@@ -304,7 +338,7 @@ static bool external_resize(struct entry_external *x, size_t bytes)
     return true;
 }
 
-struct entry *entry_resized(struct entry *e, size_t bytes)
+struct entry *entry_resized(struct slabs *slabs, struct entry *e, size_t bytes)
 {
     assert(!(e->flags & ENTRY_NEGATIVE));
     if (e->flags & ENTRY_EXTERNAL) {
@@ -315,26 +349,26 @@ struct entry *entry_resized(struct entry *e, size_t bytes)
         return e;
     }
 
-    slice key = entry_key(e), old = entry_string(e);
+    slice old = entry_string(e);
     size_t kept = num_min_u64(old.len, bytes);
     unsigned flags = e->flags | (bytes > ENTRY_INLINE_MAX ? ENTRY_EXTERNAL : 0);
-    size_t inline_bytes = flags & ENTRY_EXTERNAL ? 0 : bytes;
+    size_t value_bytes = flags & ENTRY_EXTERNAL ? 0 : bytes;
     struct entry *to = e;
-    if (flags != e->flags || mem_good_bytes(size_of(flags, key.len, inline_bytes)) != mem_good_bytes(size_now(e))) {
-        to = block_new(flags, key, inline_bytes);
+    if (flags != e->flags ||
+        slab_good_bytes(size_of(flags, e->key_bytes, value_bytes)) != slab_good_bytes(size_now(e))) {
+        to = block_like(slabs, e, flags, value_bytes);
         if (!to) {
             return NULL;
         }
         if (flags & ENTRY_EXTERNAL && !external_new(entry_external(to), bytes, grown_capacity(bytes))) {
-            mem_free(to);
+            entry_free_block(slabs, to);
             return NULL;
         }
-        copy_rest(to, e);
         set_times(to, entry_deadline(e), entry_fresh_until(e));
         memcpy(entry_value(to), old.ptr, kept);
     }
     to->encoding = ENCODING_RAW;
-    to->value_bytes = (uint8_t)inline_bytes;
+    to->value_bytes = value_bytes & ENTRY_INLINE_MAX;
     memset(entry_value(to) + kept, 0, bytes - kept);
     return to;
 }

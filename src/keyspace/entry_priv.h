@@ -1,20 +1,24 @@
 /* The layout of an entry, and how one is made, changed and freed. For index, calendar, eviction and shard alone.
  *
- *      0        3        4             5       6         8
- *      | stamp  | value  | kind,       | flags | key     | options ...            | key ... | value ...  |
- *      | 24 bit | bytes  | encoding    |       | bytes   | 8-byte fields, below   |         | <= 192 B   |
+ *      0        3          4                       7       8
+ *      | stamp  | kind,    | key bytes, value bytes | flags | options ...          | key ... | value ...  |
+ *      | 24 bit | encoding | 12 bit each            |       | 8-byte fields, below |         |            |
  *
  *      option       bytes  present when
  *      timed        24     it has a deadline: the deadline and its links in the calendar (always first)
  *      fresh_until   8     it becomes stale before its deadline
  *      loaded       16     a source gave the value: when, and how long that took
- *      key length    8     the key is 65,536 bytes or longer
+ *      long key     16     the key is longer than ENTRY_INLINE_MAX: a block of its own
  *      external     16     the value is, or has been, longer than ENTRY_INLINE_MAX: a block of its own, with spare
  *                          capacity, below 4 GiB
  *
- * 16 bytes of key and 32 of value: 8 + 48 = 56 bytes, 80 with a deadline. Both are sizes that jemalloc has (64 and 80).
+ * 16 bytes of key and 32 of value: 8 + 48 = 56 bytes, 80 with a deadline.
  *
- * Invariants: (I1) the block has mem_good_bytes(entry_size(e)) bytes: what shrinks or grows out of its size class gets
+ * The block comes from a shard's slabs, or from the general allocator for an entry that is in no shard (`slabs` is NULL
+ * in what follows). A value stays inline up to 2 KB: in a slab it costs what it has, exactly, and can be moved; outside
+ * it would cost 16 bytes more and the general allocator's rounding.
+ *
+ * Invariants: (I1) the block has slab_good_bytes() of what is in it: what shrinks or grows out of its size class gets
  * a new block, so that what an entry costs is computed and not asked. (I2) The block of an external value is `capacity`
  * bytes, a size that mem_good_bytes() gave. (I3) An option is there exactly when it says something. (I4) A negative
  * entry has no value.
@@ -28,9 +32,11 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "keyspace/entry.h"
+#include "keyspace/slab_priv.h"
 
 enum {
-    ENTRY_INLINE_MAX = 192,
+    ENTRY_LENGTH_BITS = 12,
+    ENTRY_INLINE_MAX = 2047, /* of a key, of a value */
     ENTRY_STAMP_BITS = 24,
     ENTRY_STAMP_MASK = (1 << ENTRY_STAMP_BITS) - 1,
 };
@@ -45,12 +51,12 @@ enum entry_flag {
 };
 
 struct entry {
-    uint32_t stamp : 24;
-    uint32_t value_bytes : 8; /* of an inline value */
-    uint8_t kind : 4;
-    uint8_t encoding : 4;
-    uint8_t flags;
-    uint16_t key_bytes; /* 0 with ENTRY_LONG_KEY */
+    uint32_t stamp : ENTRY_STAMP_BITS;
+    uint32_t kind : 4;
+    uint32_t encoding : 4;
+    uint32_t key_bytes : ENTRY_LENGTH_BITS;   /* of an inline key; 0 with ENTRY_LONG_KEY */
+    uint32_t value_bytes : ENTRY_LENGTH_BITS; /* of an inline value; 0 with ENTRY_EXTERNAL */
+    uint32_t flags : 8;
 };
 
 struct entry_timed {
@@ -65,6 +71,11 @@ struct entry_loaded {
     uint32_t unused;
 };
 
+struct entry_long_key {
+    char *bytes;
+    size_t len;
+};
+
 struct entry_external {
     char *bytes;
     uint32_t len;
@@ -74,12 +85,13 @@ struct entry_external {
 static_assert(sizeof(struct entry) == 8, "the header is one word");
 static_assert(sizeof(struct entry_timed) == 24, "a deadline costs 24 bytes");
 static_assert(sizeof(struct entry_loaded) == 16 && sizeof(struct entry_external) == 16, "options are words");
-static_assert(ENTRY_INLINE_MAX <= UINT8_MAX, "value_bytes holds it");
+static_assert(ENTRY_INLINE_MAX < 1 << ENTRY_LENGTH_BITS, "the header holds the lengths");
 
 static inline size_t entry_options_bytes(unsigned flags)
 {
     return (flags & ENTRY_TIMED ? sizeof(struct entry_timed) : 0) + (flags & ENTRY_FRESH ? sizeof(int64_t) : 0) +
-           (flags & ENTRY_LOADED ? sizeof(struct entry_loaded) : 0) + (flags & ENTRY_LONG_KEY ? sizeof(uint64_t) : 0) +
+           (flags & ENTRY_LOADED ? sizeof(struct entry_loaded) : 0) +
+           (flags & ENTRY_LONG_KEY ? sizeof(struct entry_long_key) : 0) +
            (flags & ENTRY_EXTERNAL ? sizeof(struct entry_external) : 0);
 }
 
@@ -99,19 +111,23 @@ static inline struct entry_external *entry_external(const struct entry *e)
     return entry_option(e, ENTRY_EXTERNAL);
 }
 
-static inline char *entry_key_bytes(const struct entry *e)
+static inline struct entry_long_key *entry_long_key(const struct entry *e)
+{
+    return entry_option(e, ENTRY_LONG_KEY);
+}
+
+/* Where key and value stand that are inline. */
+static inline char *entry_inline_bytes(const struct entry *e)
 {
     return (char *)(e + 1) + entry_options_bytes(e->flags);
 }
 
-static inline size_t entry_key_len(const struct entry *e)
-{
-    return UNLIKELY(e->flags & ENTRY_LONG_KEY) ? *(const uint64_t *)entry_option(e, ENTRY_LONG_KEY) : e->key_bytes;
-}
-
 static inline bool entry_has_key(const struct entry *e, slice key)
 {
-    return entry_key_len(e) == key.len && bytes_equal(entry_key_bytes(e), key.ptr, key.len);
+    if (UNLIKELY(e->flags & ENTRY_LONG_KEY)) {
+        return slice_equal(entry_key(e), key);
+    }
+    return e->key_bytes == key.len && bytes_equal(entry_inline_bytes(e), key.ptr, key.len);
 }
 
 /* The stamp of an access under LRU: seconds, in a circle of 194 days. */
@@ -135,26 +151,25 @@ static inline uint32_t entry_idle_seconds(const struct entry *e, int64_t now_wal
 }
 
 /* A new entry with a copy of key and content, in no calendar. NULL when the system refuses memory. */
-struct entry *entry_new(slice key, const struct content *c);
-/* With its external value; NULL is fine. */
-void entry_free(struct entry *e);
-/* The block alone, after entry_retimed() or entry_resized() have moved the value. */
-void entry_free_block(struct entry *e);
+struct entry *entry_new(struct slabs *slabs, slice key, const struct content *c);
+/* With what hangs off it; NULL is fine. */
+void entry_free(struct slabs *slabs, struct entry *e);
+/* The block alone, after entry_retimed() or entry_resized() have moved what hung off it. */
+void entry_free_block(struct slabs *slabs, struct entry *e);
 
 /* Gives it new content without moving it; false, with nothing changed, when its shape does not allow that. Not while it
  * is in a calendar. */
 bool entry_assign(struct entry *e, const struct content *c);
 /* The entry with other times: itself, or a new block that owns the value from now on. NULL when the system refuses
  * memory. Not while it is in a calendar. */
-struct entry *entry_retimed(struct entry *e, int64_t deadline, int64_t fresh_until);
+struct entry *entry_retimed(struct slabs *slabs, struct entry *e, int64_t deadline, int64_t fresh_until);
 /* The entry with a value of another length, raw, old bytes kept, new ones zeroed: itself, or a new block that owns the
  * value from now on. NULL when the system refuses memory. A timed entry is not moved in its calendar; a new block is in
  * none. */
-struct entry *entry_resized(struct entry *e, size_t bytes);
+struct entry *entry_resized(struct slabs *slabs, struct entry *e, size_t bytes);
 char *entry_value(struct entry *e);
 
-/* Takes the external value out, to be freed by somebody else; NULL when it has none. Only entry_free_block() may
- * follow. */
+/* Takes the external value out, to be freed by somebody else; NULL when it has none. Only entry_free() may follow. */
 char *entry_take_external(struct entry *e);
 
 #endif

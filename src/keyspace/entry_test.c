@@ -6,6 +6,7 @@
 #include "os/mem.h"
 
 static char bytes[100000];
+static struct slabs *slabs; /* NULL: what is in no shard */
 
 static void test_names_and_encodings(void **state)
 {
@@ -25,13 +26,13 @@ static void test_what_an_entry_costs(void **state)
 {
     (void)state;
     struct content c = content_string(slice_make(bytes, 32));
-    struct entry *plain = entry_new(slice_make(bytes, 16), &c);
+    struct entry *plain = entry_new(slabs, slice_make(bytes, 16), &c);
     c.deadline = c.fresh_until = NOW;
-    struct entry *timed = entry_new(slice_make(bytes, 16), &c);
-    assert_true(entry_bytes(plain) <= 64);
-    assert_true(entry_bytes(timed) <= 88);
-    entry_free(plain);
-    entry_free(timed);
+    struct entry *timed = entry_new(slabs, slice_make(bytes, 16), &c);
+    assert_int_equal(entry_bytes(plain), 56);
+    assert_int_equal(entry_bytes(timed), 80);
+    entry_free(slabs, plain);
+    entry_free(slabs, timed);
 }
 
 static void expect(const struct entry *e, slice key, const struct content *c)
@@ -52,7 +53,7 @@ static void expect(const struct entry *e, slice key, const struct content *c)
 static void test_every_shape(void **state)
 {
     (void)state;
-    static const size_t key_lens[] = {0, 1, 16, 65535, 65536, 90000}, value_lens[] = {0, 5, 192, 193, 70000};
+    static const size_t key_lens[] = {0, 1, 16, 2047, 2048, 90000}, value_lens[] = {0, 5, 192, 2047, 2048, 70000};
     static const int64_t times[][2] = {{NO_DEADLINE, NO_DEADLINE}, {NO_DEADLINE, 5}, {7, 7}, {9, 8}};
     for (size_t i = 0; i < sizeof bytes; i++) {
         bytes[i] = (char)(i * 31 + i / 256);
@@ -67,18 +68,18 @@ static void test_every_shape(void **state)
                 c.fresh_until = before[1];
                 c.loaded_at = t < 16 ? 0 : NOW;
                 c.load_ms = t < 16 ? 0 : 12;
-                struct entry *e = entry_new(key, &c);
+                struct entry *e = entry_new(slabs, key, &c);
                 expect(e, key, &c);
-                struct entry *other = entry_retimed(e, after[0], after[1]);
+                struct entry *other = entry_retimed(slabs, e, after[0], after[1]);
                 assert_int_equal(other == e, (after[0] == NO_DEADLINE) == (before[0] == NO_DEADLINE) &&
                                                  (after[0] == after[1]) == (before[0] == before[1]));
                 c.deadline = after[0];
                 c.fresh_until = after[1];
                 expect(other, key, &c);
                 if (other != e) {
-                    entry_free_block(e);
+                    entry_free_block(slabs, e);
                 }
-                entry_free(other);
+                entry_free(slabs, other);
             }
         }
     }
@@ -91,15 +92,15 @@ static void test_resizing_keeps_and_zeroes(void **state)
     struct content c = content_string(slice_make(bytes + 1, 7));
     c.deadline = c.fresh_until = NOW;
     slice key = slice_make(bytes, 16);
-    struct entry *e = entry_new(key, &c);
+    struct entry *e = entry_new(slabs, key, &c);
     char *model = calloc(1, sizeof bytes);
     size_t len = 7;
     memcpy(model, bytes + 1, 7);
     for (unsigned i = 0; i < countof(lens); i++) {
-        struct entry *to = entry_resized(e, lens[i]);
+        struct entry *to = entry_resized(slabs, e, lens[i]);
         assert_non_null(to);
         if (to != e) {
-            entry_free_block(e);
+            entry_free_block(slabs, e);
         }
         e = to;
         if (lens[i] < len) {
@@ -112,7 +113,7 @@ static void test_resizing_keeps_and_zeroes(void **state)
         memset(entry_value(e), 'x', len);
         memset(model, 'x', len);
     }
-    entry_free(e);
+    entry_free(slabs, e);
     free(model);
 }
 
@@ -120,13 +121,13 @@ static void test_appending_seldom_allocates(void **state)
 {
     (void)state;
     struct content c = content_string(S(""));
-    struct entry *e = entry_new(S("k"), &c);
+    struct entry *e = entry_new(slabs, S("k"), &c);
     unsigned moves = 0;
     const char *at = NULL;
     for (size_t len = 1; len <= 1000000; len += 10) {
-        struct entry *to = entry_resized(e, len);
+        struct entry *to = entry_resized(slabs, e, len);
         if (to != e) {
-            entry_free_block(e);
+            entry_free_block(slabs, e);
         }
         e = to;
         moves += entry_value(e) != at;
@@ -134,14 +135,14 @@ static void test_appending_seldom_allocates(void **state)
     }
     assert_true(moves < 60);
     assert_true(entry_bytes(e) < 2000000);
-    entry_free(e);
+    entry_free(slabs, e);
 }
 
 static void test_assigning_in_place(void **state)
 {
     (void)state;
     struct content c = content_string(S("123"));
-    struct entry *e = entry_new(S("key"), &c);
+    struct entry *e = entry_new(slabs, S("key"), &c);
     c = content_string(S("4567"));
     assert_true(entry_assign(e, &c));
     expect(e, S("key"), &c);
@@ -152,7 +153,7 @@ static void test_assigning_in_place(void **state)
     assert_false(entry_assign(e, &c));
     c = content_string(S("4567"));
     expect(e, S("key"), &c);
-    entry_free(e);
+    entry_free(slabs, e);
 }
 
 int main(void)
@@ -165,5 +166,12 @@ int main(void)
         cmocka_unit_test(test_appending_seldom_allocates),
         cmocka_unit_test(test_assigning_in_place),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    struct slab_bench b;
+    slab_bench_init(&b);
+    slabs = &b.slabs;
+    int failed = cmocka_run_group_tests_name("in a shard", tests, NULL, NULL);
+    slab_check(slabs);
+    slab_bench_fini(&b);
+    slabs = NULL;
+    return failed + cmocka_run_group_tests_name("in none", tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static void put(struct world *w, unsigned number)
 {
     if (!w->entries[number]) {
         struct content c = content_string(S("value"));
-        w->entries[number] = entry_new(key_of(&number), &c);
+        w->entries[number] = entry_new(NULL, key_of(&number), &c);
         assert_int_equal(index_insert(&w->index, hash_of(w, &number), w->entries[number]), OK);
         w->count++;
     }
@@ -42,7 +42,7 @@ static void take(struct world *w, unsigned number)
 {
     if (w->entries[number]) {
         index_remove(&w->index, hash_of(w, &number), w->entries[number]);
-        entry_free(w->entries[number]);
+        entry_free(NULL, w->entries[number]);
         w->entries[number] = NULL;
         w->count--;
     }
@@ -217,7 +217,7 @@ static void test_draining(void **state)
     assert_int_equal(w->index.bytes, 0);
     for (unsigned i = 0; i < KEYS; i++) {
         assert_int_equal(w->visits[i], 1);
-        entry_free(w->entries[i]);
+        entry_free(NULL, w->entries[i]);
         w->entries[i] = NULL;
     }
     put(w, 1);

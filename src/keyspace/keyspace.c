@@ -24,6 +24,7 @@
 #include "base/random.h"
 #include "keyspace/shard_priv.h"
 #include "os/mem.h"
+#include "os/process.h"
 
 enum {
     SHARDS_MIN = 64,
@@ -42,7 +43,11 @@ enum {
     SLICE_US = 200,  /* of a tick, for what can wait */
     LIMIT_PART = 64, /* of the limit that the published total may be off */
     STEP_MAX = 64 * 1024,
+    ADDRESSES_PER_BYTE =
+        4, /* of the machine's memory: what is reserved for slabs, so that sparse ones do not use it up */
 };
+
+static const uint64_t ADDRESSES_MIN = (uint64_t)16 << 30;
 
 static_assert(1 << SHARD_BITS == SHARD_COUNT_MAX, "a scan's cursor holds the shard");
 static_assert(SHARD_BITS + INDEX_CURSOR_BITS < 53, "a scan's cursor is exact as a double");
@@ -64,6 +69,7 @@ struct keyspace {
     enum eviction eviction;
     int64_t publish_step;
     struct limbo limbo;
+    struct slab_pool slab_pool;
     bool limit_changed; /* and the shards have not heard since: keyspace_settle() */
     struct lock gate;
     ALIGNED(CACHE_LINE_BYTES) uint64_t published_bytes;
@@ -109,6 +115,10 @@ err keyspace_new(const struct keyspace_options *o, struct keyspace **ret_keyspac
     if (e) {
         goto out;
     }
+    e = slab_pool_init(&ks->slab_pool, num_max_u64(process_machine_bytes() * ADDRESSES_PER_BYTE, ADDRESSES_MIN));
+    if (e) {
+        goto out;
+    }
     e = ERR_NOMEM;
     ks->shards = aligned_alloc(CACHE_LINE_BYTES, ks->shard_count * sizeof *ks->shards);
     if (!ks->shards) {
@@ -139,6 +149,7 @@ void keyspace_free(struct keyspace *ks)
     }
     free(ks->shards);
     limbo_fini(&ks->limbo);
+    slab_pool_fini(&ks->slab_pool);
     free(ks);
 }
 
@@ -190,6 +201,11 @@ unsigned keyspace_db_count(const struct keyspace *ks)
 struct limbo *keyspace_limbo(struct keyspace *ks)
 {
     return &ks->limbo;
+}
+
+struct slab_pool *keyspace_slab_pool(struct keyspace *ks)
+{
+    return &ks->slab_pool;
 }
 
 int64_t keyspace_epoch_ms(const struct keyspace *ks)

@@ -27,7 +27,7 @@ struct outcome *outcome_new_value(slice key, const struct content *c)
     if (!o) {
         return NULL;
     }
-    o->entry = entry_new(key, c);
+    o->entry = entry_new(NULL, key, c);
     if (!o->entry) {
         mem_free(o);
         return NULL;
@@ -68,7 +68,7 @@ struct outcome *outcome_ref(struct outcome *o)
 void outcome_unref(struct outcome *o)
 {
     if (o && __atomic_sub_fetch(&o->references, 1, __ATOMIC_ACQ_REL) == 0) {
-        entry_free(o->entry);
+        entry_free(NULL, o->entry);
         mem_free((char *)o->text.ptr);
         mem_free(o);
     }

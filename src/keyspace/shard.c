@@ -185,6 +185,7 @@ err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned d
     uint64_t seed;
     memcpy(&seed, hash_key->secret, sizeof seed);
     evict_init(s, eviction, seed + number);
+    slabs_init(&s->slabs, keyspace_slab_pool(ks), keyspace_limbo(ks));
     s->spaces = mem_alloc(db_count * sizeof *s->spaces);
     if (!s->spaces) {
         return ERR_NOMEM;
@@ -194,13 +195,16 @@ err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned d
 }
 
 /* Frees a segment's worth of entries; returns what that gave back, 0 when the index is empty. */
-static size_t drain(struct index *ix)
+static size_t drain(struct shard *s, struct index *ix)
 {
     struct entry *entries[INDEX_STEP_MAX];
     size_t before = ix->bytes, freed = 0, count = index_drain(ix, entries);
     for (size_t i = 0; i < count; i++) {
+        __builtin_prefetch(entries[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
         freed += entry_bytes(entries[i]);
-        entry_free(entries[i]);
+        entry_free(&s->slabs, entries[i]);
     }
     return freed + before - ix->bytes;
 }
@@ -215,10 +219,11 @@ void shard_fini(struct shard *s)
     evict_fini(s);
     for (struct space *sp = s->all_spaces, *next; sp; sp = next) {
         next = sp->next;
-        while (drain(&sp->index) > 0) {}
+        while (drain(s, &sp->index) > 0) {}
         mem_free(sp->calendar);
         mem_free(sp);
     }
+    slabs_fini(&s->slabs);
     mem_free(s->spaces);
     s->spaces = NULL;
 }
@@ -341,7 +346,7 @@ static struct space *space_with(struct shard *s, const struct key *k, const stru
 {
     shard_assert_locked(s);
     assert(k->shard == s);
-    assert(entry_key_len(e) == k->bytes.len);
+    assert(entry_key(e).len == k->bytes.len);
 #ifdef LARDER_CHECKS
     assert(entry_has_key(e, k->bytes));
 #endif
@@ -367,7 +372,7 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
     if (!sp || !need_calendar(s, sp, c->deadline, fx->now.wall_ms)) {
         return ERR_NOMEM;
     }
-    struct entry *e = entry_new(k->bytes, c);
+    struct entry *e = entry_new(&s->slabs, k->bytes, c);
     if (!e) {
         return ERR_NOMEM;
     }
@@ -375,7 +380,7 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
     err failure = index_insert(&sp->index, k->hash, e);
     shard_account(s, (int64_t)sp->index.bytes - (int64_t)before);
     if (failure) {
-        entry_free(e);
+        entry_free(&s->slabs, e);
         return failure;
     }
     enter(s, sp, e);
@@ -398,7 +403,7 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
     if (!plain || !entry_assign(e, c)) {
         leave(s, sp, e);
         if (plain || !entry_assign(e, c)) {
-            struct entry *to = entry_new(k->bytes, c);
+            struct entry *to = entry_new(&s->slabs, k->bytes, c);
             if (!to) {
                 enter(s, sp, e);
                 return ERR_NOMEM;
@@ -406,7 +411,7 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
             to->stamp = e->stamp;
             evict_moved(s, e, to);
             index_replace(&sp->index, k->hash, e, to);
-            entry_free(e);
+            entry_free(&s->slabs, e);
             e = to;
         }
         enter(s, sp, e);
@@ -425,12 +430,12 @@ static struct entry *retime(struct shard *s, struct space *sp, const struct key 
         return NULL;
     }
     leave(s, sp, e);
-    struct entry *to = entry_retimed(e, deadline, fresh_until);
+    struct entry *to = entry_retimed(&s->slabs, e, deadline, fresh_until);
     enter(s, sp, to ? to : e);
     if (to && to != e) {
         evict_moved(s, e, to);
         index_replace(&sp->index, k->hash, e, to);
-        entry_free_block(e);
+        entry_free_block(&s->slabs, e);
     }
     return to;
 }
@@ -466,7 +471,7 @@ err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, siz
     struct space *sp = space_with(s, k, e);
     assert(entry_kind(e) == KIND_STRING);
     leave(s, sp, e);
-    struct entry *to = entry_resized(e, bytes);
+    struct entry *to = entry_resized(&s->slabs, e, bytes);
     enter(s, sp, to ? to : e);
     if (!to) {
         return ERR_NOMEM;
@@ -474,7 +479,7 @@ err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, siz
     if (to != e) {
         evict_moved(s, e, to);
         index_replace(&sp->index, k->hash, e, to);
-        entry_free_block(e);
+        entry_free_block(&s->slabs, e);
     }
     s->evict.policy->used(s, to, fx->now.wall_ms);
     note(s, k, fx, CHANGE_CHANGED, event);
@@ -492,7 +497,7 @@ static void bury_value(struct shard *s, struct entry *e)
     value[1] = (void *)bytes;
     PUBLISH(s->dead_values, (void *)value);
     shard_account(s, (int64_t)bytes);
-    entry_free_block(e);
+    entry_free(&s->slabs, e);
 }
 
 /* Expired and evicted keys are counted here, whoever met them; negative entries are no keys. */
@@ -519,7 +524,7 @@ void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct 
     if (lazy && e->flags & ENTRY_EXTERNAL && entry_external(e)->capacity >= LAZY_VALUE_BYTES) {
         bury_value(s, e);
     } else {
-        entry_free(e);
+        entry_free(&s->slabs, e);
     }
 }
 
@@ -612,7 +617,7 @@ uint64_t shard_flush(struct shard *s, unsigned db)
     } else { /* no memory to put it off */
         struct index going;
         index_move(&going, &sp->index);
-        for (size_t freed; (freed = drain(&going)) > 0;) {
+        for (size_t freed; (freed = drain(s, &going)) > 0;) {
             shard_account(s, -(int64_t)freed);
         }
         if (sp->calendar) {
@@ -659,41 +664,40 @@ static size_t free_values(void **value)
     return freed;
 }
 
-/* The freeing itself happens without the lock: what is retired belongs to whoever has taken it off the list. */
+/* Frees a part of the first that is retired. */
+static void reap_retired(struct shard *s)
+{
+    struct retired *r = s->retired;
+    shard_account(s, -(int64_t)drain(s, &r->index));
+    if (!r->index.directory) {
+        shard_account(s, r->calendar ? -(int64_t)calendar_bytes() : 0);
+        mem_free(r->calendar);
+        PUBLISH(s->retired, r->next);
+        mem_free(r);
+    }
+}
+
+/* Large values are freed without the lock: they belong to whoever has taken them off the list. */
 bool shard_reap(struct shard *s)
 {
     if (!shard_has_retired(s)) {
         return false;
     }
     shard_lock(s);
-    struct retired *r = s->retired;
     void *values = s->dead_values;
     PUBLISH(s->dead_values, NULL);
-    if (r) {
-        PUBLISH(s->retired, r->next);
+    if (s->retired) {
+        reap_retired(s);
     }
-    s->reaper_count++;
+    s->reaper_count += values ? 1 : 0;
     shard_unlock(s);
-
-    size_t freed = free_values(values);
-    if (r) {
-        freed += drain(&r->index);
-        if (!r->index.directory) {
-            freed += r->calendar ? calendar_bytes() : 0;
-            mem_free(r->calendar);
-            mem_free(r);
-            r = NULL;
-        }
+    if (values) {
+        size_t freed = free_values(values);
+        shard_lock(s);
+        s->reaper_count--;
+        shard_account(s, -(int64_t)freed);
+        shard_unlock(s);
     }
-
-    shard_lock(s);
-    s->reaper_count--;
-    shard_account(s, -(int64_t)freed);
-    if (r) {
-        r->next = s->retired;
-        PUBLISH(s->retired, r);
-    }
-    shard_unlock(s);
     return true;
 }
 
@@ -768,6 +772,7 @@ void shard_check(struct shard *s)
         bytes += (size_t)value[1];
     }
     assert(!exact || bytes == s->used_bytes);
+    slab_check(&s->slabs);
     assert(entries == s->evict.entry_count);
     evict_check(s);
     pending_table_check(s);

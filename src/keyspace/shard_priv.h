@@ -19,6 +19,7 @@
 #include "keyspace/limbo_priv.h"
 #include "keyspace/pending.h"
 #include "keyspace/shard.h"
+#include "keyspace/slab_priv.h"
 
 enum { PENDING_BUCKETS = 16 };
 
@@ -58,9 +59,10 @@ struct shard {
     struct evict evict;
     struct space *all_spaces;
     struct retired *retired;
-    uint32_t reaper_count; /* threads that have taken something off to free it */
+    uint32_t reaper_count; /* threads that have taken dead values off to free them */
     void *dead_values;     /* large values to be freed without the lock; each begins with a pointer to the next */
     struct list pendings[PENDING_BUCKETS];
+    struct slabs slabs; /* of the entries */
 } ALIGNED(CACHE_LINE_BYTES);
 
 static_assert(offsetof(struct shard, lock) == CACHE_LINE_BYTES, "what look-ups read is not where changes write");
@@ -95,6 +97,8 @@ void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes);
 int64_t keyspace_publish_step(const struct keyspace *ks);
 /* Where the indexes of all shards put what they do not need any more. */
 struct limbo *keyspace_limbo(struct keyspace *ks);
+/* Where the slabs of all shards come from. */
+struct slab_pool *keyspace_slab_pool(struct keyspace *ks);
 int64_t keyspace_epoch_ms(const struct keyspace *ks);
 
 /* pending.c */

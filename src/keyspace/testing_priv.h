@@ -14,6 +14,8 @@
 #include "base/arena.h"
 #include "base/random.h"
 #include "keyspace/keyspace.h"
+#include "keyspace/limbo_priv.h"
+#include "keyspace/slab_priv.h"
 
 enum { NOW_MS = 1700000000 };
 #define NOW ((int64_t)NOW_MS * 1000)
@@ -95,6 +97,27 @@ static inline bool bench_has(struct bench *b, unsigned db, unsigned number)
     struct entry *e = shard_find(k.shard, &k);
     shard_unlock(k.shard);
     return e;
+}
+
+/* The slabs of one shard without the shard. */
+struct slab_bench {
+    struct slab_pool pool;
+    struct limbo limbo;
+    struct slabs slabs;
+};
+
+static inline void slab_bench_init(struct slab_bench *b)
+{
+    assert_int_equal(slab_pool_init(&b->pool, 1 << 30), OK);
+    assert_int_equal(limbo_init(&b->limbo, 1), OK);
+    slabs_init(&b->slabs, &b->pool, &b->limbo);
+}
+
+static inline void slab_bench_fini(struct slab_bench *b)
+{
+    slabs_fini(&b->slabs);
+    limbo_fini(&b->limbo);
+    slab_pool_fini(&b->pool);
 }
 
 #endif
