@@ -68,14 +68,23 @@ char *entry_value(struct entry *e)
     return (char *)entry_string(e).ptr;
 }
 
+static int64_t fresh_option(const struct entry *e)
+{
+    return *(const int64_t *)entry_option(e, ENTRY_FRESH);
+}
+
 int64_t entry_deadline(const struct entry *e)
 {
-    return e->flags & ENTRY_TIMED ? entry_timed(e)->deadline : NO_DEADLINE;
+    if (!(e->flags & ENTRY_TIMED)) {
+        return NO_DEADLINE;
+    }
+    int64_t deadline = entry_timed(e)->deadline;
+    return LIKELY(deadline < ENTRY_DEADLINE_MAX) ? deadline : num_max_i64(deadline, fresh_option(e));
 }
 
 int64_t entry_fresh_until(const struct entry *e)
 {
-    return e->flags & ENTRY_FRESH ? *(const int64_t *)entry_option(e, ENTRY_FRESH) : entry_deadline(e);
+    return e->flags & ENTRY_FRESH ? fresh_option(e) : entry_deadline(e);
 }
 
 bool entry_negative(const struct entry *e)
@@ -127,13 +136,15 @@ size_t entry_bytes(const struct entry *e)
 static unsigned times_flags(int64_t deadline, int64_t fresh_until)
 {
     assert(fresh_until <= deadline);
-    return (deadline != NO_DEADLINE ? ENTRY_TIMED : 0) | (fresh_until != deadline ? ENTRY_FRESH : 0);
+    bool is_timed = deadline != NO_DEADLINE, is_far = is_timed && deadline >= ENTRY_DEADLINE_MAX;
+    return (is_timed ? ENTRY_TIMED : 0) | (is_far || fresh_until != deadline ? ENTRY_FRESH : 0);
 }
 
 static void set_times(struct entry *e, int64_t deadline, int64_t fresh_until)
 {
     if (e->flags & ENTRY_TIMED) {
-        *entry_timed(e) = (struct entry_timed){.deadline = deadline};
+        entry_timed(e)->deadline =
+            num_min_u64((uint64_t)num_max_i64(0, deadline), ENTRY_DEADLINE_MAX) & ENTRY_DEADLINE_MAX;
     }
     if (e->flags & ENTRY_FRESH) {
         *(int64_t *)entry_option(e, ENTRY_FRESH) = fresh_until;
@@ -156,6 +167,9 @@ static struct entry *block_new(struct slabs *slabs, unsigned flags, size_t key_b
         *e = (struct entry){.key_bytes = (uint32_t)key_bytes & ENTRY_INLINE_MAX,
                             .value_bytes = (uint32_t)value_bytes & ENTRY_INLINE_MAX,
                             .flags = (uint8_t)flags};
+        if (flags & ENTRY_TIMED) {
+            *entry_timed(e) = (struct entry_timed){.mark = ENTRY_UNMARKED};
+        }
     }
     return e;
 }

@@ -1,10 +1,10 @@
 /* Extendible hashing in cache lines; what and why is in index_priv.h.
  *
- *      bucket (64 bytes)   | tags: 9 bytes | chained: 1 | pointers: 9 x 6 bytes |
+ *      bucket (64 bytes)   | tags: 12 bytes | chained: 1 | free: 3 | handles: 12 x 4 bytes |
  *
- * A tag is a byte of the hash, 0 where the slot is free, so that one compare of 16 bytes finds the candidates. Pointers
- * are cut to 48 bits, which is what x86-64 and arm64 give to programs. In a chained bucket the last slot points to the
- * next bucket of the chain.
+ * A tag is a byte of the hash, 0 where the slot is free, so that one compare of 16 bytes finds the candidates. Handles
+ * are of the shard's entries (slab_priv.h). In a chained bucket the last slot has the handle of the next bucket of the
+ * chain, which stands in the shard's `parts`.
  *
  * Invariants: (I1) a segment of depth d stands in the 2^(depth - d) neighbouring slots of the directory that share its
  * prefix. (I2) An entry is in the chain of the bucket that its place says. (I3) A segment has at most segment_limit()
@@ -24,31 +24,30 @@
 #include "base/assert.h"
 #include "keyspace/entry_priv.h"
 #include "keyspace/limbo_priv.h"
-#include "os/mem.h"
 
 enum {
-    SLOTS = 9,
+    SLOTS = 12,
     CHAIN_SLOT = SLOTS - 1,
-    POINTER_BYTES = 6,
     BUCKETS_MIN = 3,
     BUCKETS_MAX = 63,
     PLACE_BITS = 16,
     DEPTH_MAX = 24,
-    ROOT_DEPTH_SHIFT = 48, /* addresses have 48 bits, as in buckets */
+    ROOT_DEPTH_SHIFT = 48, /* x86-64 and arm64 give programs 48 bits of address */
 };
 
 struct bucket {
     uint8_t tags[SLOTS];
     uint8_t chained;
-    uint8_t pointers[SLOTS][POINTER_BYTES];
+    uint8_t unused[3];
+    handle handles[SLOTS];
 };
 
 struct segment {
     struct limbo_block limbo;
     uint32_t depth;
-    uint32_t bucket_count; /* 2^n - 1 */
+    uint32_t bucket_count; /* 3, 7, 15, 31 or 63: with the header a power of two */
     uint32_t count;        /* entries */
-    uint32_t unused[11];   /* the header has a line of its own */
+    uint32_t unused[9];    /* the header has a line of its own */
     struct bucket buckets[];
 };
 
@@ -60,7 +59,6 @@ struct directory {
 static_assert(sizeof(struct bucket) == CACHE_LINE_BYTES, "a bucket is a cache line");
 static_assert(sizeof(struct segment) == CACHE_LINE_BYTES, "header and 63 buckets are a page");
 static_assert(DEPTH_MAX + 1 + PLACE_BITS == INDEX_CURSOR_BITS, "the cursor holds mark, prefix and place");
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "pointers are cut at their upper end");
 
 /* ---- buckets ----------------------------------------------------------------------------------------------------- */
 
@@ -101,24 +99,14 @@ static unsigned vacant(const struct bucket *b)
     return match(b, 0) & ((1u << (SLOTS - (b->chained ? 1 : 0))) - 1);
 }
 
-/* Reads the two bytes before as well, which are the bucket's own, and drops them. */
-static void *pointer(const struct bucket *b, unsigned slot)
+static struct entry *entry_at(const struct index *ix, const struct bucket *b, unsigned slot)
 {
-    uint64_t word;
-    memcpy(&word, (const char *)b + offsetof(struct bucket, pointers) + slot * POINTER_BYTES - 2, sizeof word);
-    return (void *)(uintptr_t)(word >> 16);
+    return slab_at(ix->slabs, b->handles[slot]);
 }
 
-static void set_pointer(struct bucket *b, unsigned slot, const void *p)
+static struct bucket *next_of(const struct index *ix, const struct bucket *b)
 {
-    uint64_t word = (uintptr_t)p;
-    assert(word >> 48 == 0);
-    memcpy(b->pointers[slot], &word, POINTER_BYTES);
-}
-
-static struct bucket *next_of(const struct bucket *b)
-{
-    return b->chained ? pointer(b, CHAIN_SLOT) : NULL;
+    return b->chained ? slab_at(ix->parts, b->handles[CHAIN_SLOT]) : NULL;
 }
 
 static struct bucket *bucket_in(const struct segment *g, uint32_t bucket_count, uint64_t hash)
@@ -132,12 +120,12 @@ static struct bucket *home(const struct segment *g, uint64_t hash)
 }
 
 /* Entries of a whole chain. */
-static size_t gather(const struct bucket *b, struct entry **entries)
+static size_t gather(const struct index *ix, const struct bucket *b, struct entry **entries)
 {
     size_t count = 0;
-    for (; b; b = next_of(b)) {
+    for (; b; b = next_of(ix, b)) {
         for (unsigned mask = used(b); mask; mask &= mask - 1) {
-            entries[count++] = pointer(b, (unsigned)__builtin_ctz(mask));
+            entries[count++] = entry_at(ix, b, (unsigned)__builtin_ctz(mask));
         }
     }
     return count;
@@ -157,15 +145,21 @@ static size_t segment_bytes(uint32_t bucket_count)
 
 static struct segment *segment_new(struct index *ix, uint32_t depth, uint32_t bucket_count)
 {
-    struct segment *g = mem_alloc(segment_bytes(bucket_count));
+    struct segment *g = limbo_alloc(ix->limbo, segment_bytes(bucket_count));
     if (!g) {
         return NULL;
     }
-    memset(g, 0, segment_bytes(bucket_count));
+    memset(&g->limbo + 1, 0, segment_bytes(bucket_count) - sizeof g->limbo);
     g->depth = depth;
     g->bucket_count = bucket_count;
-    ix->bytes += mem_good_bytes(segment_bytes(bucket_count));
+    ix->bytes += limbo_good_bytes(segment_bytes(bucket_count));
     return g;
+}
+
+static void chain_free(struct index *ix, struct bucket *b)
+{
+    slab_free(ix->parts, b, sizeof *b);
+    ix->bytes -= sizeof *b;
 }
 
 static void segment_free(struct index *ix, struct segment *g)
@@ -174,13 +168,12 @@ static void segment_free(struct index *ix, struct segment *g)
         return;
     }
     for (uint32_t i = 0; i < g->bucket_count; i++) {
-        for (struct bucket *b = next_of(&g->buckets[i]), *next; b; b = next) {
-            next = next_of(b);
-            ix->bytes -= mem_good_bytes(sizeof *b);
-            mem_free(b);
+        for (struct bucket *b = next_of(ix, &g->buckets[i]), *next; b; b = next) {
+            next = next_of(ix, b);
+            chain_free(ix, b);
         }
     }
-    ix->bytes -= mem_good_bytes(segment_bytes(g->bucket_count));
+    ix->bytes -= limbo_good_bytes(segment_bytes(g->bucket_count));
     limbo_put(ix->limbo, &g->limbo);
 }
 
@@ -188,34 +181,32 @@ static err segment_put(struct index *ix, struct segment *g, uint64_t hash, struc
 {
     struct bucket *b = home(g, hash);
     while (b->chained && !vacant(b)) {
-        b = next_of(b);
+        b = next_of(ix, b);
     }
     if (!vacant(b)) {
-        struct bucket *more = mem_alloc(sizeof *more);
+        struct bucket *more = slab_alloc(ix->parts, sizeof *more);
         if (!more) {
             return ERR_NOMEM;
         }
-        ix->bytes += mem_good_bytes(sizeof *more);
-        memset(more, 0, sizeof *more);
-        more->tags[0] = b->tags[CHAIN_SLOT];
-        set_pointer(more, 0, pointer(b, CHAIN_SLOT));
+        ix->bytes += sizeof *more;
+        *more = (struct bucket){.tags = {b->tags[CHAIN_SLOT]}, .handles = {b->handles[CHAIN_SLOT]}};
         b->tags[CHAIN_SLOT] = 0;
         b->chained = 1;
-        set_pointer(b, CHAIN_SLOT, more);
+        b->handles[CHAIN_SLOT] = slab_handle(ix->parts, more);
         b = more;
     }
     unsigned slot = (unsigned)__builtin_ctz(vacant(b));
     b->tags[slot] = tag_of(hash);
-    set_pointer(b, slot, e);
+    b->handles[slot] = slab_handle(ix->slabs, e);
     g->count++;
     return OK;
 }
 
-static size_t segment_gather(const struct segment *g, struct entry **entries)
+static size_t segment_gather(const struct index *ix, const struct segment *g, struct entry **entries)
 {
     size_t count = 0;
     for (uint32_t i = 0; i < g->bucket_count; i++) {
-        count += gather(&g->buckets[i], entries + count);
+        count += gather(ix, &g->buckets[i], entries + count);
     }
     return count;
 }
@@ -224,7 +215,7 @@ static size_t segment_gather(const struct segment *g, struct entry **entries)
 static err segment_distribute(struct index *ix, const struct segment *from, struct segment *to[2], uint32_t depth)
 {
     struct entry *entries[INDEX_STEP_MAX];
-    size_t count = segment_gather(from, entries);
+    size_t count = segment_gather(ix, from, entries);
     for (size_t i = 0; i < count; i++) {
         __builtin_prefetch(entries[i]);
     }
@@ -258,6 +249,11 @@ static struct segment *slot_segment(const struct segment *slot)
     return (struct segment *)((uintptr_t)slot & ~(uintptr_t)7);
 }
 
+static uint32_t slot_bucket_count(uintptr_t slot)
+{
+    return (1u << (slot & 7)) - 1;
+}
+
 static struct segment *segment_at(const struct index *ix, uint64_t hash)
 {
     return slot_segment(ix->directory->slots[slot_of(ix, hash)]);
@@ -267,7 +263,7 @@ static struct segment *segment_at(const struct index *ix, uint64_t hash)
 static struct bucket *bucket_at(const struct index *ix, uint64_t hash)
 {
     const struct segment *slot = ix->directory->slots[slot_of(ix, hash)];
-    return bucket_in(slot_segment(slot), (1u << ((uintptr_t)slot & 7)) - 1, hash);
+    return bucket_in(slot_segment(slot), slot_bucket_count((uintptr_t)slot), hash);
 }
 
 /* Puts a segment into every slot of its prefix. */
@@ -290,10 +286,10 @@ static void set_directory(struct index *ix, struct directory *directory, uint32_
 {
     struct directory *before = ix->directory;
     if (before) {
-        ix->bytes -= mem_good_bytes(directory_bytes(ix->depth));
+        ix->bytes -= limbo_good_bytes(directory_bytes(ix->depth));
     }
     if (directory) {
-        ix->bytes += mem_good_bytes(directory_bytes(depth));
+        ix->bytes += limbo_good_bytes(directory_bytes(depth));
     }
     assert((uintptr_t)directory >> ROOT_DEPTH_SHIFT == 0);
     ix->directory = directory;
@@ -304,7 +300,7 @@ static void set_directory(struct index *ix, struct directory *directory, uint32_
 
 static err directory_double(struct index *ix)
 {
-    struct directory *wider = mem_alloc(directory_bytes(ix->depth + 1));
+    struct directory *wider = limbo_alloc(ix->limbo, directory_bytes(ix->depth + 1));
     if (!wider) {
         return ERR_NOMEM;
     }
@@ -321,7 +317,7 @@ static void directory_halve(struct index *ix)
 {
     while (ix->depth > 0 && ix->deepest_count == 0) {
         uint32_t depth = ix->depth - 1;
-        struct directory *narrower = mem_alloc(directory_bytes(depth));
+        struct directory *narrower = limbo_alloc(ix->limbo, directory_bytes(depth));
         if (!narrower) {
             return;
         }
@@ -335,10 +331,10 @@ static void directory_halve(struct index *ix)
 
 static err first_segment(struct index *ix)
 {
-    struct directory *directory = mem_alloc(directory_bytes(0));
+    struct directory *directory = limbo_alloc(ix->limbo, directory_bytes(0));
     struct segment *g = directory ? segment_new(ix, 0, BUCKETS_MIN) : NULL;
     if (!g) {
-        mem_free(directory);
+        limbo_put(ix->limbo, directory ? &directory->limbo : NULL);
         return ERR_NOMEM;
     }
     directory->slots[0] = slot_make(g);
@@ -437,9 +433,10 @@ static void shrink(struct index *ix, struct segment *g, uint64_t hash)
 
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
 
-void index_init(struct index *ix, const struct hash_key *hash_key, struct limbo *limbo)
+void index_init(struct index *ix, const struct hash_key *hash_key, struct slabs *slabs, struct slabs *parts,
+                struct limbo *limbo)
 {
-    *ix = (struct index){.hash_key = hash_key, .limbo = limbo};
+    *ix = (struct index){.hash_key = hash_key, .slabs = slabs, .parts = parts, .limbo = limbo};
 }
 
 void index_move(struct index *ix, struct index *from)
@@ -457,9 +454,9 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
         return NULL;
     }
     uint8_t tag = tag_of(hash);
-    for (const struct bucket *b = bucket_at(ix, hash); b; b = next_of(b)) {
+    for (const struct bucket *b = bucket_at(ix, hash); b; b = next_of(ix, b)) {
         for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
-            struct entry *e = pointer(b, (unsigned)__builtin_ctz(mask));
+            struct entry *e = entry_at(ix, b, (unsigned)__builtin_ctz(mask));
             if (entry_has_key(e, key)) {
                 return e;
             }
@@ -474,9 +471,6 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
 #define NO_TSAN __attribute__((no_sanitize("thread")))
 
 typedef volatile const uint64_t word;
-struct __attribute__((packed)) unaligned_word {
-    uint64_t word;
-};
 
 NO_TSAN const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
 {
@@ -487,23 +481,26 @@ NO_TSAN const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
     uint64_t depth = root >> ROOT_DEPTH_SHIFT;
     const char *directory = (const char *)(uintptr_t)(root & (((uint64_t)1 << ROOT_DEPTH_SHIFT) - 1));
     uint64_t slot = *(word *)(directory + sizeof(struct directory) + (hash >> 1 >> (63 - depth)) * sizeof(uint64_t));
-    uint64_t bucket_count = ((uint64_t)1 << (slot & 7)) - 1, place = (hash >> 16) & 0xffff;
-    return (const char *)(uintptr_t)(slot & ~(uint64_t)7) + sizeof(struct segment) +
-           (place * bucket_count >> PLACE_BITS) * sizeof(struct bucket);
+    return bucket_in(slot_segment((const struct segment *)slot), slot_bucket_count(slot), hash);
 }
 
-/* The ninth slot is not looked at: the first eight tags are one word. */
-NO_TSAN const void *index_entry_unlocked(const void *bucket, uint64_t hash)
+/* The lowest of eight bytes that equals the tag, 8 if none does. */
+static unsigned first_equal(uint64_t tags, uint8_t tag)
 {
     const uint64_t each = UINT64_C(0x0101010101010101);
-    uint64_t tag = (uint8_t)(hash >> 32), tags = *(word *)bucket ^ each * (tag ? tag : 1);
+    tags ^= each * tag;
     uint64_t equal = (tags - each) & ~tags & each << 7;
-    if (!equal) {
-        return NULL;
+    return equal ? (unsigned)__builtin_ctzll(equal) / 8 : 8;
+}
+
+NO_TSAN const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash)
+{
+    const struct bucket *b = bucket;
+    unsigned slot = first_equal(*(word *)b->tags, tag_of(hash));
+    if (slot == 8) {
+        slot += first_equal(*(volatile const uint32_t *)(b->tags + 8), tag_of(hash));
     }
-    size_t at = offsetof(struct bucket, pointers) - 2 + (size_t)__builtin_ctzll(equal) / 8 * POINTER_BYTES;
-    uint64_t pointer = ((volatile const struct unaligned_word *)((const char *)bucket + at))->word;
-    return (const void *)(uintptr_t)(pointer >> 16);
+    return slot < SLOTS ? slab_at(slabs, *(volatile const handle *)&b->handles[slot]) : NULL;
 }
 
 err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
@@ -535,10 +532,11 @@ static struct bucket *locate(const struct index *ix, uint64_t hash, const struct
 {
     assert(ix->directory != NULL);
     uint8_t tag = tag_of(hash);
-    for (struct bucket *b = bucket_at(ix, hash); b; b = next_of(b)) {
+    handle h = slab_handle(ix->slabs, e);
+    for (struct bucket *b = bucket_at(ix, hash); b; b = next_of(ix, b)) {
         for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
             unsigned slot = (unsigned)__builtin_ctz(mask);
-            if (pointer(b, slot) == e) {
+            if (b->handles[slot] == h) {
                 *ret_slot = slot;
                 return b;
             }
@@ -551,7 +549,7 @@ void index_replace(struct index *ix, uint64_t hash, const struct entry *from, st
 {
     unsigned slot;
     struct bucket *b = locate(ix, hash, from, &slot);
-    set_pointer(b, slot, to);
+    b->handles[slot] = slab_handle(ix->slabs, to);
 }
 
 /* Fills a hole from the end of the chain and drops the last bucket when that empties it. */
@@ -560,30 +558,28 @@ static void close_hole(struct index *ix, struct bucket *b, unsigned slot)
     struct bucket *before = NULL, *last = b;
     while (last->chained) {
         before = last;
-        last = next_of(last);
+        last = next_of(ix, last);
     }
     if (last == b) {
         return;
     }
     unsigned moved = (unsigned)__builtin_ctz(used(last));
     b->tags[slot] = last->tags[moved];
-    set_pointer(b, slot, pointer(last, moved));
+    b->handles[slot] = last->handles[moved];
     last->tags[moved] = 0;
     if (!used(last)) {
         before->chained = 0;
-        ix->bytes -= mem_good_bytes(sizeof *last);
-        mem_free(last);
+        chain_free(ix, last);
     }
 }
 
 /* Drops a chain's last bucket when it is empty: the hole was in it. */
 static void trim_chain(struct index *ix, struct bucket *first)
 {
-    for (struct bucket *b = first, *next; (next = next_of(b)); b = next) {
+    for (struct bucket *b = first, *next; (next = next_of(ix, b)); b = next) {
         if (!next->chained && !used(next)) {
             b->chained = 0;
-            ix->bytes -= mem_good_bytes(sizeof *next);
-            mem_free(next);
+            chain_free(ix, next);
             return;
         }
     }
@@ -622,7 +618,7 @@ size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entrie
         place = 0; /* merged since: what its neighbour held may not have been seen */
     }
     uint64_t bucket = place * g->bucket_count >> PLACE_BITS;
-    size_t count = gather(&g->buckets[bucket], entries);
+    size_t count = gather(ix, &g->buckets[bucket], entries);
 
     uint64_t prefix = hash >> 1 >> (63 - g->depth);
     place = 0;
@@ -637,7 +633,7 @@ size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entrie
 
 size_t index_sample(const struct index *ix, uint64_t random, struct entry *entries[static INDEX_STEP_MAX])
 {
-    return ix->directory ? gather(bucket_at(ix, random), entries) : 0;
+    return ix->directory ? gather(ix, bucket_at(ix, random), entries) : 0;
 }
 
 size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX])
@@ -645,7 +641,7 @@ size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX
     size_t count = 0;
     while (ix->directory && count == 0) {
         struct segment *g = slot_segment(ix->directory->slots[ix->drained]);
-        count = segment_gather(g, entries);
+        count = segment_gather(ix, g, entries);
         ix->count -= count;
         ix->drained += (size_t)1 << (ix->depth - g->depth);
         segment_free(ix, g);
@@ -660,17 +656,17 @@ size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX
 /* One segment: (I2) to (I4). Returns what it and its chains cost. */
 static size_t check_segment(const struct index *ix, const struct segment *g, size_t prefix)
 {
-    size_t count = 0, bytes = mem_good_bytes(segment_bytes(g->bucket_count));
+    size_t count = 0, bytes = limbo_good_bytes(segment_bytes(g->bucket_count));
     assert(g->count <= segment_limit(g->bucket_count));
     for (uint32_t i = 0; i < g->bucket_count; i++) {
         const struct bucket *first = &g->buckets[i];
-        for (const struct bucket *b = first; b; b = next_of(b)) {
+        for (const struct bucket *b = first; b; b = next_of(ix, b)) {
             assert(!b->chained || b->tags[CHAIN_SLOT] == 0);
             assert(b == first || used(b) != 0);
-            bytes += b == first ? 0 : mem_good_bytes(sizeof *b);
+            bytes += b == first ? 0 : sizeof *b;
             for (unsigned mask = used(b); mask; mask &= mask - 1) {
                 unsigned slot = (unsigned)__builtin_ctz(mask);
-                struct entry *e = pointer(b, slot);
+                struct entry *e = entry_at(ix, b, slot);
                 uint64_t hash = hash_keyed(ix->hash_key, entry_key(e));
                 assert(b->tags[slot] == tag_of(hash));
                 assert(home(g, hash) == first);
@@ -686,7 +682,7 @@ static size_t check_segment(const struct index *ix, const struct segment *g, siz
 
 void index_check(const struct index *ix)
 {
-    size_t count = 0, bytes = ix->directory ? mem_good_bytes(directory_bytes(ix->depth)) : 0, deepest = 0;
+    size_t count = 0, bytes = ix->directory ? limbo_good_bytes(directory_bytes(ix->depth)) : 0, deepest = 0;
     size_t slots = ix->directory ? (size_t)1 << ix->depth : 0;
     for (size_t i = 0, span; i < slots; i += span) {
         const struct segment *g = slot_segment(ix->directory->slots[i]);

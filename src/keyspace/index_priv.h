@@ -1,5 +1,5 @@
 /* The index of one space of one shard: finds entries by hash and key. Extendible hashing: a directory of segments, each
- * with up to 63 buckets of one cache line, each with nine one-byte tags and nine 48-bit pointers.
+ * with up to 63 buckets of one cache line, each with twelve one-byte tags and twelve handles of entries.
  *
  *      hash   63 ........ 40 | 39 .. 32 | 31 ......... 16 | 15 .... 0
  *             directory        tag        place (bucket)    the shard's
@@ -7,7 +7,7 @@
  * It grows by splitting one segment in two (a few microseconds), never by rehashing everything, and shrinks by merging
  * neighbours. A small index is one segment of 3, 7, 15, 31, then 63 buckets. What does not fit a bucket hangs off it in
  * a chain. The order of hashes (directory bits, then place) never changes however it grows and shrinks: that is what a
- * walk's cursor counts on. Bytes per key: about 12 on average.
+ * walk's cursor counts on. Bytes per key: about 8.7 on average.
  *
  * A cursor is (1, prefix of a segment) : place, 41 bits; 0 is the start and the end. Under the shard's lock, but for
  * the two functions that say otherwise. */
@@ -21,10 +21,11 @@
 
 struct entry;
 struct limbo;
+struct slabs;
 struct segment;
 struct directory;
 
-enum { INDEX_CURSOR_BITS = 41, INDEX_STEP_MAX = 510 };
+enum { INDEX_CURSOR_BITS = 41, INDEX_STEP_MAX = 680 };
 
 struct index {
     uint64_t root; /* atomic: the directory and its depth as one word, for who reads without the lock; 0: empty */
@@ -35,10 +36,13 @@ struct index {
     size_t bytes;                /* that the index itself costs */
     size_t drained;              /* slots of the directory that index_drain() has passed */
     const struct hash_key *hash_key;
-    struct limbo *limbo; /* where directories and segments go that it does not need any more */
+    struct slabs *slabs; /* of the entries */
+    struct slabs *parts; /* of chained buckets */
+    struct limbo *limbo; /* of directories and segments */
 };
 
-void index_init(struct index *ix, const struct hash_key *hash_key, struct limbo *limbo);
+void index_init(struct index *ix, const struct hash_key *hash_key, struct slabs *slabs, struct slabs *parts,
+                struct limbo *limbo);
 /* Takes everything out of `from`, which is empty then. */
 void index_move(struct index *ix, struct index *from);
 
@@ -47,9 +51,9 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key);
 /* Without the lock, for prefetching (limbo_priv.h says how long what it returns may be used): where index_find() will
  * look first; NULL when the index is empty. */
 const void *index_bucket_unlocked(const struct index *ix, uint64_t hash);
-/* What an entry's address in that bucket may be: of one with the hash's tag, of a former one, or nonsense. Not to be
- * read from. */
-const void *index_entry_unlocked(const void *bucket, uint64_t hash);
+/* Where an entry with the hash's tag may be that is or was in that bucket; not to be read from. `slabs` are the
+ * index's. */
+const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash);
 
 /* Adds an entry whose key is absent. ERR_NOMEM leaves everything as it was. */
 MUST_USE err index_insert(struct index *ix, uint64_t hash, struct entry *e);

@@ -10,7 +10,7 @@ enum { KEYS = 30000, STEPS = 200000, LASTING = 500 };
 
 struct world {
     struct index index;
-    struct limbo limbo;
+    struct slab_bench slabs;
     struct hash_key hash_key;
     struct random random;
     struct entry *entries[KEYS]; /* NULL: not in */
@@ -32,7 +32,7 @@ static void put(struct world *w, unsigned number)
 {
     if (!w->entries[number]) {
         struct content c = content_string(S("value"));
-        w->entries[number] = entry_new(NULL, key_of(&number), &c);
+        w->entries[number] = entry_new(&w->slabs.slabs, key_of(&number), &c);
         assert_int_equal(index_insert(&w->index, hash_of(w, &number), w->entries[number]), OK);
         w->count++;
     }
@@ -42,7 +42,7 @@ static void take(struct world *w, unsigned number)
 {
     if (w->entries[number]) {
         index_remove(&w->index, hash_of(w, &number), w->entries[number]);
-        entry_free(NULL, w->entries[number]);
+        entry_free(&w->slabs.slabs, w->entries[number]);
         w->entries[number] = NULL;
         w->count--;
     }
@@ -64,10 +64,11 @@ static void churn(struct world *w, unsigned from, unsigned step)
 
 static struct world *world_new(void)
 {
-    struct world *w = calloc(1, sizeof *w);
+    struct world *w = aligned_alloc(CACHE_LINE_BYTES, sizeof *w);
+    memset(w, 0, sizeof *w);
     hash_key_init(&w->hash_key, (unsigned char[16]){5});
-    assert_int_equal(limbo_init(&w->limbo, 1), OK);
-    index_init(&w->index, &w->hash_key, &w->limbo);
+    slab_bench_init(&w->slabs);
+    index_init(&w->index, &w->hash_key, &w->slabs.slabs, &w->slabs.slabs, &w->slabs.limbo);
     random_init(&w->random, 3, 4);
     return w;
 }
@@ -79,7 +80,7 @@ static void world_free(struct world *w)
     }
     assert_int_equal(w->index.bytes, 0);
     assert_null(w->index.directory);
-    limbo_fini(&w->limbo);
+    slab_bench_fini(&w->slabs);
     free(w);
 }
 
@@ -217,7 +218,7 @@ static void test_draining(void **state)
     assert_int_equal(w->index.bytes, 0);
     for (unsigned i = 0; i < KEYS; i++) {
         assert_int_equal(w->visits[i], 1);
-        entry_free(NULL, w->entries[i]);
+        entry_free(&w->slabs.slabs, w->entries[i]);
         w->entries[i] = NULL;
     }
     put(w, 1);

@@ -60,6 +60,7 @@ struct keyspace {
     struct hash_key hash_key;
     struct loader *loader;
     struct list taps;
+    struct histogram *expiry_lags; /* one a worker */
     bool wants_records;
     int64_t epoch_ms;
     /* Read without a lock. */
@@ -111,15 +112,19 @@ err keyspace_new(const struct keyspace_options *o, struct keyspace **ret_keyspac
     hash_key_init(&ks->hash_key, o->seed);
     list_init(&ks->taps);
     lock_init(&ks->gate, LOCK_GATE, 0);
-    err e = limbo_init(&ks->limbo, o->worker_count);
+    err e = slab_pool_init(&ks->slab_pool, num_max_u64(process_machine_bytes() * ADDRESSES_PER_BYTE, ADDRESSES_MIN));
     if (e) {
         goto out;
     }
-    e = slab_pool_init(&ks->slab_pool, num_max_u64(process_machine_bytes() * ADDRESSES_PER_BYTE, ADDRESSES_MIN));
+    e = limbo_init(&ks->limbo, o->worker_count, &ks->slab_pool);
     if (e) {
         goto out;
     }
     e = ERR_NOMEM;
+    ks->expiry_lags = calloc(o->worker_count, sizeof *ks->expiry_lags);
+    if (!ks->expiry_lags) {
+        goto out;
+    }
     ks->shards = aligned_alloc(CACHE_LINE_BYTES, ks->shard_count * sizeof *ks->shards);
     if (!ks->shards) {
         goto out;
@@ -150,6 +155,7 @@ void keyspace_free(struct keyspace *ks)
     free(ks->shards);
     limbo_fini(&ks->limbo);
     slab_pool_fini(&ks->slab_pool);
+    free(ks->expiry_lags);
     free(ks);
 }
 
@@ -457,13 +463,14 @@ static void unasked_end(struct unasked *u, struct keyspace *ks)
 }
 
 /* Expires what is due in one shard until the work is used up. */
-static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned *work)
+static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned *work,
+                         struct histogram *lags)
 {
     while (*work > 0 && GET(s->next_due_ms) <= now.wall_ms) {
         unsigned slice_work = (unsigned)num_min_u64(*work, EXPIRE_WORK_PER_LOCK), left = slice_work;
         unasked_begin(u, ks, now);
         shard_lock(s);
-        shard_expire(s, &u->fx, &left);
+        shard_expire(s, &u->fx, &left, lags);
         unasked_end(u, ks);
         shard_unlock(s);
         *work -= num_max_u64(slice_work - left, 1);
@@ -562,7 +569,7 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
         /* Another one first each time, so that one with much to do does not keep the same ones waiting. */
         struct shard *s = &ks->shards[worker_index + ((uint64_t)now.mono_ms + i) % mine * ks->worker_count];
         if (GET(ks->active_expiry) && !frozen) {
-            expire_shard(ks, s, &u, now, &work);
+            expire_shard(ks, s, &u, now, &work, &ks->expiry_lags[worker_index]);
             next_due_ms = num_min_i64(next_due_ms, GET(s->next_due_ms));
         }
         while (shard_has_retired(s) && !more) {
@@ -579,6 +586,18 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
     }
     arena_fini(&u.arena);
     return more ? now.mono_ms : now.mono_ms + num_max_i64(0, next_due_ms - now.wall_ms);
+}
+
+const struct histogram *keyspace_expiry_lags(const struct keyspace *ks, unsigned worker_index)
+{
+    assert(worker_index < ks->worker_count);
+    return &ks->expiry_lags[worker_index];
+}
+
+void keyspace_reset_expiry_lags(struct keyspace *ks, unsigned worker_index)
+{
+    assert(worker_index < ks->worker_count);
+    histogram_reset(&ks->expiry_lags[worker_index]);
 }
 
 void keyspace_set_active_expiry(struct keyspace *ks, bool on)
@@ -629,7 +648,7 @@ void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum evic
 
 void keyspace_settle(struct keyspace *ks)
 {
-    if (LIKELY(!GET(ks->limit_changed)) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
+    if (!GET(ks->limit_changed) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
         return;
     }
     for (unsigned i = 0; i < ks->shard_count; i++) {
@@ -643,7 +662,7 @@ void keyspace_settle(struct keyspace *ks)
 
 /* Gives back what is not alive any more, then evicts what a call of so many bytes could need. False when there was
  * nothing to give back and nothing that may be evicted. */
-static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
+COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
 {
     struct unasked u;
     arena_init(&u.arena);
@@ -662,7 +681,9 @@ static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
 
 err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes)
 {
-    keyspace_settle(ks);
+    if (UNLIKELY(GET(ks->limit_changed))) {
+        keyspace_settle(ks);
+    }
     uint64_t needed = GET(ks->eviction) == EVICTION_NONE ? 0 : bytes;
     if (GET(ks->limit_bytes) > 0 && bytes > GET(ks->limit_bytes)) {
         return ERR_OOM;

@@ -20,9 +20,11 @@ struct limbo_worker {
     uint64_t seen; /* atomic: the epoch at its last tick */
 } ALIGNED(CACHE_LINE_BYTES);
 
-err limbo_init(struct limbo *l, unsigned worker_count)
+err limbo_init(struct limbo *l, unsigned worker_count, struct slab_pool *pool)
 {
     *l = (struct limbo){.worker_count = worker_count};
+    lock_init(&l->lock, LOCK_LIMBO, 0);
+    slabs_init(&l->slabs, pool, l);
     l->workers = aligned_alloc(CACHE_LINE_BYTES, worker_count * sizeof *l->workers);
     if (!l->workers) {
         return ERR_NOMEM;
@@ -31,12 +33,45 @@ err limbo_init(struct limbo *l, unsigned worker_count)
     return OK;
 }
 
+void *limbo_alloc(struct limbo *l, size_t bytes)
+{
+    bool slab = bytes <= SLAB_BLOCK_MAX;
+    struct limbo_block *block;
+    if (slab) {
+        lock_acquire(&l->lock);
+        block = slab_alloc(&l->slabs, bytes);
+        lock_release(&l->lock);
+    } else {
+        block = mem_alloc(bytes);
+    }
+    if (block) {
+        *block = (struct limbo_block){.slab_bytes = slab ? bytes : 0};
+    }
+    return block;
+}
+
+size_t limbo_good_bytes(size_t bytes)
+{
+    return bytes <= SLAB_BLOCK_MAX ? slab_good_bytes(bytes) : mem_good_bytes(bytes);
+}
+
+static void free_block(struct limbo *l, struct limbo_block *block)
+{
+    if (block->slab_bytes == 0) {
+        mem_free(block);
+        return;
+    }
+    lock_acquire(&l->lock);
+    slab_free(&l->slabs, block, block->slab_bytes);
+    lock_release(&l->lock);
+}
+
 static void empty(struct limbo *l, uint64_t epoch)
 {
     struct limbo_block *block = __atomic_exchange_n(&l->bins[epoch % BINS], NULL, __ATOMIC_ACQUIRE);
     for (struct limbo_block *next; block; block = next) {
         next = block->next;
-        mem_free(block);
+        free_block(l, block);
     }
 }
 
@@ -45,6 +80,7 @@ void limbo_fini(struct limbo *l)
     for (unsigned i = 0; i < BINS; i++) {
         empty(l, i);
     }
+    slabs_fini(&l->slabs);
     free(l->workers);
     *l = (struct limbo){0};
 }

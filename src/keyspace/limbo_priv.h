@@ -1,4 +1,4 @@
-/* Memory that nobody can find any more, but that a worker may still be reading without a lock: kept until every worker has been elsewhere.
+/* Memory that workers read without a lock. When nobody can find a block any more, it is kept until every worker has been elsewhere.
  *
  * The readers are the prefetches of shard.h. What they hold on to they forget before their worker's next tick; so a block that was put here
  * is free to go when every worker has ticked once since. Ticks are counted in epochs: the epoch moves on when all workers have seen it, and
@@ -12,10 +12,13 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "keyspace/slab_priv.h"
+#include "os/lock.h"
 
-/* How a block that may come here begins; nobody who reads without a lock looks at it. */
+/* How a block begins; nobody who reads without a lock looks at it. */
 struct limbo_block {
     struct limbo_block *next;
+    size_t slab_bytes; /* it is one of limbo's slabs; 0: of mem_alloc() */
 };
 
 struct limbo_worker;
@@ -25,14 +28,22 @@ struct limbo {
     unsigned worker_count;
     struct limbo_worker *workers;
     struct limbo_block *bins[3]; /* atomic; by epoch modulo 3 */
+    struct lock lock;            /* of the slabs */
+    struct slabs slabs;
 };
 
 /* ERR_NOMEM. */
-MUST_USE err limbo_init(struct limbo *l, unsigned worker_count);
+MUST_USE err limbo_init(struct limbo *l, unsigned worker_count, struct slab_pool *pool);
 /* No reader is left: frees everything. Harmless when zeroed. */
 void limbo_fini(struct limbo *l);
 
-/* Frees a block of mem_alloc() when the time has come. New readers cannot find it any more. NULL is fine. */
+/* A block that begins with a struct limbo_block, filled in; the rest is not cleared. NULL when the system refuses memory.
+ * Shared by all shards, so that the small ones of each do not begin slabs of their own. */
+void *limbo_alloc(struct limbo *l, size_t bytes) MUST_USE;
+/* What it costs. */
+size_t limbo_good_bytes(size_t bytes);
+
+/* Frees a block when the time has come. New readers cannot find it any more. NULL is fine. */
 void limbo_put(struct limbo *l, struct limbo_block *block);
 /* This worker holds on to nothing. */
 void limbo_tick(struct limbo *l, unsigned worker_index);

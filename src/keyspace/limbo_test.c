@@ -2,7 +2,6 @@
 #include "keyspace/limbo_priv.h"
 
 #include "keyspace/testing_priv.h"
-#include "os/mem.h"
 
 static unsigned waiting(const struct limbo *l)
 {
@@ -15,26 +14,33 @@ static unsigned waiting(const struct limbo *l)
     return count;
 }
 
-static void put(struct limbo *l)
+/* A small block, which is of a slab, or a large one. */
+static void put(struct limbo *l, size_t bytes)
 {
-    limbo_put(l, mem_alloc(64));
+    struct limbo_block *block = limbo_alloc(l, bytes);
+    assert_non_null(block);
+    memset(block + 1, 'x', bytes - sizeof *block);
+    limbo_put(l, block);
 }
 
 static void test_waits_for_every_worker(void **state)
 {
     (void)state;
+    struct slab_pool pool;
     struct limbo l;
-    assert_int_equal(limbo_init(&l, 2), OK);
-    put(&l);
+    assert_int_equal(slab_pool_init(&pool, 64 << 20), OK);
+    assert_int_equal(limbo_init(&l, 2, &pool), OK);
+    put(&l, 64);
     for (unsigned i = 0; i < 10; i++) {
         limbo_tick(&l, 0);
     }
     assert_int_equal(waiting(&l), 1); /* the other one may still be reading it */
     limbo_tick(&l, 1);
     assert_int_equal(waiting(&l), 0);
+    assert_int_equal(slab_pool_stats(&pool).taken_bytes, 0);
 
     limbo_tick(&l, 0);
-    put(&l);
+    put(&l, 100000);
     limbo_tick(&l, 1); /* moves the epoch on: by a tick of the first worker that was before the block came */
     assert_int_equal(waiting(&l), 1);
     limbo_tick(&l, 1);
@@ -42,25 +48,26 @@ static void test_waits_for_every_worker(void **state)
     limbo_tick(&l, 0);
     assert_int_equal(waiting(&l), 0);
     limbo_fini(&l);
+    slab_pool_fini(&pool);
 }
 
 static void test_what_comes_later_stays_longer(void **state)
 {
     (void)state;
-    struct limbo l;
-    assert_int_equal(limbo_init(&l, 1), OK);
+    struct slab_bench b;
+    slab_bench_init(&b);
     for (unsigned i = 0; i < 20; i++) {
-        put(&l);
-        limbo_tick(&l, 0);
-        assert_true(waiting(&l) <= 2);
-        assert_true(waiting(&l) >= 1);
+        put(&b.limbo, 100 + i * 1000);
+        limbo_tick(&b.limbo, 0);
+        assert_true(waiting(&b.limbo) <= 2);
+        assert_true(waiting(&b.limbo) >= 1);
     }
-    limbo_put(&l, NULL);
-    limbo_tick(&l, 0);
-    limbo_tick(&l, 0);
-    assert_int_equal(waiting(&l), 0);
-    put(&l);
-    limbo_fini(&l);
+    limbo_put(&b.limbo, NULL);
+    limbo_tick(&b.limbo, 0);
+    limbo_tick(&b.limbo, 0);
+    assert_int_equal(waiting(&b.limbo), 0);
+    put(&b.limbo, 64);
+    slab_bench_fini(&b);
 }
 
 int main(void)

@@ -72,7 +72,7 @@ static unsigned capacity_of(unsigned class)
 
 static struct slab *record_of(const struct slabs *s, uint32_t number)
 {
-    return &s->pool->slabs[number];
+    return &s->records[number];
 }
 
 static char *memory_of(const struct slabs *s, uint32_t number)
@@ -115,6 +115,7 @@ static bool widen_table(struct slabs *s)
     if (!wider) {
         return false;
     }
+    wider->limbo = (struct limbo_block){0};
     memset(wider->slabs, 0, capacity * sizeof *wider->slabs);
     if (before) {
         memcpy(wider->slabs, before->slabs, s->table_end * sizeof *wider->slabs);
@@ -172,7 +173,8 @@ static void drop_slab(struct slabs *s, uint32_t number)
 {
     uint32_t place = record_of(s, number)->place;
     unlink_slab(s, number);
-    s->table[place] = 0;
+    ASAN_UNPOISON_MEMORY_REGION(memory_of(s, number), SLAB_BYTES);
+    __atomic_store_n(&s->table[place], 0, __ATOMIC_RELAXED);
     s->hole_hint = s->hole_count++ == 0 || place < s->hole_hint ? place : s->hole_hint;
     slab_pool_give(s->pool, number);
 }
@@ -193,7 +195,7 @@ static unsigned free_block(const struct slab *slab)
 
 void slabs_init(struct slabs *s, struct slab_pool *pool, struct limbo *limbo)
 {
-    *s = (struct slabs){.base = pool->base, .pool = pool, .limbo = limbo};
+    *s = (struct slabs){.base = pool->base, .records = pool->slabs, .pool = pool, .limbo = limbo};
 }
 
 void slabs_fini(struct slabs *s)

@@ -34,15 +34,17 @@ struct slab_class {
 };
 
 struct slabs {
-    const char *base; /* the pool's */
-    uint32_t *table;  /* atomic: who reads without the lock may hold on to a former one, which is in limbo */
+    /* What look-ups read and only the coming and going of slabs writes has a line of its own. */
+    const char *base;     /* the pool's */
+    struct slab *records; /* the pool's */
+    uint32_t *table;      /* atomic: who reads without the lock may hold on to a former one, which is in limbo */
     struct slab_pool *pool;
     struct limbo *limbo;
     uint32_t table_capacity;
-    uint32_t table_end;  /* places from here on were never used; place 0 is none */
-    uint32_t hole_count; /* places before the end without a slab */
-    uint32_t hole_hint;  /* none before it */
-    uint64_t used_bytes; /* of all blocks */
+    uint32_t table_end;                            /* places from here on were never used; place 0 is none */
+    uint32_t hole_count;                           /* places before the end without a slab */
+    uint32_t hole_hint;                            /* none before it */
+    ALIGNED(CACHE_LINE_BYTES) uint64_t used_bytes; /* of all blocks */
     struct slab_class classes[SLAB_CLASS_COUNT];
 };
 
@@ -54,15 +56,14 @@ void slabs_fini(struct slabs *s);
 static inline void *slab_at(const struct slabs *s, handle h)
 {
     const uint32_t *table = __atomic_load_n(&s->table, __ATOMIC_ACQUIRE);
-    return (char *)s->base + (size_t)table[h >> SLAB_HANDLE_BITS] * SLAB_BYTES +
-           (h & ((1u << SLAB_HANDLE_BITS) - 1)) * SLAB_GRANULE;
+    size_t number = __atomic_load_n(&table[h >> SLAB_HANDLE_BITS], __ATOMIC_RELAXED);
+    return (char *)s->base + number * SLAB_BYTES + (h & ((1u << SLAB_HANDLE_BITS) - 1)) * SLAB_GRANULE;
 }
 
 static inline handle slab_handle(const struct slabs *s, const void *block)
 {
     size_t offset = (size_t)((const char *)block - s->base);
-    return s->pool->slabs[offset / SLAB_BYTES].place << SLAB_HANDLE_BITS |
-           (uint32_t)(offset % SLAB_BYTES / SLAB_GRANULE);
+    return s->records[offset / SLAB_BYTES].place << SLAB_HANDLE_BITS | (uint32_t)(offset % SLAB_BYTES / SLAB_GRANULE);
 }
 
 /* Whether an allocated block begins there. Every value may be asked for. */

@@ -24,7 +24,7 @@ static struct world *world_new(void)
     assert_non_null(w);
     *w = (struct world){0};
     assert_int_equal(slab_pool_init(&w->pool, 256 << 20), OK);
-    assert_int_equal(limbo_init(&w->limbo, 1), OK);
+    assert_int_equal(limbo_init(&w->limbo, 1, &w->pool), OK);
     for (unsigned i = 0; i < SHARDS; i++) {
         slabs_init(&w->slabs[i], &w->pool, &w->limbo);
     }
@@ -59,8 +59,8 @@ static void world_free(struct world *w)
         slab_check(&w->slabs[shard]);
         slabs_fini(&w->slabs[shard]);
     }
-    assert_int_equal(slab_pool_stats(&w->pool).taken_bytes, 0);
     limbo_fini(&w->limbo);
+    assert_int_equal(slab_pool_stats(&w->pool).taken_bytes, 0);
     slab_pool_fini(&w->pool);
     free(w);
 }

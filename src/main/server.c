@@ -465,6 +465,11 @@ static void tear_down(struct server *s)
         worker_stop(&s->workers[i]);
     }
     settle_workers(s);
+#ifdef LARDER_CHECKS
+    if (s->keyspace) {
+        keyspace_check(s->keyspace);
+    }
+#endif
     for (unsigned i = 0; i < s->worker_count; i++) {
         if (s->housekeepings[i].worker) {
             loop_timer_clear(s->workers[i].loop, &s->housekeepings[i].timer);
