@@ -447,7 +447,7 @@ err shard_exchange(struct shard *s, const struct key *k, struct entry *e, const 
 {
     struct space *sp = space_with(s, k, e);
     check_content(c);
-    struct entry *to = need_calendar(s, sp, c->deadline, fx->now.wall_ms) ? entry_new(&s->slabs, k->bytes, c) : NULL;
+    struct entry *to = reserve_record(s, c->deadline, fx->now.wall_ms) ? entry_new(&s->slabs, k->bytes, c) : NULL;
     if (!to) {
         return ERR_NOMEM;
     }
