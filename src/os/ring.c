@@ -43,7 +43,7 @@ enum {
     SUBMISSION_COUNT = 512,  /* places for requests between two system calls */
     COMPLETION_COUNT = 8192, /* places for completions; idle sockets need none */
     SEND_COUNT_MAX = 256,    /* sends of one submission */
-    BUFFER_COUNT = 128,      /* a power of two */
+    BUFFER_COUNT = 64,       /* a power of two */
     SLOT_COUNT_FIRST = 64,
     BUFFER_GROUP = 0,
 };

@@ -16,7 +16,7 @@
 struct ring;
 
 /* The most that one received() is given. */
-enum { RING_READ_BYTES = 16 * 1024 };
+enum { RING_READ_BYTES = 64 * 1024 };
 
 /* A socket on a ring, embedded in its owner. */
 struct ring_socket {
