@@ -32,8 +32,8 @@ enum {
     SHARDS_PER_WORKER = 32,
     SHARD_BYTES_MIN = 1 << 20,
     SHARD_BITS = 11,
-    EXPIRE_WORK_PER_LOCK = 64,
-    EXPIRE_WORK_PER_TICK = 1024,
+    EXPIRE_WORK_PER_LOCK = 512,
+    EXPIRE_WORK_PER_TICK = 8192,
     EVICT_PER_LOCK = 4, /* few, so that the shards are emptied evenly */
     EVICT_PER_CALL = 64,
     EVICT_BYTES_LEAST = 64, /* that an eviction frees */

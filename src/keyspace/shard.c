@@ -24,6 +24,7 @@
 
 enum {
     LAZY_VALUE_BYTES = 64 * 1024, /* from here on freeing is worth putting off */
+    REMOVAL_WORK = 16,            /* what it costs to remove an entry, in records of the calendar that are looked at */
     RANDOM_TRIES = 256,
     RANDOM_BUCKET_ENTRIES = 24, /* fuller buckets are so rare that what they have beyond may be passed over */
 };
@@ -622,12 +623,13 @@ static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, s
 void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags)
 {
     shard_assert_locked(s);
-    for (struct entry *e; *work > 0 && (e = calendar_due(&s->calendar, fx->now.wall_ms, work)); (*work)--) {
+    for (struct entry *e; *work > 0 && (e = calendar_due(&s->calendar, fx->now.wall_ms, work));) {
         int64_t lag_ms = fx->now.wall_ms - entry_deadline(e);
         if (!remove_unasked(s, NULL, e, fx, CHANGE_EXPIRED, EVENT_expired)) {
             break;
         }
         histogram_add(lags, (uint64_t)lag_ms * 1000);
+        *work -= (unsigned)num_min_u64(*work, REMOVAL_WORK);
     }
     account_calendar(s);
     PUBLISH(s->next_due_ms, calendar_next_ms(&s->calendar));

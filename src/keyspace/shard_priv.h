@@ -76,8 +76,8 @@ MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, u
                         const struct hash_key *hash_key, enum eviction eviction);
 void shard_fini(struct shard *s);
 
-/* Expires what is due, in the order of deadlines, noting it in the effect; each entry and each step of the calendar
- * costs one of *work, and each entry adds to `lags` how late it went, in us. Keys are copied to the effect's arena. */
+/* Expires what is due, in the order of deadlines, noting it in the effect. Each step of the calendar costs one of *work,
+ * an entry some more. `lags` gets how late each went, in us. Keys are copied to the effect's arena. */
 void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags);
 /* Evicts one entry, or removes an expired one that it met; false when the policy finds none. */
 bool shard_evict(struct shard *s, struct effect *fx);
