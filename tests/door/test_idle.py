@@ -74,7 +74,9 @@ def test_idle_and_active_connections(start_larder, scale, descriptors):
 @pytest.mark.limit(300)
 def test_idle_tls_connections(start_tls_larder, scale, descriptors, pki):
     """Most of it is OpenSSL's."""
-    count = scale(small=100, normal=1000, long=5000)
+    count = scale(small=0, normal=1000, long=5000)
+    if not count:
+        pytest.skip("a sanitizer keeps what a handshake frees")
     descriptors(count)
     server = start_tls_larder(auth="no", args=["--threads", 2, "--maxclients", 12_000])
     context = pki.context()
@@ -87,7 +89,6 @@ def test_idle_tls_connections(start_tls_larder, scale, descriptors, pki):
     before = server.resident_bytes()
     connections += connect_tls(count)
     server.clock.advance(3 * SECOND_MS)
-    limit = scale(small=50_000, normal=20_000, long=20_000)     # sanitizers put space around each block
-    wait_until(lambda: bytes_each(server, before, count) < limit)
+    wait_until(lambda: bytes_each(server, before, count) < 20_000)
     for connection in connections:
         connection.close()
