@@ -82,8 +82,12 @@ bool keyspace_reap(struct keyspace *ks, int64_t budget_us);
 /* With all shards locked: exchanges two databases, voids their pendings. */
 void keyspace_swap_dbs(struct keyspace *ks, unsigned a, unsigned b);
 
+/* Gives back what memory can be spared: frees retired spaces, moves the entries of sparse slabs together, returns free slabs to the system. Works for
+ * about budget_us; true when nothing is left to do. No locks held by the caller. */
+bool keyspace_purge(struct keyspace *ks, int64_t budget_us);
+
 /* A worker's slice of the housekeeping: expires what is due in the shards assigned to it (index modulo worker count),
- * frees what is retired there, evicts a little while memory is over the limit; returns the monotonic ms when it wants
+ * frees what is retired there, moves entries of sparse slabs together, evicts a little while memory is over the limit; returns the monotonic ms when it wants
  * to be called next. Locks by itself, a shard at a time, bounded work per call. */
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now);
 /* DEBUG SET-ACTIVE-EXPIRE: lazily only, when off. */

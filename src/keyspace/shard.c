@@ -12,7 +12,7 @@
  *
  * Invariants (shard_check): (I1) each space's counts are those of its entries. (I2) An entry with a deadline is in its
  * space's calendar, no other is. (I3) used_bytes = entries + indexes + calendars + what eviction keeps, retired
- * ones and dead values included. (I4) evict.entry_count is the sum of the entries. (I5) No entry is due before next_due_ms. */
+ * ones and dead values included. (I4) evict.entry_count is the sum of the entries; nothing but entries is in `slabs`. (I5) No entry is due before next_due_ms. */
 #include "keyspace/shard.h"
 
 #include "base/assert.h"
@@ -702,9 +702,53 @@ bool shard_reap(struct shard *s)
     return true;
 }
 
+/* ---- moving ------------------------------------------------------------------------------------------------------ */
+
+static struct space *space_having(const struct shard *s, uint64_t hash, const struct entry *e)
+{
+    for (struct space *sp = s->all_spaces; sp; sp = sp->next) {
+        if (index_has(&sp->index, hash, e)) {
+            return sp;
+        }
+    }
+    return NULL;
+}
+
+/* False when there is no memory for it, or when it is retired and will go soon. */
+static bool move_entry(struct shard *s, struct entry *e)
+{
+    uint64_t hash = hash_keyed(s->hash_key, entry_key(e));
+    struct space *sp = space_having(s, hash, e);
+    if (!sp) {
+        return false;
+    }
+    leave(s, sp, e);
+    struct entry *to = entry_moved(&s->slabs, e);
+    enter(s, sp, to ? to : e);
+    if (to) {
+        evict_moved(s, e, to);
+        index_replace(&sp->index, hash, e, to);
+        entry_free_block(&s->slabs, e);
+    }
+    return to;
+}
+
+unsigned shard_compact(struct shard *s, unsigned most, bool thorough)
+{
+    shard_assert_locked(s);
+    unsigned count = 0;
+    for (struct entry *e; count < most && (e = slab_sparse_block(&s->slabs, thorough)); count++) {
+        if (!move_entry(s, e)) {
+            slab_stop_draining(&s->slabs);
+            break;
+        }
+    }
+    return count;
+}
+
 /* ---- check ------------------------------------------------------------------------------------------------------- */
 
-static size_t check_space(struct shard *s, const struct space *sp)
+static size_t check_space(struct shard *s, const struct space *sp, size_t *block_bytes)
 {
     struct space found = {0};
     size_t bytes = sp->index.bytes + (sp->calendar ? calendar_bytes() : 0), timed = 0;
@@ -720,6 +764,8 @@ static size_t check_space(struct shard *s, const struct space *sp)
             assert(!(e->flags & ENTRY_TIMED) || *entry_timed(e)->previous == e);
             assert(!(e->flags & ENTRY_TIMED) || s->next_due_ms <= num_max_i64(entry_deadline(e), sp->calendar->at));
             assert(!entry_negative(e) || entry_string(e).len == 0);
+            assert(slab_is_live(&s->slabs, slab_handle(&s->slabs, e)));
+            *block_bytes += entry_block_bytes(e);
             bytes += entry_bytes(e);
             timed += e->flags & ENTRY_TIMED ? 1 : 0;
             count_entry(s, &found, e, +1);
@@ -757,11 +803,11 @@ static size_t retired_bytes(const struct retired *r)
 void shard_check(struct shard *s)
 {
     shard_assert_locked(s);
-    size_t bytes = s->evict.bytes, entries = 0;
+    size_t bytes = s->evict.bytes, block_bytes = 0, entries = 0;
     bool exact = s->reaper_count == 0;
     for (const struct space *sp = s->all_spaces; sp; sp = sp->next) {
         assert(s->spaces[sp->db] == sp);
-        bytes += check_space(s, sp);
+        bytes += check_space(s, sp, &block_bytes);
         entries += sp->index.count;
     }
     for (const struct retired *r = s->retired; r; r = r->next) {
@@ -773,6 +819,7 @@ void shard_check(struct shard *s)
         bytes += (size_t)value[1];
     }
     assert(!exact || bytes == s->used_bytes);
+    assert(s->retired || block_bytes == slab_used_bytes(&s->slabs));
     slab_check(&s->slabs);
     slab_check(&s->parts);
     assert(entries == s->evict.entry_count);

@@ -3,7 +3,8 @@
  * A class is a size of blocks. Its slabs with room form a list; the first is filled until it is full and leaves the list, one that gets room again
  * goes to the end. A slab without blocks goes back to the pool at once.
  *
- * Invariants: (I1) a slab is in its class's list exactly when one of its blocks is free. (I2) live_count is the count of bits in `live` that stand for
+ * Invariants: (I1) a slab is in its class's list exactly when one of its blocks is free and it is not the one that is
+ * drained. (I2) live_count is the count of bits in `live` that stand for
  * blocks. (I3) No slab is without blocks. (I4) table[place] is the slab whose record has that place, 0 in holes. */
 #include "keyspace/slab_priv.h"
 
@@ -30,6 +31,8 @@ enum {
     STEPS = 8, /* sizes in a doubling */
     EVEN_MAX = 64,
     EVEN_CLASSES = EVEN_MAX / SLAB_GRANULE - 1, /* 16, 24, ... 64 */
+    SPARSE_PART = 8,                            /* of a class's memory */
+    LOOK_AT_MAX = 32,                           /* slabs, for one to drain */
     PLACES_MIN = 16,
     PLACES_MAX = 1 << (32 - SLAB_HANDLE_BITS),
 };
@@ -67,6 +70,10 @@ static unsigned capacity_of(unsigned class)
 {
     return (unsigned)num_min_u64(SLAB_BYTES / class_bytes(class), SLAB_WORDS * 64);
 }
+
+/* What is read without the lock. */
+#define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+#define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
 /* ---- slabs ------------------------------------------------------------------------------------------------------- */
 
@@ -155,6 +162,9 @@ static uint32_t add_slab(struct slabs *s, unsigned class)
     }
     __atomic_store_n(&s->table[place], number, __ATOMIC_RELEASE);
     unsigned capacity = capacity_of(class);
+    PUBLISH(s->slab_count, s->slab_count + 1);
+    s->classes[class].slab_count++;
+    s->classes[class].free_count += capacity;
     struct slab *slab = record_of(s, number);
     *slab = (struct slab){.place = place,
                           .class = (uint8_t) class,
@@ -171,10 +181,18 @@ static uint32_t add_slab(struct slabs *s, unsigned class)
 
 static void drop_slab(struct slabs *s, uint32_t number)
 {
-    uint32_t place = record_of(s, number)->place;
-    unlink_slab(s, number);
+    const struct slab *slab = record_of(s, number);
+    uint32_t place = slab->place;
+    if (number == s->draining) {
+        s->draining = 0;
+    } else {
+        unlink_slab(s, number);
+    }
+    PUBLISH(s->slab_count, s->slab_count - 1);
+    s->classes[slab->class].slab_count--;
+    s->classes[slab->class].free_count -= slab->capacity;
     ASAN_UNPOISON_MEMORY_REGION(memory_of(s, number), SLAB_BYTES);
-    __atomic_store_n(&s->table[place], 0, __ATOMIC_RELAXED);
+    PUBLISH(s->table[place], 0);
     s->hole_hint = s->hole_count++ == 0 || place < s->hole_hint ? place : s->hole_hint;
     slab_pool_give(s->pool, number);
 }
@@ -219,7 +237,8 @@ void *slab_alloc(struct slabs *s, size_t bytes)
     if (++slab->live_count == slab->capacity) {
         unlink_slab(s, number);
     }
-    s->used_bytes += block_bytes;
+    s->classes[class].free_count--;
+    PUBLISH(s->used_bytes, s->used_bytes + block_bytes);
     void *memory = memory_of(s, number) + (size_t)block * block_bytes;
     ASAN_UNPOISON_MEMORY_REGION(memory, block_bytes);
     return memory;
@@ -239,7 +258,8 @@ void slab_free(struct slabs *s, void *memory, size_t bytes)
     assert(slab->live[block / 64] >> block % 64 & 1);
     ASAN_POISON_MEMORY_REGION(memory, block_bytes);
     slab->live[block / 64] &= ~((uint64_t)1 << block % 64);
-    s->used_bytes -= block_bytes;
+    s->classes[slab->class].free_count++;
+    PUBLISH(s->used_bytes, s->used_bytes - block_bytes);
     if (slab->live_count-- == slab->capacity) {
         link_slab(s, number);
     }
@@ -262,7 +282,78 @@ bool slab_is_live(const struct slabs *s, handle h)
 
 uint64_t slab_taken_bytes(const struct slabs *s)
 {
-    return s->table ? (uint64_t)(s->table_end - 1 - s->hole_count) * SLAB_BYTES : 0;
+    return (uint64_t)PEEK(s->slab_count) * SLAB_BYTES;
+}
+
+uint64_t slab_used_bytes(const struct slabs *s)
+{
+    return PEEK(s->used_bytes);
+}
+
+/* ---- giving back ------------------------------------------------------------------------------------------------- */
+
+bool slab_may_be_sparse(const struct slabs *s)
+{
+    uint64_t taken = slab_taken_bytes(s), used = slab_used_bytes(s);
+    return taken > used + taken / SPARSE_PART && taken > used + 2 * SLAB_BYTES;
+}
+
+static bool is_sparse(const struct slabs *s, unsigned class, bool thorough)
+{
+    const struct slab_class *c = &s->classes[class];
+    unsigned capacity = capacity_of(class);
+    return thorough ? c->free_count >= capacity
+                    : c->free_count >= 2 * capacity &&
+                          (uint64_t)c->free_count * SPARSE_PART > (uint64_t)c->slab_count * capacity;
+}
+
+/* The emptiest of the slabs with room that come first. */
+static uint32_t emptiest(const struct slabs *s, unsigned class)
+{
+    uint32_t best = s->classes[class].first, number = best;
+    for (unsigned i = 0; i < LOOK_AT_MAX && number; i++) {
+        const struct slab *slab = record_of(s, number);
+        best = slab->live_count < record_of(s, best)->live_count ? number : best;
+        number = slab->next;
+    }
+    return best;
+}
+
+/* Takes a slab of some sparse class out of its list, so that nothing new comes into it. The others of the class have room for what is in it. */
+static void begin_draining(struct slabs *s, bool thorough)
+{
+    for (unsigned class = 0; class < SLAB_CLASS_COUNT && !s->draining; class ++) {
+        if (is_sparse(s, class, thorough)) {
+            s->draining = emptiest(s, class);
+            unlink_slab(s, s->draining);
+        }
+    }
+}
+
+void *slab_sparse_block(struct slabs *s, bool thorough)
+{
+    if (!s->draining) {
+        begin_draining(s, thorough);
+    }
+    if (!s->draining) {
+        return NULL;
+    }
+    const struct slab *slab = record_of(s, s->draining);
+    unsigned word = 0;
+    while (!slab->live[word]) {
+        word++;
+    }
+    unsigned block = word * 64 + (unsigned)__builtin_ctzll(slab->live[word]);
+    assert(block < slab->capacity);
+    return memory_of(s, s->draining) + (size_t)block * class_bytes(slab->class);
+}
+
+void slab_stop_draining(struct slabs *s)
+{
+    if (s->draining) {
+        link_slab(s, s->draining);
+        s->draining = 0;
+    }
 }
 
 /* ---- check ------------------------------------------------------------------------------------------------------- */
@@ -285,7 +376,7 @@ static size_t check_slab(const struct slabs *s, uint32_t place)
 
 void slab_check(const struct slabs *s)
 {
-    uint32_t hole_count = 0, with_room = 0;
+    uint32_t hole_count = 0, with_room = 0, slab_count = 0, free_count = 0;
     uint64_t used_bytes = 0;
     for (uint32_t place = 1; place < s->table_end; place++) {
         if (!s->table[place]) {
@@ -296,6 +387,8 @@ void slab_check(const struct slabs *s)
         const struct slab *slab = record_of(s, s->table[place]);
         used_bytes += check_slab(s, place);
         with_room += slab->live_count < slab->capacity;
+        free_count += slab->capacity - slab->live_count;
+        slab_count++;
     }
     for (unsigned class = 0; class < SLAB_CLASS_COUNT; class ++) {
         for (uint32_t number = s->classes[class].first; number; number = record_of(s, number)->next) {
@@ -308,6 +401,8 @@ void slab_check(const struct slabs *s)
         }
     }
     assert(with_room == 0);
+    assert(slab_count == 0);
+    assert(free_count == 0);
     assert(hole_count == s->hole_count);
     assert(used_bytes == s->used_bytes);
 }
