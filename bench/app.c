@@ -13,27 +13,25 @@
  * (Cooper et al., 2010). At --empty-at the main thread sends FLUSHALL, over a connection that has no other use.
  *
  * Prints one line of JSON: when the clock started (Unix time), when FLUSHALL was sent and answered (seconds of the clock), latencies over the
- * seconds before it but the first, and for each second the reads that ended in it, the queries that this program sent, and latencies of reads in us. Each answer is compared byte
+ * seconds before it but the first, and for each second the reads that ended in it, the queries that this program sent, and latencies of reads in us; also of those alone
+ * whose key somebody had read since the emptying, when they began. Each answer is compared byte
  * by byte with what the row must hold; a wrong one, or any error, ends the program with 1 and a message.
  *
- * Threads: options, weights and the clock are written before the clients start; a client writes only its own struct, which main reads after joining. */
-#include <arpa/inet.h>
-#include <errno.h>
+ * Threads: options, weights and the clock are written before the clients start; a client writes only its own struct, which main reads after joining,
+ * and `back`. */
 #include <getopt.h>
 #include <libpq-fe.h>
 #include <math.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "measure.h"
 
 enum {
@@ -58,6 +56,7 @@ static struct {
 struct second {
     uint64_t queries;
     struct histogram latencies;
+    struct histogram returned; /* of reads of keys that were back when they began */
 };
 
 struct client {
@@ -71,18 +70,8 @@ struct client {
 
 static double *weights; /* weights[i]: of the ranks 0..i, together, of 1 */
 static int64_t clock_began_ns;
-
-static void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-static void fail(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("app: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    _exit(1); /* any thread, while others go on */
-}
+static bool emptied; /* atomic: FLUSHALL was answered */
+static bool *back;   /* atomic, by key: a read that began after that was answered */
 
 /* ---- keys ---------------------------------------------------------------------------------------------------------- */
 
@@ -133,40 +122,12 @@ static void check_value(int key, const char *value, size_t bytes)
 
 /* ---- the cache ----------------------------------------------------------------------------------------------------- */
 
-static int cache_open(void)
-{
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)options.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        fail("cannot connect to the cache: %s", strerror(errno));
-    }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return fd;
-}
-
-static void cache_send(int fd, const char *bytes, size_t count)
-{
-    while (count > 0) {
-        ssize_t sent = send(fd, bytes, count, MSG_NOSIGNAL);
-        if (sent < 0) {
-            fail("cannot send to the cache: %s", strerror(errno));
-        }
-        bytes += sent;
-        count -= (size_t)sent;
-    }
-}
-
 /* Receives one reply, a simple or a bulk string, into `reply`. Returns where its text begins, NULL for nil. */
 static const char *cache_receive(int fd, char reply[REPLY_BYTES_MAX], size_t *ret_bytes)
 {
     size_t have = 0;
     for (;;) {
-        ssize_t received = recv(fd, reply + have, REPLY_BYTES_MAX - have, 0);
-        if (received <= 0) {
-            fail("the cache closed a connection");
-        }
-        have += (size_t)received;
+        have += receive_some(fd, reply + have, REPLY_BYTES_MAX - have);
         char *end = memmem(reply, have, "\r\n", 2);
         if (!end) {
             continue;
@@ -245,7 +206,7 @@ static void fill_aside(struct client *c, int key)
         snprintf(request, sizeof request, "*5\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$2\r\nEX\r\n$3\r\n%d\r\n",
                  name_bytes, name, VALUE_BYTES, PQgetvalue(result, 0, 0), TTL_S);
     PQclear(result);
-    cache_send(c->fd, request, (size_t)bytes);
+    send_all(c->fd, request, (size_t)bytes);
     expect_ok(c->fd);
 }
 
@@ -259,7 +220,7 @@ static uint64_t read_key(struct client *c, int key)
     char name[32], request[64], reply[REPLY_BYTES_MAX];
     int name_bytes = snprintf(name, sizeof name, "item:%d", key);
     int request_bytes = snprintf(request, sizeof request, "*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n", name_bytes, name);
-    cache_send(c->fd, request, (size_t)request_bytes);
+    send_all(c->fd, request, (size_t)request_bytes);
     size_t bytes;
     const char *value = cache_receive(c->fd, reply, &bytes);
     if (value) {
@@ -288,13 +249,22 @@ static void *work(void *argument)
 {
     struct client *c = argument;
     for (int64_t began = now_ns();;) {
-        uint64_t queries = read_key(c, draw_key(&c->random));
+        int key = draw_key(&c->random);
+        bool after = __atomic_load_n(&emptied, __ATOMIC_ACQUIRE);
+        bool returned = !after || __atomic_load_n(&back[key], __ATOMIC_RELAXED);
+        uint64_t queries = read_key(c, key);
+        if (!returned) {
+            __atomic_store_n(&back[key], true, __ATOMIC_RELAXED);
+        }
         int64_t ended = now_ns(), second = (ended - clock_began_ns) / 1000000000;
         if (second >= options.seconds) {
             return NULL;
         }
         c->seconds[second].queries += queries;
         histogram_add(&c->seconds[second].latencies, (uint64_t)(ended - began) / 1000);
+        if (returned) {
+            histogram_add(&c->seconds[second].returned, (uint64_t)(ended - began) / 1000);
+        }
         began = ended;
     }
 }
@@ -306,14 +276,15 @@ static double clock_s(void)
 
 static void empty_cache(double *ret_sent, double *ret_answered)
 {
-    int fd = cache_open();
+    int fd = connect_to(options.port, NULL);
     int64_t at_ns = clock_began_ns + options.empty_at * 1000000000ll;
     struct timespec at = {.tv_sec = at_ns / 1000000000, .tv_nsec = at_ns % 1000000000};
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
     *ret_sent = clock_s();
-    cache_send(fd, "*1\r\n$8\r\nFLUSHALL\r\n", 18);
+    send_all(fd, "*1\r\n$8\r\nFLUSHALL\r\n", 18);
     expect_ok(fd);
     *ret_answered = clock_s();
+    __atomic_store_n(&emptied, true, __ATOMIC_RELEASE);
     close(fd);
 }
 
@@ -327,11 +298,12 @@ static void print_latencies(const struct histogram *h)
 static void run(void)
 {
     struct client *clients = calloc((size_t)options.clients, sizeof *clients);
+    back = calloc((size_t)options.keys + 1, sizeof *back);
     for (int i = 0; i < options.clients; i++) {
         struct client *c = &clients[i];
         c->number = i;
         c->random = (uint64_t)(i + 1) * 0x9e3779b97f4a7c15u;
-        c->fd = options.way == PG ? -1 : cache_open();
+        c->fd = options.way == PG ? -1 : connect_to(options.port, NULL);
         c->base = options.way == RULE ? NULL : base_open();
         c->seconds = calloc((size_t)options.seconds, sizeof *c->seconds);
     }
@@ -359,6 +331,7 @@ static void run(void)
         for (int i = 0; i < options.clients; i++) {
             all[s].queries += clients[i].seconds[s].queries;
             histogram_merge(&all[s].latencies, &clients[i].seconds[s].latencies);
+            histogram_merge(&all[s].returned, &clients[i].seconds[s].returned);
         }
         if (s >= 1 && s < options.empty_at) {
             histogram_merge(&before, &all[s].latencies);
@@ -372,7 +345,7 @@ static void run(void)
     for (int s = 0; s < options.seconds; s++) {
         printf("%s{\"queries\": %llu, ", s ? ", " : "", (unsigned long long)all[s].queries);
         print_latencies(&all[s].latencies);
-        putchar('}');
+        printf(", \"returned_p99_us\": %llu}", (unsigned long long)histogram_percentile(&all[s].returned, .99));
     }
     puts("]}");
 }

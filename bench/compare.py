@@ -1,4 +1,4 @@
-"""Larder beside redis-server, memcached and a server that does nothing, in one run: `./dev bench [--quick]`.
+"""Larder beside redis-server, memcached and a server that does nothing, in one run: `./dev bench compare [--quick]`.
 
 Server on one core, load on the other; the servers take turns, so that what else the machine does meets all alike; medians. What counts is the CPU time that
 the server spends on an operation: the wall is noisy on a shared machine. Writes bench/results/compare.md and .svg.
@@ -6,20 +6,17 @@ the server spends on an operation: the wall is noisy on a shared machine. Writes
 Two sets of numbers: `demanded` holds what every change must keep, and exits 1 when it is missed; `engine` is where the engine is to come, and is only
 reported until all of it is reached on every machine.
 """
-import platform
 import statistics
 import sys
-from pathlib import Path
 
 import load
 from peers import Larder, Memcached, Null, Redis
-from report import Demands, bars, table
+from report import Demands, bars, finish, table, write_results
 
 QUICK = "--quick" in sys.argv
-ROUNDS, SECONDS, MEMORY_KEYS, MANY_KEYS = (3, 0.3, 200_000, 1_000_000) if QUICK else (5, 1.0, 2_000_000, 4_000_000)
+ROUNDS, SECONDS, MANY_KEYS = (3, 0.3, 1_000_000) if QUICK else (5, 1.0, 4_000_000)
 KEYS = 1000
 PIPELINES = (1, 16, 64)
-RESULTS = Path(__file__).resolve().parent / "results"
 demands = Demands()
 engine = Demands("engine", "not yet")
 
@@ -72,60 +69,20 @@ def many_keys():
     return costs
 
 
-def scaling():
-    """CPU an operation with two workers, both cores shared with the load, against one worker under the same conditions."""
-    for op in ("get", "set"):
-        with Larder(cores="0,1", threads=1) as one, Larder(cores="0,1", threads=2) as two:
-            rounds = {one: [], two: []}
-            for peer in rounds:
-                load.fill(peer, KEYS, core="0,1")
-            for _ in range(ROUNDS + 4):
-                for peer, got in rounds.items():
-                    got.append(load.cost(peer, op, 16, keys=KEYS, seconds=SECONDS, core="0,1")[0])
-            ratio = statistics.median(rounds[two]) / statistics.median(rounds[one])
-            demands.at_most(f"{op} pipeline 16: CPU with two workers, of one", ratio, 1.10)
-
-
-def memory():
-    """{(peer, ttl?): bytes a key}: growth of the resident size."""
-    sizes = {}
-    for ttl in (0, 86400):
-        for kind in (Larder, Redis, Memcached):
-            with kind() as peer:
-                load.fill(peer, 1, ttl=ttl)
-                before = peer.resident_bytes()
-                load.fill(peer, MEMORY_KEYS, ttl=ttl)
-                sizes[peer.name, bool(ttl)] = (peer.resident_bytes() - before) / MEMORY_KEYS
-                print(f"bytes a key, {'with' if ttl else 'without'} TTL: {peer.name} {sizes[peer.name, bool(ttl)]:.1f}", flush=True)
-    demands.at_most("bytes a key with TTL, of redis-server", sizes["larder", True] / sizes["redis-server", True], 0.60)
-    return sizes
-
-
-def write_results(costs, many_costs, sizes):
-    RESULTS.mkdir(exist_ok=True)
-    names = ["larder", "redis-server", "memcached", "null"]
-    speed = table(["operation, pipeline", *(f"{name}: us (ops/s)" for name in names)],
-                  [[f"{op} {pipeline}", *(f"{of[name][0]:.3f} ({of[name][1] / 1000:.0f} k)" for name in names)] for (op, pipeline), of in costs.items()])
-    many = table(["operation, pipeline", "larder: us"], [[f"{op} {pipeline}", f"{us:.3f}"] for (op, pipeline), us in many_costs.items()])
-    space = table(["bytes a key", *names[:3]],
-                  [[label, *(f"{sizes[name, ttl]:.1f}" for name in names[:3])] for label, ttl in (("without TTL", False), ("with TTL", True))])
-    (RESULTS / "compare.md").write_text(
-        f"# Server CPU an operation and bytes a key\n\n50 connections, 16-byte keys ({KEYS} of them), 32-byte values, medians of {ROUNDS} turns of {SECONDS} s, "
-        f"memcached by meta commands; {MEMORY_KEYS} keys for memory. {platform.platform()}.\n\n{speed}\n\nOver {MANY_KEYS} keys:\n\n{many}\n\n{space}\n\n{demands.text()}\n\n"
-        f"{engine.text()}\n\n![compare](compare.svg)\n")
-    groups = [(f"{op} P{pipeline}", {name: of[name][0] for name in names}) for (op, pipeline), of in costs.items()]
-    (RESULTS / "compare.svg").write_text(bars("Server CPU an operation (us): less is better", "us", groups))
-
-
 def main():
     costs = operation_costs()
     check_costs(costs)
-    many_costs = many_keys()
-    scaling()
-    sizes = memory()
-    write_results(costs, many_costs, sizes)
-    print(f"bench: {demands.summary()}, {engine.summary()}; results in {RESULTS}/compare.md")
-    sys.exit(1 if demands.missed() else 0)
+    many = many_keys()
+    names = ["larder", "redis-server", "memcached", "null"]
+    write_results(
+        "compare", "Server CPU an operation",
+        f"50 connections, 16-byte keys ({KEYS} of them), 32-byte values, medians of {ROUNDS} turns of {SECONDS} s, memcached by meta commands.",
+        table(["operation, pipeline", *(f"{name}: us (ops/s)" for name in names)],
+              [[f"{op} {pipeline}", *(f"{of[name][0]:.3f} ({of[name][1] / 1000:.0f} k)" for name in names)] for (op, pipeline), of in costs.items()]),
+        f"Over {MANY_KEYS} keys:", table(["operation, pipeline", "larder: us"], [[f"{op} {pipeline}", f"{us:.3f}"] for (op, pipeline), us in many.items()]),
+        demands.text(), engine.text(),
+        picture=bars("Server CPU an operation (us): less is better", "us", [(f"{op} P{pipeline}", {name: of[name][0] for name in names}) for (op, pipeline), of in costs.items()]))
+    finish("compare", demands, engine)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,14 @@
  * sends the next. It parses nothing: all replies of one operation have the same length, which one request checked byte by byte at start. The requests of
  * a connection are made once; between batches only the digits of the keys are overwritten.
  *
- *   load --port N [--unix PATH] --op get|set [--protocol resp|memcache|meta] [--connections 50] [--pipeline 1] [--keys 1000] [--value-bytes 32]
- *        [--ttl SECONDS] [--seconds 2] [--fill]
+ *   load --port N [--unix PATH] --op get|set|del [--protocol resp|memcache|meta] [--connections 50] [--pipeline 1] [--keys 1000] [--first 0]
+ *        [--value-bytes 32] [--ttl SECONDS] [--expire-at UNIX-SECONDS] [--seconds 2] [--fill] [--percent 100]
  *
- * --fill sets every key once, in order, and ends. Otherwise keys are drawn uniformly. Prints one line of JSON: operations, seconds, operations a second, and
+ * --fill sets every key once, in order, and ends. del walks so, too (RESP only); with --percent it takes a random part of the keys, the same each time. Otherwise keys are drawn uniformly. Prints one line of JSON: operations, seconds, operations a second, and
  * the latency of a batch in us (p50, p99, p99.9, longest). Exits 1 with a message when the server answers anything unexpected. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <netinet/tcp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,31 +19,34 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "measure.h"
 
 enum { KEY_BYTES = 16, DIGITS = 12, REQUEST_BYTES_MAX = 70000 };
 
 enum protocol { RESP, MEMCACHE, META };
+enum op { GET, SET, DEL };
 
 static struct {
     int port;
     const char *unix_path;
-    bool set, fill;
+    enum op op;
+    bool walk; /* every key once, in order */
     enum protocol protocol;
     int connections, pipeline;
-    long keys, value_bytes, ttl_s;
+    long first, keys, value_bytes, ttl_s, expire_at_s;
+    unsigned percent;
     double seconds;
-} options = {.connections = 50, .pipeline = 1, .keys = 1000, .value_bytes = 32, .seconds = 2};
+} options = {.connections = 50, .pipeline = 1, .keys = 1000, .value_bytes = 32, .seconds = 2, .percent = 100};
 
 struct connection {
     int fd;
     char *batch;    /* P requests, one behind the other */
     size_t sent;    /* bytes of the batch that have left */
     size_t awaited; /* bytes of replies that have still to come */
-    int requests;   /* in this batch: P, fewer in the last of a fill */
+    int requests;   /* in this batch: P, fewer in the last of a walk */
     int64_t began_ns;
 };
 
@@ -56,18 +56,6 @@ static char reply[REQUEST_BYTES_MAX];
 static struct histogram latencies;
 static uint64_t random_state = 88172645463325252u;
 static long next_key;
-
-static void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-static void fail(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("load: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    exit(1);
-}
 
 static void write_key(char *digits, long number)
 {
@@ -83,35 +71,38 @@ static void make_templates(void)
 {
     static char value[REQUEST_BYTES_MAX / 2];
     memset(value, 'v', (size_t)options.value_bytes);
-    char key[KEY_BYTES + 1] = "key:000000000000";
+    char key[KEY_BYTES + 1] = "key:";
+    write_key(key + KEY_BYTES - DIGITS, options.first);
     int n = (int)options.value_bytes, length = 0, expected = 0;
     char ttl[64] = "";
+    bool set = options.op == SET;
     switch (options.protocol) {
     case RESP:
-        if (options.ttl_s) {
-            char seconds[16];
-            int digits = snprintf(seconds, sizeof seconds, "%ld", options.ttl_s);
-            snprintf(ttl, sizeof ttl, "$2\r\nEX\r\n$%d\r\n%s\r\n", digits, seconds);
+        if (options.ttl_s || options.expire_at_s) {
+            char seconds[24];
+            int digits = snprintf(seconds, sizeof seconds, "%ld", options.ttl_s ? options.ttl_s : options.expire_at_s);
+            snprintf(ttl, sizeof ttl, "%s\r\n$%d\r\n%s\r\n", options.ttl_s ? "$2\r\nEX" : "$4\r\nEXAT", digits,
+                     seconds);
         }
-        length = options.set ? snprintf(request, sizeof request, "*%d\r\n$3\r\nSET\r\n$16\r\n%s\r\n$%d\r\n%.*s\r\n%s",
-                                        options.ttl_s ? 5 : 3, key, n, n, value, ttl)
-                             : snprintf(request, sizeof request, "*2\r\n$3\r\nGET\r\n$16\r\n%s\r\n", key);
-        expected = options.set ? snprintf(reply, sizeof reply, "+OK\r\n")
-                               : snprintf(reply, sizeof reply, "$%d\r\n%.*s\r\n", n, n, value);
+        length = set ? snprintf(request, sizeof request, "*%d\r\n$3\r\nSET\r\n$16\r\n%s\r\n$%d\r\n%.*s\r\n%s",
+                                ttl[0] ? 5 : 3, key, n, n, value, ttl)
+                     : snprintf(request, sizeof request, "*2\r\n$3\r\n%s\r\n$16\r\n%s\r\n",
+                                options.op == DEL ? "DEL" : "GET", key);
+        expected = set                 ? snprintf(reply, sizeof reply, "+OK\r\n")
+                   : options.op == DEL ? snprintf(reply, sizeof reply, ":1\r\n")
+                                       : snprintf(reply, sizeof reply, "$%d\r\n%.*s\r\n", n, n, value);
         break;
     case MEMCACHE:
-        length = options.set
-                     ? snprintf(request, sizeof request, "set %s 0 %ld %d\r\n%.*s\r\n", key, options.ttl_s, n, n, value)
+        length = set ? snprintf(request, sizeof request, "set %s 0 %ld %d\r\n%.*s\r\n", key, options.ttl_s, n, n, value)
                      : snprintf(request, sizeof request, "get %s\r\n", key);
-        expected = options.set ? snprintf(reply, sizeof reply, "STORED\r\n")
-                               : snprintf(reply, sizeof reply, "VALUE %s 0 %d\r\n%.*s\r\nEND\r\n", key, n, n, value);
+        expected = set ? snprintf(reply, sizeof reply, "STORED\r\n")
+                       : snprintf(reply, sizeof reply, "VALUE %s 0 %d\r\n%.*s\r\nEND\r\n", key, n, n, value);
         break;
     case META:
-        length = options.set
-                     ? snprintf(request, sizeof request, "ms %s %d T%ld\r\n%.*s\r\n", key, n, options.ttl_s, n, value)
+        length = set ? snprintf(request, sizeof request, "ms %s %d T%ld\r\n%.*s\r\n", key, n, options.ttl_s, n, value)
                      : snprintf(request, sizeof request, "mg %s v\r\n", key);
-        expected = options.set ? snprintf(reply, sizeof reply, "HD\r\n")
-                               : snprintf(reply, sizeof reply, "VA %d\r\n%.*s\r\n", n, n, value);
+        expected = set ? snprintf(reply, sizeof reply, "HD\r\n")
+                       : snprintf(reply, sizeof reply, "VA %d\r\n%.*s\r\n", n, n, value);
         break;
     }
     request_bytes = (size_t)length;
@@ -121,50 +112,33 @@ static void make_templates(void)
 
 /* ---- connections --------------------------------------------------------------------------------------------------- */
 
-static int open_socket(void)
+/* Whether a walk meets this key: by a hash of it (the finalizer of MurmurHash3), so that those which are left lie at random. */
+static bool is_chosen(long number)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in;
-        struct sockaddr_un un;
-    } address = {0};
-    socklen_t bytes;
-    if (options.unix_path) {
-        address.un.sun_family = AF_UNIX;
-        snprintf(address.un.sun_path, sizeof address.un.sun_path, "%s", options.unix_path);
-        bytes = sizeof address.un;
-    } else {
-        address.in.sin_family = AF_INET;
-        address.in.sin_port = htons((uint16_t)options.port);
-        address.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        bytes = sizeof address.in;
+    uint64_t x = (uint64_t)number + 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 33) * 0xff51afd7ed558ccdu;
+    x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53u;
+    return (x ^ x >> 33) % 100 < options.percent;
+}
+
+/* The next key of a walk; -1 at its end. */
+static long walk(void)
+{
+    while (next_key < options.keys && !is_chosen(options.first + next_key)) {
+        next_key++;
     }
-    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, &address.any, bytes) != 0) {
-        fail("cannot connect: %s", strerror(errno));
-    }
-    int on = 1;
-    if (!options.unix_path) {
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    }
-    return fd;
+    return next_key < options.keys ? options.first + next_key++ : -1;
 }
 
 /* One request on a connection of its own, its reply compared byte by byte (the first key). */
 static void check_reply(void)
 {
-    int fd = open_socket();
+    int fd = connect_to(options.port, options.unix_path);
     static char got[REQUEST_BYTES_MAX];
     size_t have = 0;
-    if (write(fd, request, request_bytes) != (ssize_t)request_bytes) {
-        fail("cannot send: %s", strerror(errno));
-    }
+    send_all(fd, request, request_bytes);
     while (have < reply_bytes) {
-        ssize_t bytes = read(fd, got + have, sizeof got - have);
-        if (bytes <= 0) {
-            fail("the server closed the connection");
-        }
-        have += (size_t)bytes;
+        have += receive_some(fd, got + have, sizeof got - have);
         if (memcmp(got, reply, have < reply_bytes ? have : reply_bytes) != 0) {
             break;
         }
@@ -190,15 +164,16 @@ static void send_more(struct connection *c)
     }
 }
 
-/* Writes new keys into the batch and sends it; false when a fill is complete. */
+/* Writes new keys into the batch and sends it; false when a walk is complete. */
 static bool start_batch(struct connection *c, int64_t now)
 {
     c->requests = 0;
     for (char *at = c->batch + key_offset; c->requests < options.pipeline; at += request_bytes, c->requests++) {
-        if (options.fill && next_key == options.keys) {
+        long key = options.walk ? walk() : options.first + (long)(random_next(&random_state) % (uint64_t)options.keys);
+        if (key < 0) {
             break;
         }
-        write_key(at, options.fill ? next_key++ : (long)(random_next(&random_state) % (uint64_t)options.keys));
+        write_key(at, key);
     }
     c->sent = 0;
     c->awaited = reply_bytes * (size_t)c->requests;
@@ -216,7 +191,7 @@ static void run(void)
     struct connection *all = calloc((size_t)options.connections, sizeof *all);
     for (int i = 0; i < options.connections; i++) {
         struct connection *c = &all[i];
-        c->fd = open_socket();
+        c->fd = connect_to(options.port, options.unix_path);
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
         c->batch = malloc(request_bytes * (size_t)options.pipeline);
         for (int k = 0; k < options.pipeline; k++) {
@@ -255,7 +230,7 @@ static void run(void)
                 if (c->awaited == 0 && c->requests > 0) {
                     done += (uint64_t)c->requests;
                     histogram_add(&latencies, (uint64_t)(now - c->began_ns) / 1000);
-                    bool more = (options.fill || now < end) && start_batch(c, now);
+                    bool more = (options.walk || now < end) && start_batch(c, now);
                     active -= !more;
                     break; /* what it answers comes with the next edge */
                 }
@@ -285,13 +260,19 @@ int main(int argc, char **argv)
         {"ttl", required_argument, 0, 't'},
         {"seconds", required_argument, 0, 's'},
         {"fill", no_argument, 0, 'f'},
+        {"first", required_argument, 0, 'i'},
+        {"expire-at", required_argument, 0, 'x'},
+        {"percent", required_argument, 0, 'n'},
         {0},
     };
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (option) {
         case 'p': options.port = atoi(optarg); break;
         case 'u': options.unix_path = optarg; break;
-        case 'o': options.set = strcmp(optarg, "set") == 0; break;
+        case 'o':
+            options.op = strcmp(optarg, "set") == 0 ? SET : strcmp(optarg, "del") == 0 ? DEL : GET;
+            options.walk |= options.op == DEL;
+            break;
         case 'r':
             options.protocol = strcmp(optarg, "meta") == 0 ? META : strcmp(optarg, "memcache") == 0 ? MEMCACHE : RESP;
             break;
@@ -301,7 +282,13 @@ int main(int argc, char **argv)
         case 'v': options.value_bytes = atol(optarg); break;
         case 't': options.ttl_s = atol(optarg); break;
         case 's': options.seconds = atof(optarg); break;
-        case 'f': options.fill = options.set = true; break;
+        case 'f':
+            options.walk = true;
+            options.op = SET;
+            break;
+        case 'i': options.first = atol(optarg); break;
+        case 'x': options.expire_at_s = atol(optarg); break;
+        case 'n': options.percent = (unsigned)atoi(optarg); break;
         default: return 2;
         }
     }
@@ -311,7 +298,9 @@ int main(int argc, char **argv)
             "usage: load --port N --op get|set [--protocol resp|memcache|meta] [--connections C] [--pipeline P] [--keys K] ...");
     }
     make_templates();
-    check_reply();
+    if (options.op != DEL) {
+        check_reply();
+    }
     run();
     return 0;
 }

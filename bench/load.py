@@ -1,20 +1,36 @@
-"""Runs the load generator against a peer and takes the server's CPU time meanwhile."""
+"""Runs the load generators against a peer and takes the server's CPU time meanwhile."""
 import json
 import subprocess
 
 from peers import LOAD_CORE, ROOT
 
 
+class Running:
+    """A program of this folder at work against a peer; figures() waits for its end."""
+
+    def __init__(self, program, peer, *arguments, core=LOAD_CORE, stdin=subprocess.DEVNULL):
+        command = ["taskset", "-c", core, ROOT / "build/bench" / program, "--port", peer.port, *arguments]
+        self.what = f"{program} against {peer.name}"
+        self.process = subprocess.Popen([str(word) for word in command], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def figures(self):
+        out, words = self.process.communicate(timeout=600)
+        if self.process.returncode != 0:
+            raise SystemExit(f"{self.what}: {words.strip()}")
+        return json.loads(out)
+
+    def end(self):
+        """Without figures; harmless when it has ended."""
+        self.process.kill()
+        self.process.communicate()
+
+
 def run(peer, *arguments, core=LOAD_CORE):
-    command = ["taskset", "-c", core, ROOT / "build/bench/load", "--port", peer.port, "--protocol", peer.protocol, *arguments]
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"load against {peer.name}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    return Running("load", peer, "--protocol", peer.protocol, *arguments, core=core).figures()
 
 
-def fill(peer, keys, *, core=LOAD_CORE, ttl=0):
-    return run(peer, "--fill", "--keys", keys, "--pipeline", 32, "--ttl", ttl, core=core)
+def fill(peer, keys, *arguments, core=LOAD_CORE, ttl=0):
+    return run(peer, "--fill", "--keys", keys, "--pipeline", 32, "--ttl", ttl, *arguments, core=core)
 
 
 def cost(peer, op, pipeline, *, keys, seconds, core=LOAD_CORE):

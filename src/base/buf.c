@@ -45,10 +45,10 @@ err buf_reserve(struct buf *b, size_t more)
 
 bool buf_grow(struct buf *b, size_t more)
 {
-    if (!b->failed && buf_reserve(b, more) != OK) {
-        b->failed = true;
+    if (b->failure == OK) {
+        b->failure = buf_reserve(b, more);
     }
-    return !b->failed;
+    return b->failure == OK;
 }
 
 void buf_vprintf(struct buf *b, const char *format, va_list arguments)
@@ -60,7 +60,7 @@ void buf_vprintf(struct buf *b, const char *format, va_list arguments)
     assert(len >= 0);
     if ((size_t)len < sizeof small) {
         buf_append(b, slice_make(small, (size_t)len));
-    } else if (!b->failed && buf_grow(b, (size_t)len + 1)) {
+    } else if (b->failure == OK && buf_grow(b, (size_t)len + 1)) {
         vsnprintf(b->bytes + b->len, (size_t)len + 1, format, again);
         b->len += (size_t)len;
     }

@@ -15,7 +15,7 @@ struct buf {
     size_t len;       /* bytes in use */
     size_t capacity;  /* bytes allocated */
     size_t bytes_max; /* never grows past this */
-    bool failed;
+    err failure;      /* ERR_LIMIT or ERR_NOMEM since something did not fit; OK */
 };
 
 /* An empty buffer; allocates nothing. */
@@ -36,7 +36,7 @@ bool buf_grow(struct buf *b, size_t more);
 /* Room for `more` bytes counted as used, to be written by the caller; NULL (and failed) when there is none. */
 static inline char *buf_extend(struct buf *b, size_t more)
 {
-    if (UNLIKELY(b->capacity - b->len < more || b->failed) && !buf_grow(b, more)) {
+    if (UNLIKELY(b->capacity - b->len < more || b->failure) && !buf_grow(b, more)) {
         return NULL;
     }
     char *at = b->bytes + b->len;
@@ -79,7 +79,7 @@ void buf_consume(struct buf *b, size_t count);
 static inline void buf_truncate(struct buf *b, size_t len)
 {
     b->len = len;
-    b->failed = false;
+    b->failure = OK;
 }
 
 /* Gives memory back when the capacity is far above what is used. */
@@ -92,7 +92,7 @@ static inline slice buf_slice(const struct buf *b)
 
 static inline bool buf_failed(const struct buf *b)
 {
-    return b->failed;
+    return b->failure != OK;
 }
 
 #endif

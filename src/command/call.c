@@ -138,9 +138,84 @@ err call_entry_of_kind(struct call *call, unsigned k, enum kind kind, struct ent
     return OK;
 }
 
+/* ---- all or none --------------------------------------------------------------------------------------------------- */
+struct put {
+    struct put *before;
+    struct call_key *key;
+    struct entry *was;  /* what it has replaced, ours until the end; NULL: there was none */
+    struct entry *made; /* good while no later put is of the same key */
+};
+
+struct call_undo {
+    struct put *last;
+    struct effect_mark mark;
+};
+
+err call_begin_all(struct call *call)
+{
+    assert(!call->undo);
+    struct call_undo *u = call_alloc(call, sizeof *u);
+    if (!u) {
+        return ERR_NOMEM;
+    }
+    *u = (struct call_undo){.mark = effect_mark(&call->effect)};
+    call->undo = u;
+    return OK;
+}
+
+/* The last one first: so each finds what it has made. */
+static void take_back(struct call *call, const struct call_undo *u)
+{
+    for (const struct put *p = u->last; p; p = p->before) {
+        const struct key *k = &p->key->key;
+        if (p->was) {
+            shard_exchange_back(k->shard, k, p->made, p->was);
+        } else {
+            shard_remove(k->shard, k, p->made, &call->effect, CHANGE_DELETED, EVENT_NONE, false);
+        }
+    }
+    effect_rewind(&call->effect, u->mark);
+}
+
+err call_end_all(struct call *call, err e)
+{
+    struct call_undo *u = call->undo;
+    call->undo = NULL;
+    if (e != OK) {
+        take_back(call, u);
+        return e;
+    }
+    for (const struct put *p = u->last; p; p = p->before) {
+        if (p->was) {
+            shard_exchange_end(p->key->key.shard, p->was);
+        }
+    }
+    return OK;
+}
+
+static err store_undoable(struct call *call, struct call_key *ck, const struct content *c, enum event event)
+{
+    struct put *put = call_alloc(call, sizeof *put);
+    if (!put) {
+        return ERR_NOMEM;
+    }
+    *put = (struct put){.before = call->undo->last, .key = ck, .was = current(call, ck)};
+    err e = put->was ? shard_exchange(ck->key.shard, &ck->key, put->was, c, &call->effect, event, &put->made)
+                     : shard_insert(ck->key.shard, &ck->key, c, &call->effect, event, &put->made);
+    if (e == OK) {
+        call->undo->last = put;
+        note_change(call, ck, put->made);
+    }
+    return e;
+}
+
+/* ---- changing ------------------------------------------------------------------------------------------------------ */
 /* Stores content under a key, whatever is there. */
 static err store(struct call *call, struct call_key *ck, const struct content *c, enum event event)
 {
+    if (UNLIKELY(call->undo != NULL)) {
+        return store_undoable(call, ck, c, event);
+    }
     struct entry *e = current(call, ck), *stored;
     err failure = e ? shard_replace(ck->key.shard, &ck->key, e, c, &call->effect, event, &stored)
                     : shard_insert(ck->key.shard, &ck->key, c, &call->effect, event, &stored);

@@ -33,7 +33,8 @@ struct call_key {
         *outcome; /* what its park ended with, while it still says what the key is; NULL when it did not park */
 };
 
-struct park; /* dispatch's bookkeeping of a parked call */
+struct call_undo; /* how to take back what call_put() has done */
+struct park;      /* dispatch's bookkeeping of a parked call */
 
 struct call {
     struct engine *engine;
@@ -54,6 +55,7 @@ struct call {
     slice error_text;         /* detail that replaces the error row's text */
     err refused;              /* why it will not run: found while it was prepared */
     unsigned expired_count;   /* touches of its effect that are expired entries met, not changes of its own */
+    struct call_undo *undo;   /* between call_begin_all() and call_end_all(); else NULL */
     bool changed;             /* an entry was changed: with several keys, what was found before is looked up again */
     bool reap; /* set by a verb that retired whole databases and owes that they are freed: done after the unlock */
     struct random *random; /* the worker's */
@@ -90,6 +92,10 @@ MUST_USE err call_entry_of_kind(struct call *call, unsigned k, enum kind kind, s
 MUST_USE err call_put(struct call *call, unsigned k, const struct content *c);
 /* The same, keeping the times that the entry has (KEEPTTL, INCR). */
 MUST_USE err call_put_keep_times(struct call *call, unsigned k, const struct content *c);
+/* For verbs that put several keys: all are put, or none. What call_put() and call_put_keep_times() do between the two can be taken back, and is when the
+ * verb ends with an error: return call_end_all(call, e). The begin may be refused memory, with nothing begun. */
+MUST_USE err call_begin_all(struct call *call);
+MUST_USE err call_end_all(struct call *call, err e);
 /* Resizes the string of an existing entry in place and lends its bytes for writing (APPEND, SETRANGE, SETBIT). */
 MUST_USE err call_edit_string(struct call *call, unsigned k, size_t bytes, char **ret_value);
 /* Sets the deadline (NO_DEADLINE: persist) of an existing entry; a governed key's max-ttl applies. */

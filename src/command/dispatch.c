@@ -27,11 +27,13 @@
 
 /* ---- the time ------------------------------------------------------------------------------------------------------- */
 /* To read the clocks for each call would cost as much as a small call does. So calls that run one behind the other share
- * readings: the end of one is the beginning of the next, and `now` is read for all of them, and again when it is old. */
+ * readings: the end of one is the beginning of the next, and `now` is that of the loop's turn, read again when it is
+ * old. */
 enum { NOW_AGE_NS_MAX = 200 * 1000 };
 
 static struct timing {
     struct now now;
+    struct now turn; /* what the loop said when it was last asked */
     int64_t now_read_ns;
     int64_t lap_ns; /* the end of the call before; as now_read_ns by clock_lap_ns() */
 } ALIGNED(CACHE_LINE_BYTES) timings[WORKER_COUNT_MAX];
@@ -51,7 +53,11 @@ void dispatch_begin(struct worker *w)
 {
     struct timing *t = &timings[w->index];
     t->lap_ns = clock_lap_ns();
-    read_now(t, w);
+    struct now turn = loop_now(w->loop);
+    if (turn.wall_ms != t->turn.wall_ms || turn.mono_ms != t->turn.mono_ms) {
+        t->now = t->turn = turn;
+        t->now_read_ns = t->lap_ns;
+    }
 }
 
 /* A call begins where the one before it ended. */

@@ -314,7 +314,14 @@ static enum option find_env(slice env)
 static bool is_of_tests(slice env)
 {
     return slice_equal(env, S("CLOCK_FILE")) || slice_equal(env, S("PAUSE_DIR")) || slice_equal(env, S("SOURCE_LOG")) ||
-           slice_equal(env, S("FAIL_ALLOC_EVERY")) || slice_equal(env, S("BINARY")) || slice_starts(env, S("TEST_"));
+           slice_equal(env, S("MEMORY_FILE")) || slice_equal(env, S("BINARY")) || slice_starts(env, S("TEST_"));
+}
+
+/* For a service called larder Kubernetes sets LARDER_PORT=tcp://10.0.0.7:6379, LARDER_SERVICE_HOST, LARDER_PORT_6379_TCP and more. */
+static bool is_of_kubernetes(slice env, slice value)
+{
+    return slice_starts(env, S("SERVICE_")) || slice_starts(env, S("PORT_")) ||
+           (slice_equal(env, S("PORT")) && (slice_starts(value, S("tcp://")) || slice_starts(value, S("udp://"))));
 }
 
 /* The content of a file named by LARDER_..._FILE, without its last newline. */
@@ -352,6 +359,13 @@ static err apply_variable(struct loader *l, slice variable)
     buf_printf(&source, "environment %.*s", SLICE_ARG(whole));
     struct place place = {buf_slice(&source), 0};
     err e = OK;
+    if (is_of_kubernetes(name, value)) {
+        if (slice_equal(name, S("PORT"))) {
+            buf_printf(l->warnings, "%.*s: of a Kubernetes service called larder; it does nothing\n",
+                       SLICE_ARG(place.source));
+        }
+        goto out;
+    }
     enum option o = find_env(name);
     bool from_file = o == OPTION_COUNT && name.len > 5 && slice_equal(slice_sub(name, name.len - 5, 5), S("_FILE"));
     if (from_file) {

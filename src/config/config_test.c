@@ -472,6 +472,23 @@ static void test_bad_layers(void **state)
     assert_string_equal(warned, "environment LARDER_PROT: found no directive of that name; it does nothing\n");
 }
 
+static void test_variables_of_kubernetes(void **state)
+{
+    (void)state;
+    const char *environment[] = {"LARDER_PORT=tcp://10.0.0.7:6379",
+                                 "LARDER_PORT_6379_TCP=tcp://10.0.0.7:6379",
+                                 "LARDER_PORT_6379_TCP_PORT=6379",
+                                 "LARDER_SERVICE_HOST=10.0.0.7",
+                                 "LARDER_TIMEOUT=7",
+                                 NULL};
+    struct config *c = load(NULL, environment, NULL);
+    assert_non_null(c);
+    assert_int_equal(c->port, 6379);
+    assert_int_equal(c->timeout, 7);
+    assert_string_equal(warned, "environment LARDER_PORT: of a Kubernetes service called larder; it does nothing\n");
+    config_free(c);
+}
+
 /* ---- CONFIG SET ---- */
 
 static char words[4096];
@@ -700,6 +717,7 @@ int main(void)
         cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_bad_layers),
+        cmocka_unit_test(test_variables_of_kubernetes),
         cmocka_unit_test(test_set),
         cmocka_unit_test(test_set_refused),
         cmocka_unit_test(test_get),

@@ -129,6 +129,13 @@ void conn_drain(struct conn *c)
     }
 }
 
+static void say_no_memory(const struct conn *c, const char *what)
+{
+    static struct log_limit limit;
+    log_write_limited(&limit, LOG_WARNING, "door", "client %s closed: the system refused memory for its %s",
+                      c->session.peer, what);
+}
+
 static void closed(struct stream *s, err reason)
 {
     role_assume_worker();
@@ -137,6 +144,8 @@ static void closed(struct stream *s, err reason)
         metric_add(METRIC_output_limit_reached, 1);
         log_write(LOG_WARNING, "door", "client %s closed: its replies outgrew client-output-buffer-limit",
                   c->session.peer);
+    } else if (reason == ERR_NOMEM) {
+        say_no_memory(c, "replies");
     }
     c->gone = true;
     bool goes_on = reason == OK && c->state == CONN_READY;
@@ -220,7 +229,10 @@ static void settle(struct conn *c) ON(worker)
         }
         return;
     }
-    if (buf_failed(&c->in)) {
+    if (c->in.failure == ERR_NOMEM) {
+        say_no_memory(c, "requests");
+        conn_close(c);
+    } else if (buf_failed(&c->in)) {
         metric_add(METRIC_query_limit_reached, 1);
         log_write(LOG_WARNING, "door", "client %s closed: its request outgrew client-query-buffer-limit",
                   c->session.peer);

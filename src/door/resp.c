@@ -272,7 +272,7 @@ static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_s
     if (count == 0) {
         return 0;
     }
-    for (unsigned i = 0; count > 1 && i < count; i++) {
+    for (unsigned i = 0; i < count; i++) {
         dispatch_prefetch(d->batch[i]);
     }
     dispatch_begin(d->worker);

@@ -1,149 +1,330 @@
-/* The timing wheel; see calendar_priv.h. The time that the wheel has come to (`at`) moves only in calendar_due(), and
- * never past a slot that holds something: that keeps every entry at its level without touching it. */
+/* The timing wheel; see calendar_priv.h. The time that a wheel has come to (`at`) moves only in calendar_due(), and
+ * never past a slot that holds something: that keeps every record at its level without touching it.
+ *
+ * The old wheel, while there is one, is emptied from its earliest slot on and past `now` before the other is looked at:
+ * so what is due is always found in order. */
 #include "keyspace/calendar_priv.h"
 
+#include <stdlib.h>
+
 #include "base/num.h"
+#include "os/mem.h"
 
-enum { TIME_BITS = CALENDAR_LEVELS * CALENDAR_SLOT_BITS, REWIND_MS = 1000 };
+enum {
+    LEVELS = 11,
+    SLOT_BITS = 5,
+    SLOTS = 1 << SLOT_BITS,
+    SLOT_COUNT = LEVELS * SLOTS, /* a slot's number: its level times SLOTS, plus its place there */
+    STALE_SPARE = 1024,          /* so many may be stale, however few count */
+    AHEAD = 4,                   /* how many records ahead an entry is prefetched */
+    NEAREST_COUNT = 16,          /* of how many the nearest is chosen */
+    REWIND_MS = 1000,
+};
 
-static const int64_t TIME_MAX = ((int64_t)1 << TIME_BITS) - 1;
+static_assert(LEVELS * SLOT_BITS >= ENTRY_DEADLINE_BITS, "every deadline has its slot");
+static_assert(2 * SLOT_COUNT <= ENTRY_UNMARKED, "a mark names the wheel and the slot");
+
+struct wheel {
+    int64_t at; /* wall ms */
+    unsigned first_mark;
+    uint32_t filled[LEVELS];
+    struct records slots[SLOT_COUNT];
+};
 
 static int64_t clamp_time(int64_t ms)
 {
-    return num_max_i64(0, num_min_i64(ms, TIME_MAX));
+    return num_max_i64(0, num_min_i64(ms, ENTRY_DEADLINE_MAX));
 }
 
 static unsigned group(int64_t ms, unsigned level)
 {
-    return (unsigned)(ms >> (level * CALENDAR_SLOT_BITS)) & (CALENDAR_SLOTS - 1);
+    return (unsigned)(ms >> (level * SLOT_BITS)) & (SLOTS - 1);
 }
 
-void calendar_init(struct calendar *c, int64_t now_wall_ms)
-{
-    *c = (struct calendar){.at = clamp_time(now_wall_ms)};
-}
+/* ---- wheels ------------------------------------------------------------------------------------------------------ */
 
-static void link_entry(struct calendar *c, struct entry *e)
+static struct wheel *wheel_new(unsigned first_mark, int64_t at)
 {
-    struct entry_timed *t = entry_timed(e);
-    int64_t due = num_max_i64(clamp_time(t->deadline), c->at);
-    uint64_t differs = (uint64_t)(due ^ c->at);
-    unsigned level = differs ? (63 - (unsigned)__builtin_clzll(differs)) / CALENDAR_SLOT_BITS : 0;
-    unsigned slot = group(due, level);
-    struct entry **head = &c->slots[level][slot];
-    t->next = *head;
-    t->previous = head;
-    if (t->next) {
-        entry_timed(t->next)->previous = &t->next;
+    struct wheel *w = mem_alloc(sizeof *w);
+    if (w) {
+        *w = (struct wheel){.at = clamp_time(at), .first_mark = first_mark};
     }
-    *head = e;
-    c->filled[level] |= (uint64_t)1 << slot;
+    return w;
 }
 
-static void unlink_entry(struct calendar *c, struct entry *e)
+static void wheel_free(struct calendar *c, struct wheel *w)
 {
-    struct entry_timed *t = entry_timed(e);
-    *t->previous = t->next;
-    if (t->next) {
-        entry_timed(t->next)->previous = t->previous;
-    } else if (t->previous >= &c->slots[0][0] && t->previous < &c->slots[0][0] + CALENDAR_LEVELS * CALENDAR_SLOTS) {
-        size_t slot = (size_t)(t->previous - &c->slots[0][0]); /* it was alone there */
-        c->filled[slot / CALENDAR_SLOTS] &= ~((uint64_t)1 << slot % CALENDAR_SLOTS);
+    if (w) {
+        for (unsigned slot = 0; slot < SLOT_COUNT; slot++) {
+            records_clear(&w->slots[slot], &c->sum);
+        }
+        mem_free(w);
     }
-    t->next = NULL;
-    t->previous = NULL;
+}
+
+/* Where a record with this deadline stands now. */
+static unsigned slot_of(const struct wheel *w, int64_t deadline)
+{
+    int64_t due = num_max_i64(deadline, w->at);
+    uint64_t differs = (uint64_t)(due ^ w->at);
+    unsigned level = differs ? (63 - (unsigned)__builtin_clzll(differs)) / SLOT_BITS : 0;
+    return level * SLOTS + group(due, level);
+}
+
+/* When the time of a slot begins. */
+static int64_t slot_start(const struct wheel *w, unsigned slot)
+{
+    unsigned level = slot / SLOTS;
+    int64_t above = w->at >> ((level + 1) * SLOT_BITS) << ((level + 1) * SLOT_BITS);
+    return above | (int64_t)(slot % SLOTS) << (level * SLOT_BITS);
+}
+
+/* The first filled slot of the lowest level that has one, which holds the earliest; SLOT_COUNT when all are empty. */
+static unsigned earliest_slot(const struct wheel *w)
+{
+    for (unsigned level = 0; level < LEVELS; level++) {
+        if (w->filled[level]) {
+            return level * SLOTS + (unsigned)__builtin_ctz(w->filled[level]);
+        }
+    }
+    return SLOT_COUNT;
+}
+
+/* INT64_MAX when nothing is filled. */
+static int64_t earliest_start(const struct wheel *w)
+{
+    unsigned slot = w ? earliest_slot(w) : SLOT_COUNT;
+    return slot == SLOT_COUNT ? INT64_MAX : slot_start(w, slot);
+}
+
+/* ---- records ----------------------------------------------------------------------------------------------------- */
+
+static struct entry *entry_of(const struct calendar *c, uint32_t record)
+{
+    return slab_at(c->slabs, record);
+}
+
+/* The oldest record of a filled slot. */
+static uint32_t first_record(const struct calendar *c, const struct wheel *w, unsigned slot)
+{
+    size_t count;
+    const uint32_t *front = records_front(&w->slots[slot], &count);
+    if (count > AHEAD) {
+        __builtin_prefetch(entry_of(c, front[AHEAD]));
+    }
+    return front[0];
+}
+
+/* The entry of a record, if it counts. */
+static struct entry *counted(const struct calendar *c, const struct wheel *w, unsigned slot, uint32_t record)
+{
+    if (!slab_is_live(c->slabs, record)) {
+        return NULL;
+    }
+    struct entry *e = entry_of(c, record);
+    return e->flags & ENTRY_TIMED && entry_timed(e)->mark == w->first_mark + slot ? e : NULL;
+}
+
+static void drop_first(struct calendar *c, struct wheel *w, unsigned slot)
+{
+    records_drop(&w->slots[slot], &c->sum, 1);
+    if (records_empty(&w->slots[slot])) {
+        w->filled[slot / SLOTS] &= ~((uint32_t)1 << slot % SLOTS);
+    }
+}
+
+static void place(struct calendar *c, struct entry *e)
+{
+    struct wheel *w = c->wheel;
+    unsigned slot = slot_of(w, entry_timed(e)->deadline);
+    records_push(&w->slots[slot], &c->sum, slab_handle(c->slabs, e));
+    w->filled[slot / SLOTS] |= (uint32_t)1 << slot % SLOTS;
+    entry_timed(e)->mark = (w->first_mark + slot) & ENTRY_UNMARKED;
+}
+
+/* Puts an entry whose record comes first where it belongs now, another slot; false when memory is refused: nothing
+ * has changed. */
+static bool replace_first(struct calendar *c, struct wheel *w, unsigned slot, struct entry *e)
+{
+    if (!records_reserve(&c->wheel->slots[slot_of(c->wheel, entry_timed(e)->deadline)], &c->sum)) {
+        return false;
+    }
+    place(c, e);
+    drop_first(c, w, slot);
+    return true;
+}
+
+/* Takes the first record out of a slot, to where its entry belongs now if it has one. */
+static bool deal_first(struct calendar *c, struct wheel *w, unsigned slot)
+{
+    struct entry *e = counted(c, w, slot, first_record(c, w, slot));
+    if (e) {
+        return replace_first(c, w, slot, e);
+    }
+    drop_first(c, w, slot);
+    return true;
+}
+
+/* ---- scheduling -------------------------------------------------------------------------------------------------- */
+
+void calendar_init(struct calendar *c, const struct slabs *slabs)
+{
+    *c = (struct calendar){.slabs = slabs};
+}
+
+void calendar_clear(struct calendar *c)
+{
+    wheel_free(c, c->wheel);
+    wheel_free(c, c->old);
+    assert(c->sum.count == 0);
+    assert(c->sum.bytes == 0);
+    c->wheel = c->old = NULL;
+}
+
+size_t calendar_bytes(const struct calendar *c)
+{
+    size_t wheels = (c->wheel ? 1 : 0) + (c->old ? 1 : 0);
+    return c->sum.bytes + wheels * mem_good_bytes(sizeof(struct wheel));
+}
+
+bool calendar_reserve(struct calendar *c, int64_t deadline, int64_t now_wall_ms)
+{
+    if (!c->wheel) {
+        c->wheel = wheel_new(0, now_wall_ms);
+        if (!c->wheel) {
+            return false;
+        }
+    }
+    return records_reserve(&c->wheel->slots[slot_of(c->wheel, clamp_time(deadline))], &c->sum);
+}
+
+/* Whether the record that an entry has comes up early enough. */
+static bool has_record_in_time(const struct calendar *c, const struct entry *e)
+{
+    unsigned mark = entry_timed(e)->mark;
+    const struct wheel *w = c->wheel->first_mark == mark / SLOT_COUNT * SLOT_COUNT ? c->wheel : c->old;
+    return mark != ENTRY_UNMARKED && slot_start(w, mark % SLOT_COUNT) <= num_max_i64(entry_timed(e)->deadline, w->at);
 }
 
 void calendar_schedule(struct calendar *c, struct entry *e)
 {
-    assert(entry_timed(e)->previous == NULL);
-    link_entry(c, e);
-    c->count++;
-}
-
-void calendar_cancel(struct calendar *c, struct entry *e)
-{
-    if (entry_timed(e)->previous) {
-        unlink_entry(c, e);
-        c->count--;
+    c->entry_count++;
+    if (!has_record_in_time(c, e)) {
+        place(c, e);
     }
 }
 
-/* The clock was set back: everything takes its place again relative to the new time. */
-static void rewind_to(struct calendar *c, int64_t now_wall_ms)
+void calendar_cancel(struct calendar *c, size_t count)
 {
-    struct entry *all = NULL;
-    for (unsigned level = 0; level < CALENDAR_LEVELS; level++) {
-        for (unsigned slot = 0; slot < CALENDAR_SLOTS; slot++) {
-            for (struct entry *e; (e = c->slots[level][slot]);) {
-                unlink_entry(c, e);
-                entry_timed(e)->next = all;
-                all = e;
-            }
+    assert(c->entry_count >= count);
+    c->entry_count -= count;
+}
+
+void calendar_moved(struct calendar *c, struct entry *copy)
+{
+    place(c, copy);
+}
+
+void calendar_forget(struct entry *e)
+{
+    entry_timed(e)->mark = ENTRY_UNMARKED;
+}
+
+/* ---- moving ------------------------------------------------------------------------------------------------------ */
+
+bool calendar_is_untidy(const struct calendar *c)
+{
+    return c->entry_count == 0 ? c->wheel != NULL : c->sum.count > 2 * c->entry_count + STALE_SPARE;
+}
+
+/* Makes room for everything to be put anew, relative to `at`. Put off when memory is refused. */
+static void begin_moving(struct calendar *c, int64_t at)
+{
+    struct wheel *w = wheel_new(SLOT_COUNT - c->wheel->first_mark, at);
+    if (w) {
+        c->old = c->wheel;
+        c->wheel = w;
+    }
+}
+
+/* Moves what may be due, and more until half of the work is used up. False when what may be due is not all moved. */
+static bool move_some(struct calendar *c, int64_t now, unsigned *work)
+{
+    for (unsigned least = *work / 2; c->old && (*work > least || earliest_start(c->old) <= now); (*work)--) {
+        unsigned slot = earliest_slot(c->old);
+        if (slot == SLOT_COUNT) {
+            wheel_free(c, c->old);
+            c->old = NULL;
+            return true;
         }
-    }
-    c->at = clamp_time(now_wall_ms);
-    for (struct entry *next; all; all = next) {
-        next = entry_timed(all)->next;
-        link_entry(c, all);
-    }
-}
-
-/* The lowest level that holds something, which holds the earliest; CALENDAR_LEVELS when all are empty. */
-static unsigned lowest_filled(const struct calendar *c)
-{
-    unsigned level = 0;
-    while (level < CALENDAR_LEVELS && !c->filled[level]) {
-        level++;
-    }
-    return level;
-}
-
-/* When the time of a slot begins. */
-static int64_t slot_start(const struct calendar *c, unsigned level, unsigned slot)
-{
-    int64_t above = c->at >> ((level + 1) * CALENDAR_SLOT_BITS) << ((level + 1) * CALENDAR_SLOT_BITS);
-    return above | (int64_t)slot << (level * CALENDAR_SLOT_BITS);
-}
-
-/* Deals out the slots of `at` above level 0, from the top; false when the work was used up before the end. */
-static bool deal_out(struct calendar *c, unsigned *work)
-{
-    for (unsigned level = CALENDAR_LEVELS - 1; level > 0; level--) {
-        for (struct entry *e; (e = c->slots[level][group(c->at, level)]); (*work)--) {
-            if (*work == 0) {
-                return false;
-            }
-            if (entry_timed(e)->next) {
-                __builtin_prefetch(entry_timed(e)->next);
-            }
-            unlink_entry(c, e);
-            link_entry(c, e);
+        if (*work == 0 || !deal_first(c, c->old, slot)) {
+            return false;
         }
     }
     return true;
 }
 
+/* ---- coming up --------------------------------------------------------------------------------------------------- */
+
+/* Deals out the slots of `at` above level 0, from the top; false when the work was used up before the end. */
+static bool deal_out(struct calendar *c, unsigned *work)
+{
+    struct wheel *w = c->wheel;
+    for (unsigned level = LEVELS - 1; level > 0; level--) {
+        unsigned place_there = group(w->at, level);
+        for (; w->filled[level] >> place_there & 1; (*work)--) {
+            if (*work == 0 || !deal_first(c, w, level * SLOTS + place_there)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* The first entry of a slot of level 0 whose time has come; NULL when there is none or the work was used up. */
+static struct entry *first_due(struct calendar *c, unsigned slot, unsigned *work)
+{
+    struct wheel *w = c->wheel;
+    for (; w->filled[0] >> slot & 1 && *work > 0; (*work)--) {
+        struct entry *e = counted(c, w, slot, first_record(c, w, slot));
+        if (e && (int64_t)entry_timed(e)->deadline <= w->at) {
+            return e;
+        }
+        if (!deal_first(c, w, slot)) {
+            *work = 0;
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
 struct entry *calendar_due(struct calendar *c, int64_t now_wall_ms, unsigned *work)
 {
     int64_t now = clamp_time(now_wall_ms);
-    if (now < c->at - REWIND_MS) {
-        rewind_to(c, now);
+    if (c->entry_count == 0) {
+        calendar_clear(c);
+        return NULL;
     }
+    if (!c->old && (now < c->wheel->at - REWIND_MS || calendar_is_untidy(c))) {
+        begin_moving(c, num_min_i64(now, c->wheel->at));
+    }
+    if (!move_some(c, now, work)) {
+        return NULL;
+    }
+    struct wheel *w = c->wheel;
     while (deal_out(c, work)) {
-        unsigned level = lowest_filled(c);
-        if (level == CALENDAR_LEVELS) {
-            return NULL;
-        }
-        unsigned slot = (unsigned)__builtin_ctzll(c->filled[level]);
-        int64_t start = slot_start(c, level, slot);
+        unsigned slot = earliest_slot(w);
+        int64_t start = earliest_start(w);
         if (start > now) {
-            c->at = num_max_i64(c->at, now);
+            w->at = num_max_i64(w->at, now);
             return NULL;
         }
-        c->at = num_max_i64(c->at, start);
-        if (level == 0) {
-            return c->slots[0][slot];
+        w->at = num_max_i64(w->at, start);
+        if (slot < SLOTS) {
+            struct entry *e = first_due(c, slot, work);
+            if (e || *work == 0) {
+                return e;
+            }
         }
     }
     return NULL;
@@ -151,38 +332,99 @@ struct entry *calendar_due(struct calendar *c, int64_t now_wall_ms, unsigned *wo
 
 int64_t calendar_next_ms(const struct calendar *c)
 {
-    for (unsigned level = 1; level < CALENDAR_LEVELS; level++) {
-        if (c->slots[level][group(c->at, level)]) {
-            return c->at; /* being dealt out */
+    const struct wheel *w = c->wheel;
+    if (!w) {
+        return INT64_MAX;
+    }
+    bool is_dealing = false;
+    for (unsigned level = 1; level < LEVELS; level++) {
+        is_dealing |= w->filled[level] >> group(w->at, level) & 1;
+    }
+    return c->old || is_dealing || calendar_is_untidy(c) ? 0 : earliest_start(w);
+}
+
+/* The earliest of the first few entries of a slot whose first record counts. */
+static struct entry *earliest_of_few(const struct calendar *c, const struct wheel *w, unsigned slot)
+{
+    size_t count;
+    const uint32_t *front = records_front(&w->slots[slot], &count);
+    struct entry *earliest = entry_of(c, front[0]);
+    for (size_t i = 1; i < count && i < NEAREST_COUNT; i++) {
+        struct entry *e = counted(c, w, slot, front[i]);
+        if (e && entry_timed(e)->deadline < entry_timed(earliest)->deadline) {
+            earliest = e;
         }
     }
-    unsigned level = lowest_filled(c);
-    return level == CALENDAR_LEVELS ? INT64_MAX : slot_start(c, level, (unsigned)__builtin_ctzll(c->filled[level]));
+    return earliest;
 }
 
-struct entry *calendar_nearest(const struct calendar *c)
+struct entry *calendar_nearest(struct calendar *c)
 {
-    unsigned level = lowest_filled(c);
-    return level == CALENDAR_LEVELS ? NULL : c->slots[level][__builtin_ctzll(c->filled[level])];
+    while (c->wheel) {
+        struct wheel *w = earliest_start(c->old) < earliest_start(c->wheel) ? c->old : c->wheel;
+        unsigned slot = earliest_slot(w);
+        if (slot == SLOT_COUNT) {
+            return NULL;
+        }
+        struct entry *e = counted(c, w, slot, first_record(c, w, slot));
+        if (!e) {
+            drop_first(c, w, slot);
+        } else if (slot_of(w, entry_timed(e)->deadline) == slot || !replace_first(c, w, slot, e)) {
+            return earliest_of_few(c, w, slot);
+        }
+    }
+    return NULL;
 }
 
-void calendar_check(const struct calendar *c)
+/* ---- check ------------------------------------------------------------------------------------------------------- */
+
+static int compare_records(const void *a, const void *b)
 {
+    uint32_t first = *(const uint32_t *)a, second = *(const uint32_t *)b;
+    return (first > second) - (first < second);
+}
+
+/* Checks one slot; puts the records that count into `found`. */
+static size_t check_slot(const struct calendar *c, const struct wheel *w, unsigned slot, struct records_sum *sum,
+                         uint32_t *found)
+{
+    unsigned level = slot / SLOTS, place_there = slot % SLOTS;
     size_t count = 0;
-    for (unsigned level = 0; level < CALENDAR_LEVELS; level++) {
-        for (unsigned slot = 0; slot < CALENDAR_SLOTS; slot++) {
-            assert((c->slots[level][slot] != NULL) == (c->filled[level] >> slot & 1));
-            struct entry *const *previous = &c->slots[level][slot];
-            for (const struct entry *e = *previous; e; e = *previous, count++) {
-                const struct entry_timed *t = entry_timed(e);
-                int64_t due = num_max_i64(clamp_time(t->deadline), c->at);
-                assert(e->flags & ENTRY_TIMED);
-                assert(t->previous == previous);
-                assert(level > 0 ? slot >= group(c->at, level) : due == c->at || group(due, 0) == slot);
-                assert(level == 0 || group(due, level) == slot);
-                previous = &t->next;
-            }
+    assert(records_empty(&w->slots[slot]) != (w->filled[level] >> place_there & 1));
+    assert(records_empty(&w->slots[slot]) || place_there >= group(w->at, level));
+    records_check(&w->slots[slot], sum);
+    struct records_cursor cursor = {0};
+    for (uint32_t record; records_next(&w->slots[slot], &cursor, &record);) {
+        const struct entry *e = counted(c, w, slot, record);
+        if (e) {
+            assert(slot_start(w, slot) <= num_max_i64(entry_timed(e)->deadline, w->at));
+            found[count++] = record;
         }
     }
-    assert(count == c->count);
+    return count;
+}
+
+size_t calendar_check(const struct calendar *c)
+{
+    const struct wheel *wheels[] = {c->wheel, c->old};
+    struct records_sum sum = {0};
+    size_t count = 0, distinct = 0;
+    uint32_t *found = malloc((c->sum.count + 1) * sizeof *found);
+    assert(found != NULL);
+    assert(c->wheel || !c->old);
+    assert(c->wheel || c->entry_count == 0);
+    for (unsigned i = 0; i < countof(wheels); i++) {
+        for (unsigned slot = 0; wheels[i] && slot < SLOT_COUNT; slot++) {
+            count += check_slot(c, wheels[i], slot, &sum, found + count);
+        }
+    }
+    assert(sum.count == c->sum.count);
+    assert(sum.bytes == c->sum.bytes);
+    qsort(found, count, sizeof *found, compare_records);
+    for (size_t i = 0; i < count; i++) {
+        distinct += i == 0 || found[i] != found[i - 1];
+    }
+    free(found);
+    assert(distinct >= c->entry_count);
+    return distinct;
 }

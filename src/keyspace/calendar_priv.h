@@ -1,43 +1,74 @@
-/* When entries go: a hierarchical timing wheel over the deadlines of one space of one shard, with a resolution of 1 ms
+/* When entries go: a hierarchical timing wheel over the deadlines of one shard, all databases, with a resolution of 1 ms
  * and no sampling.
  *
- * Eight levels of 64 slots. An entry stands at the level of the highest group of six bits in which its deadline differs
- * from the wheel's time `at`, in the slot that this group of its deadline says. Scheduling and cancelling are O(1)
- * (links in the entry, entry_priv.h). When the time comes to a slot above level 0, its entries are dealt out to the
- * levels below, at most seven times for an entry; so entries come out in the exact order of their deadlines, also when
- * the clock jumps over many of them. Deadlines after the year 10889 count as that year's.
+ *      slot    records: handles of blocks            entry: deadline, mark
+ *      [ 37 ]  ──► h1 h2 h3 ...                      counts in slot 37 only while it is a live block marked 37
  *
- * Invariants: (I1) level 0 holds deadlines that equal `at` above the lowest six bits, and, in the slot of `at`, what
- * was overdue when it was scheduled. (I2) At a level above, a slot is behind the one of `at`, except one that is being
- * dealt out: it is the slot of `at` itself. (I3) A bit in `filled` is set exactly when the slot holds something. Under
- * the shard's lock. */
+ * Eleven levels of 32 slots. An entry's record stands at the level of the highest group of five bits in which its
+ * deadline differs from the wheel's time `at`, in the slot that this group of its deadline says. When the time comes to
+ * a slot above level 0, its records are dealt out to the levels below, at most ten times for an entry; so entries come
+ * out in the exact order of their deadlines, also when the clock jumps over many of them.
+ *
+ * A record is 4 bytes and no entry knows where its own stands: it knows the slot. Cancelling is free; the record goes
+ * stale and is dropped when it comes up. A later deadline leaves the record where it is, too early, to be put right when
+ * it comes up; an earlier one gets a new record. What moves to another block gets a new record.
+ *
+ * When more than half of the records are stale (and more than a few), and when the clock was set back, everything is
+ * moved to a second wheel, a few records at a time, the earliest slot first. Marks tell the two wheels apart, so that
+ * of two records of one block in one slot (it was freed, and came again) the second is found to be stale.
+ *
+ * Invariants: (I1) a scheduled entry has a record in the slot that it names. (I2) It comes up in time: that slot begins
+ * at its deadline or before, or at the wheel's `at`. (I3) A slot is behind the one of `at` at its level, except one that
+ * is being dealt out: it is the slot of `at` itself. (I4) A bit in `filled` is set exactly when the slot holds records.
+ * (I5) With no wheel nothing is scheduled. Under the shard's lock. */
 #ifndef KEYSPACE_CALENDAR_PRIV_H
 #define KEYSPACE_CALENDAR_PRIV_H
 
 #include "keyspace/entry_priv.h"
+#include "keyspace/records_priv.h"
+#include "keyspace/slab_priv.h"
 
-enum { CALENDAR_LEVELS = 8, CALENDAR_SLOT_BITS = 6, CALENDAR_SLOTS = 1 << CALENDAR_SLOT_BITS };
+struct wheel;
 
 struct calendar {
-    int64_t at; /* wall ms */
-    size_t count;
-    uint64_t filled[CALENDAR_LEVELS];
-    struct entry *slots[CALENDAR_LEVELS][CALENDAR_SLOTS];
+    const struct slabs *slabs; /* where its entries live */
+    struct wheel *wheel;       /* NULL while nothing has a deadline */
+    struct wheel *old;         /* what is being moved to `wheel`; NULL otherwise */
+    size_t entry_count;        /* scheduled and not cancelled */
+    struct records_sum sum;    /* stale ones included */
 };
 
-void calendar_init(struct calendar *c, int64_t now_wall_ms);
-/* An entry with a deadline that is in no calendar. */
+void calendar_init(struct calendar *c, const struct slabs *slabs);
+/* Forgets all records. */
+void calendar_clear(struct calendar *c);
+/* All that it costs. */
+size_t calendar_bytes(const struct calendar *c);
+
+/* Room for the record of an entry with this deadline, which the next calendar_schedule() will find. False when the
+ * system refuses memory. */
+MUST_USE bool calendar_reserve(struct calendar *c, int64_t deadline, int64_t now_wall_ms);
+/* An entry with a deadline that is not scheduled, or not any more. Room for it is reserved. */
 void calendar_schedule(struct calendar *c, struct entry *e);
-/* Harmless when it is not in. */
-void calendar_cancel(struct calendar *c, struct entry *e);
-/* The entry with the earliest deadline if that has come, still in; NULL when none has, or when the work is used up.
- * Dealing an entry out costs one unit of *work. A clock that was set back is followed. */
+/* So many scheduled entries are not any more. Their records and marks stay, so that one that is scheduled again can keep
+ * its record. */
+void calendar_cancel(struct calendar *c, size_t count);
+/* A scheduled entry, copied to another block: gives the copy a record of its own. Room for it is reserved. */
+void calendar_moved(struct calendar *c, struct entry *copy);
+/* An entry that came up and is not scheduled: its record shall not come up again. */
+void calendar_forget(struct entry *e);
+
+/* The entry with the earliest deadline if that has come, still scheduled; NULL when none has, or when the work is used
+ * up or memory refused. Each record that is looked at costs one unit of *work; up to half of it goes to moving. */
 struct entry *calendar_due(struct calendar *c, int64_t now_wall_ms, unsigned *work);
-/* No entry is due before this; INT64_MAX when there is none. */
+/* Whether calendar_due() has something to do besides: too much is stale, or everything. */
+bool calendar_is_untidy(const struct calendar *c);
+/* No entry is due before this, and calendar_due() has nothing else to do; 0 when it has, INT64_MAX when there is
+ * nothing. */
 int64_t calendar_next_ms(const struct calendar *c);
-/* Some entry of the earliest filled slot: within 1/64 of the nearest deadline's distance. NULL when empty. */
-struct entry *calendar_nearest(const struct calendar *c);
-/* Asserts the invariants. */
-void calendar_check(const struct calendar *c);
+/* One of the entries that go first: the earliest of a few of the earliest filled slot. NULL when nothing is scheduled.
+ * Drops the stale records that it meets. */
+struct entry *calendar_nearest(struct calendar *c);
+/* Asserts the invariants. Returns how many entries have a record that counts. */
+size_t calendar_check(const struct calendar *c);
 
 #endif

@@ -42,6 +42,13 @@ void effect_touch(struct effect *fx, unsigned db, slice key, enum change change,
     fx->touch_count++;
 }
 
+void effect_rewind(struct effect *fx, struct effect_mark mark)
+{
+    *mark.end = NULL;
+    fx->touches_end = mark.end;
+    fx->touch_count = mark.count;
+}
+
 void effect_record_before(struct effect *fx, unsigned db, unsigned argc, slice *argv)
 {
     if (!fx->wants_records) {

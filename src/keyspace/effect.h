@@ -77,6 +77,17 @@ static inline void effect_event(struct effect *fx, unsigned db, slice key, enum 
     effect_touch(fx, db, key, CHANGE_NONE, event);
 }
 
+/* How far the touches go, and back to there: what was noted since has been taken back. */
+struct effect_mark {
+    struct touch **end;
+    unsigned count;
+};
+static inline struct effect_mark effect_mark(const struct effect *fx)
+{
+    return (struct effect_mark){fx->touches_end, fx->touch_count};
+}
+void effect_rewind(struct effect *fx, struct effect_mark mark);
+
 static inline bool effect_wants_records(const struct effect *fx)
 {
     return fx->wants_records;

@@ -7,6 +7,7 @@
 
 #include "base/num.h"
 #include "keyspace/entry_priv.h"
+#include "os/lazy.h"
 #include "os/mem.h"
 
 enum { EMBSTR_MAX = 44, SPARE_BYTES_MAX = 1 << 20, SMALL_BYTES = 256 };
@@ -67,14 +68,23 @@ char *entry_value(struct entry *e)
     return (char *)entry_string(e).ptr;
 }
 
+static int64_t fresh_option(const struct entry *e)
+{
+    return *(const int64_t *)entry_option(e, ENTRY_FRESH);
+}
+
 int64_t entry_deadline(const struct entry *e)
 {
-    return e->flags & ENTRY_TIMED ? entry_timed(e)->deadline : NO_DEADLINE;
+    if (!(e->flags & ENTRY_TIMED)) {
+        return NO_DEADLINE;
+    }
+    int64_t deadline = entry_timed(e)->deadline;
+    return LIKELY(deadline < ENTRY_DEADLINE_MAX) ? deadline : num_max_i64(deadline, fresh_option(e));
 }
 
 int64_t entry_fresh_until(const struct entry *e)
 {
-    return e->flags & ENTRY_FRESH ? *(const int64_t *)entry_option(e, ENTRY_FRESH) : entry_deadline(e);
+    return e->flags & ENTRY_FRESH ? fresh_option(e) : entry_deadline(e);
 }
 
 bool entry_negative(const struct entry *e)
@@ -131,13 +141,15 @@ size_t entry_bytes(const struct entry *e)
 static unsigned times_flags(int64_t deadline, int64_t fresh_until)
 {
     assert(fresh_until <= deadline);
-    return (deadline != NO_DEADLINE ? ENTRY_TIMED : 0) | (fresh_until != deadline ? ENTRY_FRESH : 0);
+    bool is_timed = deadline != NO_DEADLINE, is_far = is_timed && deadline >= ENTRY_DEADLINE_MAX;
+    return (is_timed ? ENTRY_TIMED : 0) | (is_far || fresh_until != deadline ? ENTRY_FRESH : 0);
 }
 
 static void set_times(struct entry *e, int64_t deadline, int64_t fresh_until)
 {
     if (e->flags & ENTRY_TIMED) {
-        *entry_timed(e) = (struct entry_timed){.deadline = deadline};
+        entry_timed(e)->deadline =
+            num_min_u64((uint64_t)num_max_i64(0, deadline), ENTRY_DEADLINE_MAX) & ENTRY_DEADLINE_MAX;
     }
     if (e->flags & ENTRY_FRESH) {
         *(int64_t *)entry_option(e, ENTRY_FRESH) = fresh_until;
@@ -160,6 +172,9 @@ static struct entry *block_new(struct slabs *slabs, unsigned flags, size_t key_b
         *e = (struct entry){.key_bytes = (uint32_t)key_bytes & ENTRY_INLINE_MAX,
                             .value_bytes = (uint32_t)value_bytes & ENTRY_INLINE_MAX,
                             .flags = (uint8_t)flags};
+        if (flags & ENTRY_TIMED) {
+            *entry_timed(e) = (struct entry_timed){.mark = ENTRY_UNMARKED};
+        }
     }
     return e;
 }
@@ -235,7 +250,7 @@ void entry_free_block(struct slabs *slabs, struct entry *e)
 void entry_free(struct slabs *slabs, struct entry *e)
 {
     if (e) {
-        mem_free(entry_take_external(e));
+        lazy_free(entry_take_external(e));
         mem_free(e->flags & ENTRY_LONG_KEY ? entry_long_key(e)->bytes : NULL);
         entry_free_block(slabs, e);
     }

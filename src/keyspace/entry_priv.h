@@ -5,14 +5,17 @@
  *      | 24 bit | encoding | 12 bit each            |       | 8-byte fields, below |         |            |
  *
  *      option       bytes  present when
- *      timed        24     it has a deadline: the deadline and its links in the calendar (always first)
+ *      timed         8     it has a deadline: that, and the mark of its record in the calendar (always first)
  *      fresh_until   8     it becomes stale before its deadline
  *      loaded       16     a source gave the value: when, and how long that took
  *      long key     16     the key is longer than ENTRY_INLINE_MAX: a block of its own
  *      external     16     the value is, or has been, longer than ENTRY_INLINE_MAX: a block of its own, with spare
  *                          capacity, below 4 GiB
  *
- * 16 bytes of key and 32 of value: 8 + 48 = 56 bytes, 80 with a deadline.
+ * 16 bytes of key and 32 of value: 8 + 48 = 56 bytes, 64 with a deadline.
+ *
+ * A deadline has 54 bits of milliseconds. One that needs more (after the year 572,000) is kept exactly in fresh_until,
+ * which it then equals; in the rare case that such an entry becomes stale before, the deadline is cut to 54 bits.
  *
  * The block comes from a shard's slabs, or from the general allocator for an entry that is in no shard (`slabs` is NULL
  * in what follows). A value stays inline up to 2 KB: in a slab it costs what it has, exactly, and can be moved; outside
@@ -39,7 +42,13 @@ enum {
     ENTRY_INLINE_MAX = 2047, /* of a key, of a value */
     ENTRY_STAMP_BITS = 24,
     ENTRY_STAMP_MASK = (1 << ENTRY_STAMP_BITS) - 1,
+    ENTRY_DEADLINE_BITS = 54,
+    ENTRY_MARK_BITS = 10,
+    ENTRY_UNMARKED = (1 << ENTRY_MARK_BITS) - 1,
 };
+
+/* What is here or after is somewhere else, see above. */
+#define ENTRY_DEADLINE_MAX (((int64_t)1 << ENTRY_DEADLINE_BITS) - 1)
 
 enum entry_flag {
     ENTRY_TIMED = 1,
@@ -60,9 +69,8 @@ struct entry {
 };
 
 struct entry_timed {
-    int64_t deadline;
-    struct entry *next;      /* in its slot of the calendar */
-    struct entry **previous; /* what points here; NULL while it is in no calendar */
+    uint64_t mark : ENTRY_MARK_BITS; /* which slot of the calendar has the record that counts; ENTRY_UNMARKED: none */
+    uint64_t deadline : ENTRY_DEADLINE_BITS;
 };
 
 struct entry_loaded {
@@ -83,7 +91,7 @@ struct entry_external {
 };
 
 static_assert(sizeof(struct entry) == 8, "the header is one word");
-static_assert(sizeof(struct entry_timed) == 24, "a deadline costs 24 bytes");
+static_assert(sizeof(struct entry_timed) == 8, "a deadline costs a word");
 static_assert(sizeof(struct entry_loaded) == 16 && sizeof(struct entry_external) == 16, "options are words");
 static_assert(ENTRY_INLINE_MAX < 1 << ENTRY_LENGTH_BITS, "the header holds the lengths");
 
@@ -150,25 +158,24 @@ static inline uint32_t entry_idle_seconds(const struct entry *e, int64_t now_wal
     return idle > ENTRY_STAMP_MASK / 2 ? 0 : idle;
 }
 
-/* A new entry with a copy of key and content, in no calendar. NULL when the system refuses memory. */
+/* A new entry with a copy of key and content, unmarked. NULL when the system refuses memory. */
 struct entry *entry_new(struct slabs *slabs, slice key, const struct content *c);
 /* With what hangs off it; NULL is fine. */
 void entry_free(struct slabs *slabs, struct entry *e);
 /* The block alone, after entry_retimed() or entry_resized() have moved what hung off it. */
 void entry_free_block(struct slabs *slabs, struct entry *e);
 
-/* Gives it new content without moving it; false, with nothing changed, when its shape does not allow that. Not while it
- * is in a calendar. */
+/* Gives it new content without moving it or its mark; false, with nothing changed, when its shape does not allow that.
+ * Not while it is scheduled in a calendar. */
 bool entry_assign(struct entry *e, const struct content *c);
 /* The entry with other times: itself, or a new block that owns the value from now on. NULL when the system refuses
- * memory. Not while it is in a calendar. */
+ * memory. Not while it is scheduled in a calendar. A new block is unmarked. */
 struct entry *entry_retimed(struct slabs *slabs, struct entry *e, int64_t deadline, int64_t fresh_until);
 /* The entry with a value of another length, raw, old bytes kept, new ones zeroed: itself, or a new block that owns the
- * value from now on. NULL when the system refuses memory. A timed entry is not moved in its calendar; a new block is in
- * none. */
+ * value from now on. NULL when the system refuses memory. A new block is unmarked. */
 struct entry *entry_resized(struct slabs *slabs, struct entry *e, size_t bytes);
 char *entry_value(struct entry *e);
-/* The same entry in another block, which owns the value from now on. NULL when the system refuses memory. Not while it is in a calendar. */
+/* The same entry in another block, which owns the value from now on. NULL when the system refuses memory. */
 struct entry *entry_moved(struct slabs *slabs, const struct entry *e);
 /* What its block costs, without what hangs off it. */
 size_t entry_block_bytes(const struct entry *e);

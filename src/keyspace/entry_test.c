@@ -30,7 +30,7 @@ static void test_what_an_entry_costs(void **state)
     c.deadline = c.fresh_until = NOW;
     struct entry *timed = entry_new(slabs, slice_make(bytes, 16), &c);
     assert_int_equal(entry_bytes(plain), 56);
-    assert_int_equal(entry_bytes(timed), 80);
+    assert_int_equal(entry_bytes(timed), 64);
     entry_free(slabs, plain);
     entry_free(slabs, timed);
 }
@@ -83,6 +83,32 @@ static void test_every_shape(void **state)
             }
         }
     }
+}
+
+/* Deadlines at the end of what the word of a timed entry holds, and after it. */
+static void test_far_deadlines_are_exact(void **state)
+{
+    (void)state;
+    struct content c = content_string(S("value"));
+    c.deadline = c.fresh_until = NOW;
+    struct entry *e = entry_new(slabs, S("key"), &c);
+    for (int64_t far = ENTRY_DEADLINE_MAX - 2; far < ENTRY_DEADLINE_MAX + 3; far++) {
+        const int64_t deadlines[] = {far, NO_DEADLINE - 1, far};
+        for (unsigned i = 0; i < countof(deadlines); i++) {
+            struct entry *before = e;
+            e = entry_retimed(slabs, e, deadlines[i], deadlines[i]);
+            if (e != before) {
+                entry_free_block(slabs, before);
+            }
+            assert_true(entry_deadline(e) == deadlines[i]);
+            assert_true(entry_fresh_until(e) == deadlines[i]);
+        }
+    }
+    struct entry *stale = entry_retimed(slabs, e, NO_DEADLINE - 1, NOW); /* the deadline gives way */
+    assert_ptr_equal(stale, e);
+    assert_true(entry_deadline(e) == ENTRY_DEADLINE_MAX);
+    assert_true(entry_fresh_until(e) == NOW);
+    entry_free(slabs, e);
 }
 
 static void test_resizing_keeps_and_zeroes(void **state)
@@ -162,6 +188,7 @@ int main(void)
         cmocka_unit_test(test_names_and_encodings),
         cmocka_unit_test(test_what_an_entry_costs),
         cmocka_unit_test(test_every_shape),
+        cmocka_unit_test(test_far_deadlines_are_exact),
         cmocka_unit_test(test_resizing_keeps_and_zeroes),
         cmocka_unit_test(test_appending_seldom_allocates),
         cmocka_unit_test(test_assigning_in_place),

@@ -223,19 +223,6 @@ static void forget(struct shard *s)
 
 /* ---- victims ----------------------------------------------------------------------------------------------------- */
 
-/* The databases' indexes know where an entry belongs. */
-static struct space *space_with(struct shard *s, const struct entry *e)
-{
-    struct space *sp = s->all_spaces;
-    if (sp->next) {
-        uint64_t hash = hash_keyed(s->hash_key, entry_key(e));
-        while (index_find(&sp->index, hash, entry_key(e)) != e) {
-            sp = sp->next;
-        }
-    }
-    return sp;
-}
-
 static bool is_large(const struct shard *s, const struct entry *e)
 {
     return entry_bytes(e) / LARGE_FACTOR > s->used_bytes / s->evict.entry_count;
@@ -267,7 +254,7 @@ static struct entry *victim(struct shard *s, int64_t now_wall_ms, struct space *
         enqueue(a, e, true, is_in_main(e) ? uses - 1 : 0);
         e = take_next(a);
     }
-    *ret_space = e ? space_with(s, e) : NULL;
+    *ret_space = NULL;
     return e;
 }
 

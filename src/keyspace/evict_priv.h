@@ -31,7 +31,7 @@ struct evict_policy {
     void (*removed)(struct shard *s, struct entry *e, uint64_t hash, bool evicted);
     /* An entry that the policy has not seen coming, or perhaps lost, or has already. */
     void (*adopted)(struct shard *s, struct entry *e, int64_t now_wall_ms);
-    /* The one that should go, and its space; NULL when there is none that it allows. */
+    /* The one that should go, and its space, NULL when the policy does not know it; NULL when there is none that it allows. */
     struct entry *(*victim)(struct shard *s, int64_t now_wall_ms, struct space **ret_space);
     /* Drops and frees what it knows of all entries. NULL: it knows nothing but the stamps. */
     void (*forget)(struct shard *s);
@@ -72,7 +72,8 @@ void evict_removed(struct shard *s, struct entry *e, uint64_t hash, bool evicted
 /* `count` entries, all of one database, are gone together. */
 void evict_flushed(struct shard *s, uint64_t count);
 
-/* The entry that should go, and its space; NULL when the policy allows none. It may be an expired one. */
+/* The entry that should go, and its space, NULL when the policy did not come to it by an index; NULL when the policy
+ * allows none. It may be an expired one. */
 struct entry *evict_victim(struct shard *s, int64_t now_wall_ms, struct space **ret_space);
 
 /* Lets the policy adopt the entries of some buckets. */

@@ -89,7 +89,7 @@ static int64_t badness(struct shard *s, const struct entry *e, int64_t now_wall_
 
 static size_t candidate_count(const struct shard *s, const struct space *sp)
 {
-    return !is_volatile(s->evict.kind) ? sp->index.count : sp->calendar ? sp->calendar->count : 0;
+    return !is_volatile(s->evict.kind) ? sp->index.count : sp->timed_count;
 }
 
 /* A space with the probability of its share of the candidates; NULL when there are none. */
@@ -139,8 +139,9 @@ static struct entry *victim(struct shard *s, int64_t now_wall_ms, struct space *
             sampled++;
         }
     }
-    if (!worst && sp->calendar) {
-        worst = calendar_nearest(sp->calendar);
+    if (!worst && is_volatile(s->evict.kind)) {
+        *ret_space = NULL;
+        return calendar_nearest(&s->calendar);
     }
     /* All sampled buckets were empty: whatever comes first will do. */
     for (uint64_t cursor = 0; !worst;) {

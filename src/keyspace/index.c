@@ -527,12 +527,13 @@ err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
     return e;
 }
 
-/* The bucket and slot of an entry; NULL when it is not in. */
+/* The bucket and slot of an entry that is in. */
 static struct bucket *locate(const struct index *ix, uint64_t hash, const struct entry *e, unsigned *ret_slot)
 {
+    assert(ix->directory != NULL);
     uint8_t tag = tag_of(hash);
     handle h = slab_handle(ix->slabs, e);
-    for (struct bucket *b = ix->directory ? bucket_at(ix, hash) : NULL; b; b = next_of(ix, b)) {
+    for (struct bucket *b = bucket_at(ix, hash); b; b = next_of(ix, b)) {
         for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
             unsigned slot = (unsigned)__builtin_ctz(mask);
             if (b->handles[slot] == h) {
@@ -541,20 +542,13 @@ static struct bucket *locate(const struct index *ix, uint64_t hash, const struct
             }
         }
     }
-    return NULL;
-}
-
-bool index_has(const struct index *ix, uint64_t hash, const struct entry *e)
-{
-    unsigned slot;
-    return locate(ix, hash, e, &slot);
+    unreachable();
 }
 
 void index_replace(struct index *ix, uint64_t hash, const struct entry *from, struct entry *to)
 {
     unsigned slot;
     struct bucket *b = locate(ix, hash, from, &slot);
-    assert(b != NULL);
     b->handles[slot] = slab_handle(ix->slabs, to);
 }
 
@@ -595,7 +589,6 @@ void index_remove(struct index *ix, uint64_t hash, const struct entry *e)
 {
     unsigned slot;
     struct bucket *b = locate(ix, hash, e, &slot);
-    assert(b != NULL);
     struct segment *g = segment_at(ix, hash);
     b->tags[slot] = 0;
     close_hole(ix, b, slot);

@@ -57,8 +57,6 @@ const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, 
 
 /* Adds an entry whose key is absent. ERR_NOMEM leaves everything as it was. */
 MUST_USE err index_insert(struct index *ix, uint64_t hash, struct entry *e);
-/* Whether this very entry is in. */
-bool index_has(const struct index *ix, uint64_t hash, const struct entry *e);
 /* Puts another entry with the same key in the place of one that is in. */
 void index_replace(struct index *ix, uint64_t hash, const struct entry *from, struct entry *to);
 /* Takes out an entry that is in; may shrink. */

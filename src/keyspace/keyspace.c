@@ -62,6 +62,7 @@ struct keyspace {
     struct hash_key hash_key;
     struct loader *loader;
     struct list taps;
+    struct histogram *expiry_lags; /* one a worker */
     bool wants_records;
     int64_t epoch_ms;
     /* Read without a lock. */
@@ -122,6 +123,10 @@ err keyspace_new(const struct keyspace_options *o, struct keyspace **ret_keyspac
         goto out;
     }
     e = ERR_NOMEM;
+    ks->expiry_lags = calloc(o->worker_count, sizeof *ks->expiry_lags);
+    if (!ks->expiry_lags) {
+        goto out;
+    }
     ks->shards = aligned_alloc(CACHE_LINE_BYTES, ks->shard_count * sizeof *ks->shards);
     if (!ks->shards) {
         goto out;
@@ -152,6 +157,7 @@ void keyspace_free(struct keyspace *ks)
     free(ks->shards);
     limbo_fini(&ks->limbo);
     slab_pool_fini(&ks->slab_pool);
+    free(ks->expiry_lags);
     free(ks);
 }
 
@@ -459,13 +465,14 @@ static void unasked_end(struct unasked *u, struct keyspace *ks)
 }
 
 /* Expires what is due in one shard until the work is used up. */
-static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned *work)
+static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned *work,
+                         struct histogram *lags)
 {
     while (*work > 0 && GET(s->next_due_ms) <= now.wall_ms) {
         unsigned slice_work = (unsigned)num_min_u64(*work, EXPIRE_WORK_PER_LOCK), left = slice_work;
         unasked_begin(u, ks, now);
         shard_lock(s);
-        shard_expire(s, &u->fx, &left);
+        shard_expire(s, &u->fx, &left, lags);
         unasked_end(u, ks);
         shard_unlock(s);
         *work -= num_max_u64(slice_work - left, 1);
@@ -548,12 +555,12 @@ static bool adopt_slice(struct shard *s, struct now now)
 }
 
 /* Moves entries together in one shard until the time is up; false when there is nothing (more) to do. */
-static bool compact_shard(struct shard *s, bool thorough, int64_t end_us)
+static bool compact_shard(struct shard *s, bool thorough, int64_t end_us, int64_t now_wall_ms)
 {
     unsigned moved;
     do {
         shard_lock(s);
-        moved = shard_compact(s, COMPACT_PER_LOCK, thorough);
+        moved = shard_compact(s, COMPACT_PER_LOCK, thorough, now_wall_ms);
         shard_unlock(s);
     } while (moved > 0 && clock_mono_us() < end_us);
     return moved > 0;
@@ -564,7 +571,7 @@ bool keyspace_purge(struct keyspace *ks, int64_t budget_us)
     int64_t end_us = clock_mono_us() + budget_us;
     bool more = !keyspace_reap(ks, budget_us);
     for (unsigned i = 0; i < ks->shard_count && !more; i++) {
-        more = compact_shard(&ks->shards[i], true, end_us) || clock_mono_us() >= end_us;
+        more = compact_shard(&ks->shards[i], true, end_us, clock_wall_ms()) || clock_mono_us() >= end_us;
     }
     while (!more && slab_pool_settle(&ks->slab_pool, true)) {
         more = clock_mono_us() >= end_us;
@@ -588,7 +595,7 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
         /* Another one first each time, so that one with much to do does not keep the same ones waiting. */
         struct shard *s = &ks->shards[worker_index + ((uint64_t)now.mono_ms + i) % mine * ks->worker_count];
         if (GET(ks->active_expiry) && !frozen) {
-            expire_shard(ks, s, &u, now, &work);
+            expire_shard(ks, s, &u, now, &work, &ks->expiry_lags[worker_index]);
             next_due_ms = num_min_i64(next_due_ms, GET(s->next_due_ms));
         }
         while (shard_has_retired(s) && !more) {
@@ -600,7 +607,7 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
             more = adopt_slice(s, now);
         }
         if (UNLIKELY(slab_may_be_sparse(&s->slabs)) && !compacting) {
-            compacting = compact_shard(s, false, clock_mono_us() + COMPACT_US);
+            compacting = compact_shard(s, false, clock_mono_us() + COMPACT_US, now.wall_ms);
         }
     }
     if (over_limit(ks, 0) && !frozen) {
@@ -609,6 +616,18 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
     arena_fini(&u.arena);
     next_due_ms = compacting ? num_min_i64(next_due_ms, now.wall_ms + 1) : next_due_ms;
     return more ? now.mono_ms : now.mono_ms + num_max_i64(0, next_due_ms - now.wall_ms);
+}
+
+const struct histogram *keyspace_expiry_lags(const struct keyspace *ks, unsigned worker_index)
+{
+    assert(worker_index < ks->worker_count);
+    return &ks->expiry_lags[worker_index];
+}
+
+void keyspace_reset_expiry_lags(struct keyspace *ks, unsigned worker_index)
+{
+    assert(worker_index < ks->worker_count);
+    histogram_reset(&ks->expiry_lags[worker_index]);
 }
 
 void keyspace_set_active_expiry(struct keyspace *ks, bool on)
@@ -659,7 +678,7 @@ void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum evic
 
 void keyspace_settle(struct keyspace *ks)
 {
-    if (LIKELY(!GET(ks->limit_changed)) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
+    if (!GET(ks->limit_changed) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
         return;
     }
     for (unsigned i = 0; i < ks->shard_count; i++) {
@@ -673,7 +692,7 @@ void keyspace_settle(struct keyspace *ks)
 
 /* Gives back what is not alive any more, then evicts what a call of so many bytes could need. False when there was
  * nothing to give back and nothing that may be evicted. */
-static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
+COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
 {
     struct unasked u;
     arena_init(&u.arena);
@@ -692,7 +711,9 @@ static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
 
 err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes)
 {
-    keyspace_settle(ks);
+    if (UNLIKELY(GET(ks->limit_changed))) {
+        keyspace_settle(ks);
+    }
     uint64_t needed = GET(ks->eviction) == EVICTION_NONE ? 0 : bytes;
     if (GET(ks->limit_bytes) > 0 && bytes > GET(ks->limit_bytes)) {
         return ERR_OOM;

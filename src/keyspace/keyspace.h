@@ -7,6 +7,7 @@
 #include "keyspace/effect.h"
 #include "keyspace/loader.h"
 #include "keyspace/shard.h"
+#include "observe/histogram.h"
 
 enum { KEYSPACE_DB_COUNT_MAX = 16384, SHARD_COUNT_MAX = 2048 };
 
@@ -90,6 +91,11 @@ bool keyspace_purge(struct keyspace *ks, int64_t budget_us);
  * frees what is retired there, moves entries of sparse slabs together, evicts a little while memory is over the limit; returns the monotonic ms when it wants
  * to be called next. Locks by itself, a shard at a time, bounded work per call. */
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now);
+/* How long after their deadlines a worker's ticks removed what was due, in us (whole ms; by the time that the tick was
+ * given). Not in it: what a command met first. Any thread; it may be added to meanwhile. */
+const struct histogram *keyspace_expiry_lags(const struct keyspace *ks, unsigned worker_index);
+/* Forgets them. On the worker's own thread. */
+void keyspace_reset_expiry_lags(struct keyspace *ks, unsigned worker_index);
 /* DEBUG SET-ACTIVE-EXPIRE: lazily only, when off. */
 void keyspace_set_active_expiry(struct keyspace *ks, bool on);
 
@@ -103,7 +109,7 @@ bool keyspace_is_frozen(const struct keyspace *ks, struct now now);
 /* Takes no locks; the shards hear of it with the next keyspace_settle(), call or tick. */
 void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum eviction eviction);
 /* Tells the shards of a limit and a policy that have changed. Locks by itself. */
-void keyspace_settle(struct keyspace *ks);
+COLD void keyspace_settle(struct keyspace *ks);
 /* Before a call locks anything that brings about `bytes`: evicts as many entries as that could need and some more, so
  * that used memory with them is under the limit. ERR_OOM when `bytes` alone are over it, and when memory is over it and
  * nothing could be evicted; memory that is over it and going down is given the time. Locks by itself. */

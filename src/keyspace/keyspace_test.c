@@ -59,7 +59,7 @@ static void watcher_init(struct watcher *w, struct bench *b)
 static void test_expired_events_come_in_the_order_of_deadlines(void **state)
 {
     (void)state;
-    enum { COUNT = 100000 };
+    enum { COUNT = 1000000 };
     struct bench b;
     struct watcher w;
     struct random r;
@@ -102,6 +102,33 @@ static void test_expired_events_come_in_the_order_of_deadlines(void **state)
     assert_int_equal(keyspace_tick(b.ks, 1, now), now.mono_ms + 25);
     assert_int_equal(keyspace_used_bytes(b.ks), 0);
     free(w.deadlines);
+    bench_fini(&b);
+}
+
+/* SET EX 86400 and DEL of ever new keys: what they leave in the calendar is tidied away as fast as it comes. */
+static void test_deadlines_that_never_come_cost_nothing(void **state)
+{
+    (void)state;
+    enum { COUNT = 400000, STAY = 1000 };
+    struct bench b;
+    struct now now = {.wall_ms = NOW, .mono_ms = 1};
+    bench_init(&b, 1, 4 << 20, EVICTION_NONE);
+    for (unsigned i = 0; i < STAY; i++) {
+        bench_set(&b, i % 2, i, S("value"), NOW + 2 * 86400000);
+    }
+    uint64_t before = keyspace_used_bytes(b.ks), most = 0;
+    for (unsigned i = STAY; i < STAY + COUNT; i++) {
+        bench_set(&b, i % 2, i, S("value"), now.wall_ms + 86400000);
+        assert_true(bench_remove(&b, i % 2, i));
+        if (i % 100 == 0) {
+            now.wall_ms++;
+            now.mono_ms++;
+            keyspace_tick(b.ks, 0, now);
+            most = keyspace_used_bytes(b.ks) > most ? keyspace_used_bytes(b.ks) : most;
+        }
+    }
+    assert_true(most < before + 100000);
+    keyspace_check(b.ks);
     bench_fini(&b);
 }
 
@@ -527,6 +554,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_expired_events_come_in_the_order_of_deadlines),
+        cmocka_unit_test(test_deadlines_that_never_come_cost_nothing),
         cmocka_unit_test(test_active_expiry_can_be_switched_off),
         cmocka_unit_test(test_what_each_change_notes_and_voids),
         cmocka_unit_test(test_records),

@@ -5,6 +5,7 @@
 #include "keyspace/limbo_priv.h"
 #include "keyspace/pending.h"
 #include "keyspace/slab_priv.h"
+#include "os/mem.h"
 
 enum { KEYS = 3000, STEPS = 60000 };
 
@@ -58,6 +59,36 @@ static err change(struct bench *b, struct random *r, struct shard *s, const stru
     }
 }
 
+/* Each `every`-th allocation from now on, or the `once`-th. True when the tests have the say. */
+static bool refuse(unsigned every, unsigned once)
+{
+#ifdef LARDER_TEST_HOOKS
+    static struct mem_refusals refusals;
+    refusals = (struct mem_refusals){.every = every, .once = once};
+    mem_refusals = &refusals;
+    return true;
+#else
+    (void)every;
+    (void)once;
+    return false;
+#endif
+}
+
+static void test_a_keyspace_that_cannot_be_made(void **state)
+{
+    (void)state;
+    struct keyspace_options o = {.worker_count = 2, .db_count = 16, .maxmemory_bytes = 4 << 20};
+    struct keyspace *ks;
+    for (unsigned place = 1; refuse(0, place); place++) {
+        if (keyspace_new(&o, &ks) == OK) {
+            assert_true(place > 4);
+            keyspace_free(ks);
+            break;
+        }
+    }
+    refuse(0, 0);
+}
+
 static void test_a_refused_change_changes_nothing(void **state)
 {
     (void)state;
@@ -66,9 +97,8 @@ static void test_a_refused_change_changes_nothing(void **state)
     struct state_before before;
     struct keyspace_options o = {.worker_count = 1, .db_count = 16, .maxmemory_bytes = 4 << 20};
     unsigned refused = 0;
-    while (keyspace_new(&o, &b.ks) != OK) {
-        refused++;
-    }
+    assert_int_equal(keyspace_new(&o, &b.ks), OK);
+    refuse(7, 0);
     arena_init(&b.arena);
     effect_init(&b.fx, &b.arena, (struct now){.wall_ms = NOW}, false);
     random_init(&r, 1, 9);
@@ -101,6 +131,7 @@ static void test_a_refused_change_changes_nothing(void **state)
 #ifdef LARDER_TEST_HOOKS
     assert_true(refused > STEPS / 50);
 #endif
+    refuse(0, 0);
     keyspace_check(b.ks);
     bench_fini(&b);
 }
@@ -116,6 +147,7 @@ static void test_slabs_without_memory(void **state)
     assert_int_equal(slab_pool_init(&pool, 64 << 20), OK);
     assert_int_equal(limbo_init(&limbo, 1, &pool), OK);
     slabs_init(&s, &pool, &limbo);
+    refuse(7, 0);
     for (unsigned i = 0; i < KEYS; i++) {
         blocks[i] = slab_alloc(&s, 1 + i % 3000);
         refused += !blocks[i];
@@ -127,6 +159,7 @@ static void test_slabs_without_memory(void **state)
 #ifdef LARDER_TEST_HOOKS
     assert_true(refused > KEYS / 10);
 #endif
+    refuse(0, 0);
     slabs_fini(&s);
     limbo_fini(&limbo);
     slab_pool_fini(&pool);
@@ -138,6 +171,7 @@ static void test_a_range_that_is_full(void **state)
     (void)state;
     struct slab_pool pool;
     assert_int_equal(slab_pool_init(&pool, 64 << 20), OK);
+    refuse(7, 0);
     unsigned taken = 0, refused = 0;
     while (refused < 20) {
         uint32_t number = slab_pool_take(&pool);
@@ -150,16 +184,17 @@ static void test_a_range_that_is_full(void **state)
     for (uint32_t number = 1; number <= taken; number++) {
         slab_pool_give(&pool, number);
     }
+    refuse(0, 0);
     slab_pool_fini(&pool);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_keyspace_that_cannot_be_made),
         cmocka_unit_test(test_a_refused_change_changes_nothing),
         cmocka_unit_test(test_slabs_without_memory),
         cmocka_unit_test(test_a_range_that_is_full),
     };
-    setenv("LARDER_FAIL_ALLOC_EVERY", "7", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

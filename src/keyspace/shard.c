@@ -10,15 +10,17 @@
  * one number. The step is a 1/64 of the limit divided by the number of shards: the total is at most 1/64 of the limit
  * off.
  *
- * Invariants (shard_check): (I1) each space's counts are those of its entries. (I2) An entry with a deadline is in its
- * space's calendar, no other is. (I3) used_bytes = entries + indexes + calendars + what eviction keeps, retired
- * ones and dead values included. (I4) evict.entry_count is the sum of the entries; nothing but entries is in `slabs`. (I5) No entry is due before next_due_ms. */
+ * Invariants (shard_check): (I1) each space's counts are those of its entries. (I2) An entry with a deadline is
+ * scheduled in the calendar, no other is. (I3) used_bytes = entries + indexes + calendar + what eviction keeps, retired
+ * ones and dead values included. (I4) evict.entry_count is the sum of the entries; nothing but entries is in `slabs`.
+ * (I5) No entry is due before next_due_ms. */
 #include "keyspace/shard.h"
 
 #include "base/assert.h"
 #include "base/num.h"
 #include "keyspace/shard_priv.h"
 #include "observe/metric.h"
+#include "os/lazy.h"
 #include "os/mem.h"
 
 enum {
@@ -76,9 +78,14 @@ void shard_publish(struct shard *s)
     s->unpublished_bytes = 0;
 }
 
-static size_t calendar_bytes(void)
+/* Brings the account of the calendar up to date, which also changes when nothing is scheduled or cancelled. */
+static void account_calendar(struct shard *s)
 {
-    return mem_good_bytes(sizeof(struct calendar));
+    size_t bytes = calendar_bytes(&s->calendar);
+    if (bytes != s->calendar_bytes) {
+        shard_account(s, (int64_t)bytes - (int64_t)s->calendar_bytes);
+        s->calendar_bytes = bytes;
+    }
 }
 
 static int64_t deadline_offset(const struct shard *s, const struct entry *e)
@@ -90,6 +97,7 @@ static int64_t deadline_offset(const struct shard *s, const struct entry *e)
 
 static void count_entry(struct shard *s, struct space *sp, const struct entry *e, int sign)
 {
+    sp->timed_count += (uint64_t)(int64_t)(e->flags & ENTRY_TIMED ? sign : 0);
     if (entry_negative(e)) {
         sp->negative_count += (uint64_t)(int64_t)sign;
         return;
@@ -101,25 +109,40 @@ static void count_entry(struct shard *s, struct space *sp, const struct entry *e
     }
 }
 
+/* The next tick is not to pass the shard by at that time (wall ms). */
+static void wake_at(struct shard *s, int64_t due_ms)
+{
+    if (due_ms < s->next_due_ms) {
+        PUBLISH(s->next_due_ms, due_ms);
+    }
+}
+
+/* So many entries are in the calendar no more. */
+static void unschedule(struct shard *s, size_t count)
+{
+    calendar_cancel(&s->calendar, count);
+    if (calendar_is_untidy(&s->calendar)) {
+        wake_at(s, 0);
+    }
+}
+
 /* Takes an entry out of counts, calendar and account, before it is changed or freed. */
 static void leave(struct shard *s, struct space *sp, struct entry *e)
 {
     count_entry(s, sp, e, -1);
     if (e->flags & ENTRY_TIMED) {
-        calendar_cancel(sp->calendar, e);
+        unschedule(s, 1);
     }
     shard_account(s, -(int64_t)entry_bytes(e));
 }
 
-/* Puts it in. The space has a calendar if the entry has a deadline. */
+/* Puts it in. There is room for its record if it has a deadline. */
 static void enter(struct shard *s, struct space *sp, struct entry *e)
 {
     count_entry(s, sp, e, +1);
     if (e->flags & ENTRY_TIMED) {
-        calendar_schedule(sp->calendar, e);
-        if (entry_timed(e)->deadline < s->next_due_ms) {
-            PUBLISH(s->next_due_ms, entry_timed(e)->deadline);
-        }
+        calendar_schedule(&s->calendar, e);
+        wake_at(s, calendar_is_untidy(&s->calendar) ? 0 : entry_deadline(e));
     }
     shard_account(s, (int64_t)entry_bytes(e));
 }
@@ -149,26 +172,12 @@ static struct space *space_make(struct shard *s, unsigned db)
     return sp;
 }
 
-/* Sees to it that a deadline finds a calendar. */
-static bool need_calendar(struct shard *s, struct space *sp, int64_t deadline, int64_t now_wall_ms)
+/* Sees to it that enter() finds room for the record of an entry with this deadline. */
+static bool reserve_record(struct shard *s, int64_t deadline, int64_t now_wall_ms)
 {
-    if (deadline == NO_DEADLINE || sp->calendar) {
-        return true;
-    }
-    sp->calendar = mem_alloc(sizeof *sp->calendar);
-    if (!sp->calendar) {
-        return false;
-    }
-    calendar_init(sp->calendar, now_wall_ms);
-    shard_account(s, (int64_t)calendar_bytes());
-    return true;
-}
-
-static void free_calendar(struct shard *s, struct space *sp)
-{
-    mem_free(sp->calendar);
-    sp->calendar = NULL;
-    shard_account(s, -(int64_t)calendar_bytes());
+    bool done = deadline == NO_DEADLINE || calendar_reserve(&s->calendar, deadline, now_wall_ms);
+    account_calendar(s);
+    return done;
 }
 
 err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count,
@@ -186,6 +195,7 @@ err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned d
     evict_init(s, eviction, seed + number);
     slabs_init(&s->slabs, keyspace_slab_pool(ks), keyspace_limbo(ks));
     slabs_init(&s->parts, keyspace_slab_pool(ks), keyspace_limbo(ks));
+    calendar_init(&s->calendar, &s->slabs);
     s->spaces = mem_alloc(db_count * sizeof *s->spaces);
     if (!s->spaces) {
         return ERR_NOMEM;
@@ -220,9 +230,9 @@ void shard_fini(struct shard *s)
     for (struct space *sp = s->all_spaces, *next; sp; sp = next) {
         next = sp->next;
         while (drain(s, &sp->index) > 0) {}
-        mem_free(sp->calendar);
         mem_free(sp);
     }
+    calendar_clear(&s->calendar);
     slabs_fini(&s->slabs);
     slabs_fini(&s->parts);
     mem_free(s->spaces);
@@ -370,7 +380,7 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
     check_content(c);
     assert(!shard_find(s, k));
     struct space *sp = space_make(s, k->db);
-    if (!sp || !need_calendar(s, sp, c->deadline, fx->now.wall_ms)) {
+    if (!sp || !reserve_record(s, c->deadline, fx->now.wall_ms)) {
         return ERR_NOMEM;
     }
     struct entry *e = entry_new(&s->slabs, k->bytes, c);
@@ -396,7 +406,7 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
 {
     struct space *sp = space_with(s, k, e);
     check_content(c);
-    if (!need_calendar(s, sp, c->deadline, fx->now.wall_ms)) {
+    if (!reserve_record(s, c->deadline, fx->now.wall_ms)) {
         return ERR_NOMEM;
     }
     /* Without a deadline and with the value inline, what is assigned in place changes no account. */
@@ -423,11 +433,49 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
     return OK;
 }
 
+/* `to`, which is new, in the place of `from`, which is the caller's now. */
+static void change_places(struct shard *s, struct space *sp, const struct key *k, struct entry *from, struct entry *to)
+{
+    leave(s, sp, from);
+    to->stamp = from->stamp;
+    evict_moved(s, from, to);
+    index_replace(&sp->index, k->hash, from, to);
+    enter(s, sp, to);
+}
+
+err shard_exchange(struct shard *s, const struct key *k, struct entry *e, const struct content *c, struct effect *fx,
+                   enum event event, struct entry **ret_entry)
+{
+    struct space *sp = space_with(s, k, e);
+    check_content(c);
+    struct entry *to = reserve_record(s, c->deadline, fx->now.wall_ms) ? entry_new(&s->slabs, k->bytes, c) : NULL;
+    if (!to) {
+        return ERR_NOMEM;
+    }
+    change_places(s, sp, k, e, to);
+    s->evict.policy->used(s, to, fx->now.wall_ms);
+    note(s, k, fx, CHANGE_CHANGED, event);
+    *ret_entry = to;
+    return OK;
+}
+
+void shard_exchange_back(struct shard *s, const struct key *k, struct entry *e, struct entry *old)
+{
+    change_places(s, space_with(s, k, e), k, e, old);
+    entry_free(&s->slabs, e);
+}
+
+void shard_exchange_end(struct shard *s, struct entry *old)
+{
+    shard_assert_locked(s);
+    entry_free(&s->slabs, old);
+}
+
 /* Gives it other times; NULL when the system refuses memory. */
 static struct entry *retime(struct shard *s, struct space *sp, const struct key *k, struct entry *e, int64_t deadline,
                             int64_t fresh_until, int64_t now_wall_ms)
 {
-    if (!need_calendar(s, sp, deadline, now_wall_ms)) {
+    if (!reserve_record(s, deadline, now_wall_ms)) {
         return NULL;
     }
     leave(s, sp, e);
@@ -471,6 +519,9 @@ err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, siz
 {
     struct space *sp = space_with(s, k, e);
     assert(entry_kind(e) == KIND_STRING);
+    if (!reserve_record(s, entry_deadline(e), fx->now.wall_ms)) {
+        return ERR_NOMEM;
+    }
     leave(s, sp, e);
     struct entry *to = entry_resized(&s->slabs, e, bytes);
     enter(s, sp, to ? to : e);
@@ -531,17 +582,37 @@ void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct 
 
 /* ---- expiry and eviction ----------------------------------------------------------------------------------------- */
 
+/* The space whose index has an entry; NULL when a flush has left it behind. */
+static struct space *space_having(struct shard *s, const struct entry *e, uint64_t hash)
+{
+    struct space *sp = s->all_spaces;
+    if (!sp->next && !s->retired) {
+        return sp;
+    }
+    while (sp && index_find(&sp->index, hash, entry_key(e)) != e) {
+        sp = sp->next;
+    }
+    return sp;
+}
+
 /* Removes an entry that no command asked for: its key is copied to the arena, the record is a DEL. A negative entry
- * goes without an event, since it does not exist for those who listen. False when there is no memory for that. */
+ * goes without an event, since it does not exist for those who listen. `sp` is NULL when whoever named the entry does
+ * not know its space; when a flush has left it behind, it is only forgotten. False when there is no memory for that. */
 static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, struct effect *fx, enum change change,
                            enum event event)
 {
-    struct key k = {.bytes = arena_copy(fx->arena, entry_key(e)), .shard = s, .db = sp->db};
+    struct key k = {.bytes = arena_copy(fx->arena, entry_key(e)), .shard = s};
     slice *argv = arena_alloc(fx->arena, 2 * sizeof *argv);
     if (!k.bytes.ptr || !argv) {
         return false;
     }
     k.hash = hash_keyed(s->hash_key, k.bytes);
+    sp = sp ? sp : space_having(s, e, k.hash);
+    if (!sp) {
+        calendar_forget(e);
+        return true;
+    }
+    k.db = sp->db;
     argv[0] = S("DEL");
     argv[1] = k.bytes;
     effect_record_instead(fx, sp->db, 2, argv);
@@ -549,41 +620,18 @@ static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, s
     return true;
 }
 
-/* The entry of all databases whose deadline came first; NULL when nothing is due or the work is used up. */
-static struct entry *first_due(struct shard *s, int64_t now_wall_ms, unsigned *work, struct space **ret_space)
-{
-    struct entry *first = NULL;
-    for (struct space *sp = s->all_spaces; sp; sp = sp->next) {
-        struct entry *e = sp->calendar ? calendar_due(sp->calendar, now_wall_ms, work) : NULL;
-        if (*work == 0) {
-            return NULL;
-        }
-        if (e && (!first || entry_deadline(e) < entry_deadline(first))) {
-            first = e;
-            *ret_space = sp;
-        }
-    }
-    return first;
-}
-
-void shard_expire(struct shard *s, struct effect *fx, unsigned *work)
+void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags)
 {
     shard_assert_locked(s);
-    struct space *sp = NULL;
-    for (struct entry *e; *work > 0 && (e = first_due(s, fx->now.wall_ms, work, &sp));) {
-        if (!remove_unasked(s, sp, e, fx, CHANGE_EXPIRED, EVENT_expired)) {
+    for (struct entry *e; *work > 0 && (e = calendar_due(&s->calendar, fx->now.wall_ms, work)); (*work)--) {
+        int64_t lag_ms = fx->now.wall_ms - entry_deadline(e);
+        if (!remove_unasked(s, NULL, e, fx, CHANGE_EXPIRED, EVENT_expired)) {
             break;
         }
-        (*work)--;
+        histogram_add(lags, (uint64_t)lag_ms * 1000);
     }
-    int64_t next = INT64_MAX;
-    for (sp = s->all_spaces; sp; sp = sp->next) {
-        if (sp->calendar && sp->calendar->count == 0) {
-            free_calendar(s, sp);
-        }
-        next = sp->calendar ? num_min_i64(next, calendar_next_ms(sp->calendar)) : next;
-    }
-    PUBLISH(s->next_due_ms, next);
+    account_calendar(s);
+    PUBLISH(s->next_due_ms, calendar_next_ms(&s->calendar));
 }
 
 bool shard_evict(struct shard *s, struct effect *fx)
@@ -591,6 +639,7 @@ bool shard_evict(struct shard *s, struct effect *fx)
     shard_assert_locked(s);
     struct space *sp;
     struct entry *e = evict_victim(s, fx->now.wall_ms, &sp);
+    account_calendar(s); /* the search may have tidied it */
     if (!e) {
         return false;
     }
@@ -612,7 +661,7 @@ uint64_t shard_flush(struct shard *s, unsigned db)
     evict_flushed(s, sp->index.count);
     struct retired *r = mem_alloc(sizeof *r);
     if (r) {
-        *r = (struct retired){.next = s->retired, .calendar = sp->calendar};
+        *r = (struct retired){.next = s->retired};
         index_move(&r->index, &sp->index);
         PUBLISH(s->retired, r);
     } else { /* no memory to put it off */
@@ -621,11 +670,9 @@ uint64_t shard_flush(struct shard *s, unsigned db)
         for (size_t freed; (freed = drain(s, &going)) > 0;) {
             shard_account(s, -(int64_t)freed);
         }
-        if (sp->calendar) {
-            free_calendar(s, sp);
-        }
     }
-    sp->calendar = NULL;
+    unschedule(s, sp->timed_count);
+    sp->timed_count = 0;
     sp->negative_count = 0;
     PUBLISH(sp->visible_count, 0);
     PUBLISH(sp->expiring_count, 0);
@@ -660,7 +707,7 @@ static size_t free_values(void **value)
     for (void **next; value; value = next) {
         next = value[0];
         freed += (size_t)value[1];
-        mem_free(value);
+        lazy_free(value);
     }
     return freed;
 }
@@ -671,8 +718,6 @@ static void reap_retired(struct shard *s)
     struct retired *r = s->retired;
     shard_account(s, -(int64_t)drain(s, &r->index));
     if (!r->index.directory) {
-        shard_account(s, r->calendar ? -(int64_t)calendar_bytes() : 0);
-        mem_free(r->calendar);
         PUBLISH(s->retired, r->next);
         mem_free(r);
     }
@@ -704,41 +749,31 @@ bool shard_reap(struct shard *s)
 
 /* ---- moving ------------------------------------------------------------------------------------------------------ */
 
-static struct space *space_having(const struct shard *s, uint64_t hash, const struct entry *e)
-{
-    for (struct space *sp = s->all_spaces; sp; sp = sp->next) {
-        if (index_has(&sp->index, hash, e)) {
-            return sp;
-        }
-    }
-    return NULL;
-}
-
-/* False when there is no memory for it, or when it is retired and will go soon. */
-static bool move_entry(struct shard *s, struct entry *e)
+/* False when there is no memory for it, or when a flush has left it behind and it will go soon. */
+static bool move_entry(struct shard *s, struct entry *e, int64_t now_wall_ms)
 {
     uint64_t hash = hash_keyed(s->hash_key, entry_key(e));
-    struct space *sp = space_having(s, hash, e);
-    if (!sp) {
+    struct space *sp = space_having(s, e, hash);
+    struct entry *to = sp && reserve_record(s, entry_deadline(e), now_wall_ms) ? entry_moved(&s->slabs, e) : NULL;
+    if (!to) {
         return false;
     }
-    leave(s, sp, e);
-    struct entry *to = entry_moved(&s->slabs, e);
-    enter(s, sp, to ? to : e);
-    if (to) {
-        evict_moved(s, e, to);
-        index_replace(&sp->index, hash, e, to);
-        entry_free_block(&s->slabs, e);
+    if (to->flags & ENTRY_TIMED) {
+        calendar_moved(&s->calendar, to);
+        account_calendar(s);
     }
-    return to;
+    evict_moved(s, e, to);
+    index_replace(&sp->index, hash, e, to);
+    entry_free_block(&s->slabs, e);
+    return true;
 }
 
-unsigned shard_compact(struct shard *s, unsigned most, bool thorough)
+unsigned shard_compact(struct shard *s, unsigned most, bool thorough, int64_t now_wall_ms)
 {
     shard_assert_locked(s);
     unsigned count = 0;
     for (struct entry *e; count < most && (e = slab_sparse_block(&s->slabs, thorough)); count++) {
-        if (!move_entry(s, e)) {
+        if (!move_entry(s, e, now_wall_ms)) {
             slab_stop_draining(&s->slabs);
             break;
         }
@@ -751,7 +786,7 @@ unsigned shard_compact(struct shard *s, unsigned most, bool thorough)
 static size_t check_space(struct shard *s, const struct space *sp, size_t *block_bytes)
 {
     struct space found = {0};
-    size_t bytes = sp->index.bytes + (sp->calendar ? calendar_bytes() : 0), timed = 0;
+    size_t bytes = sp->index.bytes;
     index_check(&sp->index);
     struct entry *entries[INDEX_STEP_MAX];
     uint64_t cursor = 0;
@@ -760,14 +795,12 @@ static size_t check_space(struct shard *s, const struct space *sp, size_t *block
         for (size_t i = 0; i < met; i++) {
             const struct entry *e = entries[i];
             assert(keyspace_key(s->keyspace, sp->db, entry_key(e)).shard == s);
-            assert(!(e->flags & ENTRY_TIMED) || entry_timed(e)->previous != NULL);
-            assert(!(e->flags & ENTRY_TIMED) || *entry_timed(e)->previous == e);
-            assert(!(e->flags & ENTRY_TIMED) || s->next_due_ms <= num_max_i64(entry_deadline(e), sp->calendar->at));
+            assert(!(e->flags & ENTRY_TIMED) || entry_timed(e)->mark != ENTRY_UNMARKED);
+            assert(s->next_due_ms <= num_max_i64(entry_deadline(e), calendar_next_ms(&s->calendar)));
             assert(!entry_negative(e) || entry_string(e).len == 0);
             assert(slab_is_live(&s->slabs, slab_handle(&s->slabs, e)));
             *block_bytes += entry_block_bytes(e);
             bytes += entry_bytes(e);
-            timed += e->flags & ENTRY_TIMED ? 1 : 0;
             count_entry(s, &found, e, +1);
         }
     } while (cursor != 0);
@@ -776,16 +809,13 @@ static size_t check_space(struct shard *s, const struct space *sp, size_t *block
     assert(found.expiring_count == sp->expiring_count);
     assert(found.deadline_offset_ms == sp->deadline_offset_ms);
     assert(found.visible_count + found.negative_count == sp->index.count);
-    assert(timed == (sp->calendar ? sp->calendar->count : 0));
-    if (sp->calendar) {
-        calendar_check(sp->calendar);
-    }
+    assert(found.timed_count == sp->timed_count);
     return bytes;
 }
 
 static size_t retired_bytes(const struct retired *r)
 {
-    size_t bytes = r->index.bytes + (r->calendar ? calendar_bytes() : 0);
+    size_t bytes = r->index.bytes;
     if (r->index.drained > 0) {
         return SIZE_MAX; /* half freed: not to be walked */
     }
@@ -803,13 +833,18 @@ static size_t retired_bytes(const struct retired *r)
 void shard_check(struct shard *s)
 {
     shard_assert_locked(s);
-    size_t bytes = s->evict.bytes, block_bytes = 0, entries = 0;
+    size_t bytes = s->evict.bytes + s->calendar_bytes, block_bytes = 0, entries = 0, timed = 0;
+    size_t recorded = calendar_check(&s->calendar);
     bool exact = s->reaper_count == 0;
     for (const struct space *sp = s->all_spaces; sp; sp = sp->next) {
         assert(s->spaces[sp->db] == sp);
         bytes += check_space(s, sp, &block_bytes);
         entries += sp->index.count;
+        timed += sp->timed_count;
     }
+    assert(timed == s->calendar.entry_count);
+    assert(timed == recorded || s->retired);
+    assert(s->calendar_bytes == calendar_bytes(&s->calendar));
     for (const struct retired *r = s->retired; r; r = r->next) {
         size_t more = retired_bytes(r);
         exact = exact && more != SIZE_MAX;

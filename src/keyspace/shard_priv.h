@@ -1,12 +1,14 @@
 /* A shard from inside: for shard.c, pending.c, evict.c and keyspace.c.
  *
- *      shard -- spaces[db] --> space: index of entries, calendar of deadlines, counts
+ *      shard -- spaces[db] --> space: index of entries, counts
+ *            -- slabs          the blocks of the entries of all spaces
+ *            -- calendar       the deadlines of all spaces
  *            -- pendings       keys that somebody waits for
  *            -- retired        what flushes left behind, freed in slices
  *
  * Spaces are made at first use and freed with the shard only, so that their counts can be read without the lock; a
- * flush takes a space's index and calendar away and leaves it empty. Entries do not know their space: each space has
- * its own calendar, and eviction meets entries through an index. */
+ * flush takes a space's index away and leaves it empty. Entries do not know their space: who comes to one without an
+ * index, as the calendar does, looks for the index that has it. */
 #ifndef KEYSPACE_SHARD_PRIV_H
 #define KEYSPACE_SHARD_PRIV_H
 
@@ -20,15 +22,16 @@
 #include "keyspace/pending.h"
 #include "keyspace/shard.h"
 #include "keyspace/slab_priv.h"
+#include "observe/histogram.h"
 
 enum { PENDING_BUCKETS = 16 };
 
 struct space {
     struct index index;
-    struct calendar *calendar; /* NULL while nothing has a deadline */
-    struct space *next;        /* the shard's spaces, in no order */
+    struct space *next; /* the shard's spaces, in no order */
     unsigned db;
     uint64_t negative_count;
+    uint64_t timed_count; /* entries with a deadline, negative ones too */
     /* Read without the lock. */
     uint64_t visible_count;     /* entries that are not negative */
     uint64_t expiring_count;    /* of them with a deadline */
@@ -39,7 +42,6 @@ struct space {
 struct retired {
     struct retired *next;
     struct index index;
-    struct calendar *calendar;
 };
 
 /* The first line is what a look-up reads and nobody writes while keys come and go; the second begins with the lock and
@@ -62,8 +64,10 @@ struct shard {
     uint32_t reaper_count; /* threads that have taken dead values off to free them */
     void *dead_values;     /* large values to be freed without the lock; each begins with a pointer to the next */
     struct list pendings[PENDING_BUCKETS];
-    struct slabs slabs; /* of the entries */
-    struct slabs parts; /* of what their indexes need besides */
+    struct calendar calendar;
+    size_t calendar_bytes; /* what it has in used_bytes */
+    struct slabs slabs;    /* of the entries */
+    struct slabs parts;    /* of what their indexes need besides */
 } ALIGNED(CACHE_LINE_BYTES);
 
 static_assert(offsetof(struct shard, lock) == CACHE_LINE_BYTES, "what look-ups read is not where changes write");
@@ -73,8 +77,8 @@ MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, u
 void shard_fini(struct shard *s);
 
 /* Expires what is due, in the order of deadlines, noting it in the effect; each entry and each step of the calendar
- * costs one of *work. Keys are copied to the effect's arena. Frees calendars that are empty. */
-void shard_expire(struct shard *s, struct effect *fx, unsigned *work);
+ * costs one of *work, and each entry adds to `lags` how late it went, in us. Keys are copied to the effect's arena. */
+void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags);
 /* Evicts one entry, or removes an expired one that it met; false when the policy finds none. */
 bool shard_evict(struct shard *s, struct effect *fx);
 /* Empties a database, for shard_reap() to free. Returns the visible keys that were there. */
@@ -85,7 +89,7 @@ void shard_swap(struct shard *s, unsigned a, unsigned b);
 bool shard_reap(struct shard *s);
 /* Moves up to `most` entries out of sparse slabs, so that they can be given back; returns how many: 0 when there is nothing (more) to gain. `thorough`: as
  * slab_sparse_block() says. */
-unsigned shard_compact(struct shard *s, unsigned most, bool thorough);
+unsigned shard_compact(struct shard *s, unsigned most, bool thorough, int64_t now_wall_ms);
 /* Adds to what the shard's memory costs; for what shard.c does not allocate itself. */
 void shard_account(struct shard *s, int64_t bytes);
 /* Adds to the keyspace's total what it does not have yet. */

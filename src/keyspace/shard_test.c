@@ -136,9 +136,46 @@ static void test_random_changes_agree_with_a_model(void **state)
     agree_with_a_model(EVICTION_ADAPTIVE);
 }
 
+static void test_an_exchange_is_taken_back(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_ALLKEYS_LRU);
+    bench_set(&b, 0, 1, S("old"), NOW + 1000);
+    bench_set(&b, 0, 2, S("old"), NO_DEADLINE);
+    for (unsigned number = 1; number <= 2; number++) {
+        struct key k = bench_key(&b, 0, number);
+        struct content first = content_string(S("first")), second = content_string(S("second"));
+        second.deadline = second.fresh_until = NOW + 2000;
+        shard_lock(k.shard);
+        struct entry *old = shard_find(k.shard, &k), *one, *two;
+        effect_touch(&b.fx, 0, S("before"), CHANGE_CHANGED, EVENT_set);
+        struct effect_mark mark = effect_mark(&b.fx);
+        assert_int_equal(shard_exchange(k.shard, &k, old, &first, &b.fx, EVENT_set, &one), OK);
+        assert_int_equal(shard_exchange(k.shard, &k, one, &second, &b.fx, EVENT_set, &two), OK);
+        assert_ptr_equal(shard_find(k.shard, &k), two);
+        shard_exchange_back(k.shard, &k, two, one);
+        shard_exchange_back(k.shard, &k, one, old);
+        effect_rewind(&b.fx, mark);
+        effect_touch(&b.fx, 0, S("after"), CHANGE_CHANGED, EVENT_del);
+        assert_ptr_equal(shard_find(k.shard, &k), old);
+        assert_true(slice_equal(entry_string(old), S("old")));
+        assert_int_equal(b.fx.touch_count, 2);
+        assert_true(slice_equal(b.fx.touches->next->key, S("after")));
+        shard_check(k.shard);
+        assert_int_equal(shard_exchange(k.shard, &k, old, &second, &b.fx, EVENT_set, &two), OK);
+        shard_exchange_end(k.shard, old);
+        shard_unlock(k.shard);
+        bench_reset(&b);
+    }
+    keyspace_check(b.ks);
+    bench_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_exchange_is_taken_back),
         cmocka_unit_test(test_random_changes_agree_with_a_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ struct slab {
     uint32_t place;                /* in its shard's table */
     uint16_t capacity, live_count; /* in blocks */
     uint16_t hint;                 /* the block to look at first */
-    uint8_t class;
+    uint8_t size_class;
 } ALIGNED(2 * CACHE_LINE_BYTES);
 
 static_assert(sizeof(struct slab) == 2 * CACHE_LINE_BYTES, "two shards share no line");

@@ -17,6 +17,7 @@
 #include "main/server.h"
 #include "observe/log.h"
 #include "os/clock.h"
+#include "os/mem.h"
 #include "os/pause.h"
 #include "os/process.h"
 #include "os/signal.h"
@@ -181,6 +182,7 @@ int main(int argc, char **argv)
     process_system_name();
     clock_init();
     pause_init();
+    mem_init();
     signal_block();
     signal_report_crashes(NULL);
     return run_server(argc, argv);

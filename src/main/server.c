@@ -33,6 +33,7 @@
 #include "observe/turns.h"
 #include "os/entropy.h"
 #include "os/file.h"
+#include "os/lazy.h"
 #include "os/process.h"
 #include "os/signal.h"
 #include "rule/rules.h"
@@ -396,6 +397,10 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
     if (e) {
         return refused("service", e);
     }
+    e = lazy_start();
+    if (e) {
+        return refused("threads", e);
+    }
     e = make_keyspace(s, config);
     if (e) {
         return refused("keyspace", e);
@@ -460,6 +465,11 @@ static void tear_down(struct server *s)
         worker_stop(&s->workers[i]);
     }
     settle_workers(s);
+#ifdef LARDER_CHECKS
+    if (s->keyspace) {
+        keyspace_check(s->keyspace);
+    }
+#endif
     for (unsigned i = 0; i < s->worker_count; i++) {
         if (s->housekeepings[i].worker) {
             loop_timer_clear(s->workers[i].loop, &s->housekeepings[i].timer);
@@ -474,6 +484,7 @@ static void tear_down(struct server *s)
     door_free(s->door);
     rules_free(s->engine.rules);
     keyspace_free(s->keyspace);
+    lazy_stop();
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_fini(&s->workers[i]);
     }

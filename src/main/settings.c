@@ -64,13 +64,10 @@ struct log_options settings_log_options(const struct config *config)
 
 /* ---- publishing -------------------------------------------------------------------------------------------------- */
 
-static void retire(struct settings *s, struct config *config) HOLDS(s->engine->config_lock)
+/* The next configuration, and the end of the one before in `r`, which was allocated when that could still fail. */
+static void publish(struct settings *s, struct config *next, struct retired *r) HOLDS(s->engine->config_lock)
 {
-    struct retired *r = malloc(sizeof *r);
-    if (!r) {
-        return; /* never freed: the safe side, and a few KB */
-    }
-    *r = (struct retired){.next = s->retired, .config = config};
+    *r = (struct retired){.next = s->retired, .config = config_publish(next)};
     for (unsigned i = 0; i < s->engine->worker_count; i++) {
         r->turns[i] = loop_turn_count(s->engine->workers[i].loop);
     }
@@ -157,9 +154,14 @@ err settings_apply(struct engine *engine, struct config *next, enum option *ret_
     assert(s->engine == engine);
     lock_assert_held(&s->engine->config_lock);
     struct ssl_ctx_st *tls;
+    struct retired *retired = malloc(sizeof *retired); /* what can fail comes first */
+    if (!retired) {
+        return ERR_NOMEM;
+    }
     buf_truncate(&s->reason, 0);
-    err e = remake_tls(old, next, &tls, ret_option, &s->reason); /* what can fail comes first */
+    err e = remake_tls(old, next, &tls, ret_option, &s->reason);
     if (e) {
+        free(retired);
         buf_append_byte(&s->reason, '\0');
         *ret_reason = buf_failed(&s->reason) ? err_row(e)->text : s->reason.bytes;
         return e;
@@ -175,7 +177,7 @@ err settings_apply(struct engine *engine, struct config *next, enum option *ret_
     if (old->port != next->port || old->tls_port != next->tls_port || !same_words(&old->bind, &next->bind)) {
         relisten(s);
     }
-    retire(s, config_publish(next));
+    publish(s, next, retired);
     return OK;
 }
 
@@ -237,12 +239,15 @@ void settings_reload(struct settings *s)
     struct faults faults;
     faults_init(&faults);
     struct config *next;
-    lock_acquire(&s->engine->config_lock);
-    err e = config_reload(config_now(), s->input, &faults, &next);
     struct config_blocks *blocks = NULL;
+    struct retired *retired = malloc(sizeof *retired);
+    lock_acquire(&s->engine->config_lock);
+    err e = retired ? config_reload(config_now(), s->input, &faults, &next) : ERR_NOMEM;
     if (e == OK) {
         blocks = blocks_ref(next->blocks);
-        retire(s, config_publish(next));
+        publish(s, next, retired);
+    } else {
+        free(retired);
     }
     lock_release(&s->engine->config_lock);
     if (e == OK) {

@@ -1,10 +1,13 @@
 /* malloc() and what its allocator says about itself. jemalloc, where it is linked, has taken malloc()'s name, so that every library
  * allocates from it and its figures are the whole process's; the plain names are called here, and its own only for what malloc() lacks.
  *
- * With LARDER_TEST_HOOKS, LARDER_FAIL_ALLOC_EVERY=n has every n-th mem_alloc() and mem_realloc() of the process fail. Any thread. */
+ * With LARDER_TEST_HOOKS a test has allocations refused. The linker leads every call of malloc() and its kin in Larder's own objects here
+ * (--wrap, src/meson.build); those of libraries go by. Any thread. */
 #include "os/mem.h"
 
+#include <errno.h>
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,22 +21,59 @@
 /* ---- refusals by a test -------------------------------------------------------------------------------------------- */
 
 #ifdef LARDER_TEST_HOOKS
-#include <pthread.h>
+#include <fcntl.h>
+#include <sys/mman.h>
 
-static uint64_t fail_every;
+struct mem_refusals *mem_refusals;
 
-static void read_fail_every(void)
+void mem_init(void)
 {
-    const char *text = getenv("LARDER_FAIL_ALLOC_EVERY");
-    fail_every = text ? strtoull(text, NULL, 10) : 0;
+    const char *path = getenv("LARDER_MEMORY_FILE");
+    if (!path) {
+        return;
+    }
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    void *mapped = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *mem_refusals, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED) {
+        perror(path); /* a test that believes it refuses memory must not go on */
+        abort();
+    }
+    mem_refusals = mapped;
 }
 
 bool mem_is_refused(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    static uint64_t count;
-    pthread_once(&once, read_fail_every);
-    return fail_every && __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) % fail_every == 0;
+    struct mem_refusals *r = mem_refusals;
+    if (!r) {
+        return false;
+    }
+    uint64_t every = __atomic_load_n(&r->every, __ATOMIC_RELAXED);
+    bool refused = every > 0 && __atomic_add_fetch(&r->asked, 1, __ATOMIC_RELAXED) % every == 0;
+    if (__atomic_load_n(&r->once, __ATOMIC_RELAXED) > 0) {
+        refused = __atomic_sub_fetch(&r->once, 1, __ATOMIC_RELAXED) == 0 || refused;
+    }
+    if (refused) {
+        __atomic_add_fetch(&r->refused, 1, __ATOMIC_RELAXED);
+        errno = ENOMEM;
+    }
+    return refused;
+}
+
+#define REFUSABLE(type, name, parameters, arguments)              \
+    type __real_##name parameters;                                \
+    type __wrap_##name parameters;                                \
+    type __wrap_##name parameters                                 \
+    {                                                             \
+        return mem_is_refused() ? NULL : __real_##name arguments; \
+    }
+REFUSABLE(void *, malloc, (size_t bytes), (bytes))
+REFUSABLE(void *, calloc, (size_t count, size_t bytes), (count, bytes))
+REFUSABLE(void *, realloc, (void *block, size_t bytes), (block, bytes))
+REFUSABLE(void *, aligned_alloc, (size_t alignment, size_t bytes), (alignment, bytes))
+REFUSABLE(char *, strndup, (const char *text, size_t len), (text, len))
+#else
+void mem_init(void)
+{
 }
 #endif
 
@@ -41,12 +81,12 @@ bool mem_is_refused(void)
 
 void *mem_alloc(size_t bytes)
 {
-    return mem_is_refused() ? NULL : malloc(bytes);
+    return malloc(bytes);
 }
 
 void *mem_realloc(void *block, size_t bytes)
 {
-    return mem_is_refused() ? NULL : realloc(block, bytes);
+    return realloc(block, bytes);
 }
 
 void mem_free(void *block)

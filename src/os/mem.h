@@ -19,16 +19,6 @@ size_t mem_block_bytes(const void *block);
 /* What a block of `bytes` would occupy, without allocating. */
 size_t mem_good_bytes(size_t bytes);
 
-/* Whether a test wants this allocation to fail. Asked here for each block, and by who hands out memory of a range. */
-#ifdef LARDER_TEST_HOOKS
-bool mem_is_refused(void);
-#else
-static inline bool mem_is_refused(void)
-{
-    return false;
-}
-#endif
-
 struct mem_stats {
     uint64_t allocated_bytes; /* handed out, by the allocator's account; 0 when it keeps none */
     uint64_t active_bytes;
@@ -38,5 +28,26 @@ struct mem_stats {
 struct mem_stats mem_stats(void);
 /* Gives free pages back to the system. */
 void mem_purge(void);
+
+/* Once, before threads: with LARDER_TEST_HOOKS and LARDER_MEMORY_FILE that file is a struct mem_refusals, by which a test refuses memory. */
+void mem_init(void);
+
+#ifdef LARDER_TEST_HOOKS
+/* Which of Larder's allocations, on whatever thread, get NULL. All atomic. */
+struct mem_refusals {
+    uint64_t every;   /* each so manieth; 0: none */
+    uint64_t once;    /* counts down with each allocation: the one that brings it to 0 */
+    uint64_t refused; /* how many were */
+    uint64_t asked;   /* counts for `every` */
+};
+extern struct mem_refusals *mem_refusals; /* NULL: nothing is refused */
+/* Whether a test wants this allocation to fail. Asked here for each block, and by who hands out memory of a range. */
+bool mem_is_refused(void);
+#else
+static inline bool mem_is_refused(void)
+{
+    return false;
+}
+#endif
 
 #endif

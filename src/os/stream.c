@@ -173,7 +173,7 @@ static err send_layered(struct stream *s)
 static void send_pending(struct stream *s)
 {
     if (buf_failed(&s->out)) {
-        die(s, ERR_LIMIT);
+        die(s, s->out.failure);
         return;
     }
     s->blocked = false;

@@ -26,7 +26,7 @@ struct stream;
 struct stream_ops {
     void (*received)(struct stream *s, slice bytes);
     void (*drained)(struct stream *s); /* may be NULL */
-    /* The peer hung up (OK), failed (ERR_SYSTEM), the output outgrew its limit or the memory (ERR_LIMIT), or the owner closed it
+    /* The peer hung up (OK), failed (ERR_SYSTEM), the output outgrew its limit (ERR_LIMIT) or the memory (ERR_NOMEM), or the owner closed it
      * (ERR_CLOSED). The fd is closed already. */
     void (*closed)(struct stream *s, err reason);
 };

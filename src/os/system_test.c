@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "os/lazy.h"
 #include "os/mem.h"
 #include "os/process.h"
 #include "os/thread.h"
@@ -55,31 +55,47 @@ static void test_the_allocator_tells_its_name_and_figures(void **state)
     mem_purge();
 }
 
-#ifdef LARDER_TEST_HOOKS
-/* In a child, since the variable is read once: the status tells whether every third attempt failed. */
-static void test_every_nth_allocation_fails_when_asked(void **state)
+static void test_a_large_block_is_freed_by_another_thread(void **state)
 {
     (void)state;
-    pid_t child = fork();
-    if (child == 0) {
-        execl("/proc/self/exe", "self", "refusals", (char *)NULL);
-        _exit(100);
+    struct mem_stats before = mem_stats();
+    lazy_free(mem_alloc(LAZY_BYTES_MIN)); /* nobody to hand it to */
+    assert_int_equal(lazy_start(), OK);
+    for (int i = 0; i < 10; i++) {
+        char *block = mem_alloc(LAZY_BYTES_MIN);
+        memset(block, 1, LAZY_BYTES_MIN);
+        lazy_free(block);
     }
-    int status = -1;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    lazy_free(mem_alloc(1));
+    lazy_free(NULL);
+    lazy_stop();
+    assert_true(mem_stats().allocated_bytes < before.allocated_bytes + LAZY_BYTES_MIN);
 }
 
-static int count_refusals(void)
+#ifdef LARDER_TEST_HOOKS
+/* In a child, since the variable is read once: the status tells whether every third attempt failed. */
+static void test_allocations_are_refused_when_asked(void **state)
 {
-    setenv("LARDER_FAIL_ALLOC_EVERY", "3", 1);
-    int refused_count = 0;
-    for (int i = 1; i <= 9; i++) {
-        void *block = mem_alloc(10);
-        refused_count += !block && i % 3 == 0;
+    (void)state;
+    struct mem_refusals refusals = {.every = 3};
+    mem_refusals = &refusals;
+    bool got[9];
+    for (int i = 0; i < 9; i++) {
+        void *block = i % 2 ? mem_alloc(10) : calloc(1, 10);
+        got[i] = block;
         mem_free(block);
     }
-    return refused_count == 3 ? 0 : 1;
+    refusals.every = 0;
+    refusals.once = 2;
+    char *copy = strndup("a", 1), *refused = strndup("b", 1), *again = realloc(copy, 10);
+    mem_refusals = NULL;
+    for (int i = 0; i < 9; i++) {
+        assert_true(got[i] == (i % 3 != 2));
+    }
+    assert_null(refused);
+    assert_non_null(again);
+    assert_int_equal(refusals.refused, 4);
+    mem_free(again);
 }
 
 static void test_the_clock_is_moved_by_its_file(void **state)
@@ -126,20 +142,14 @@ static void test_process_figures(void **state)
     assert_int_equal(process_raise_open_files(limit), limit);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-#ifdef LARDER_TEST_HOOKS
-    if (argc == 2 && strcmp(argv[1], "refusals") == 0) {
-        return count_refusals();
-    }
-#endif
-    (void)argc;
-    (void)argv;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks_have_room_for_what_was_asked),
+        cmocka_unit_test(test_a_large_block_is_freed_by_another_thread),
         cmocka_unit_test(test_the_allocator_tells_its_name_and_figures),
 #ifdef LARDER_TEST_HOOKS
-        cmocka_unit_test(test_every_nth_allocation_fails_when_asked),
+        cmocka_unit_test(test_allocations_are_refused_when_asked),
         cmocka_unit_test(test_the_clock_is_moved_by_its_file),
 #endif
         cmocka_unit_test(test_process_figures),

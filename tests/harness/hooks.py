@@ -1,4 +1,5 @@
-"""The two hooks of a server built with test_hooks: a clock that is moved and pause points that hold a race still."""
+"""The hooks of a server built with test_hooks: a clock that is moved, memory that is refused, and pause points that hold
+a race still."""
 import mmap
 import time
 
@@ -19,6 +20,24 @@ class Clock:
     def step_wall(self, ms):
         """Somebody sets the wall clock; the monotonic clock knows nothing of it."""
         self._offsets[0] += ms
+
+
+class Memory:
+    """LARDER_MEMORY_FILE: four little-endian uint64, src/os/mem.h: which allocations of the server fail."""
+
+    def __init__(self, path):
+        path.write_bytes(bytes(32))
+        with open(path, "r+b") as file:
+            self._words = memoryview(mmap.mmap(file.fileno(), 32)).cast("Q")
+
+    def refuse(self, *, every=0, once=0):
+        """Each so manieth from now on, or the one that comes after so many; nothing any more without either."""
+        self._words[3] = 0
+        self._words[0], self._words[1] = every, once
+
+    @property
+    def refused(self):
+        return self._words[2]
 
 
 class Pause:

@@ -16,7 +16,7 @@ import time
 
 import redis
 
-from .hooks import Clock, Pause
+from .hooks import Clock, Memory, Pause
 from .raw import Raw
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -161,6 +161,7 @@ class Larder(Server):
         self.config = self.dir / "larder.conf"
         self.config.write_text(config_text)
         self.clock = Clock(self.dir / "clock")
+        self.memory = Memory(self.dir / "memory")
         self.pause_dir = self.dir / "pause"
         self.pause_dir.mkdir(exist_ok=True)
 
@@ -168,7 +169,8 @@ class Larder(Server):
         return [binary(), str(self.config), "--bind", "127.0.0.1", "--port", str(self.port), *self.args]
 
     def start(self, env=None, port=None):
-        hooks = {"LARDER_CLOCK_FILE": str(self.dir / "clock"), "LARDER_PAUSE_DIR": str(self.pause_dir)}
+        hooks = {"LARDER_CLOCK_FILE": str(self.dir / "clock"), "LARDER_MEMORY_FILE": str(self.dir / "memory"),
+                 "LARDER_PAUSE_DIR": str(self.pause_dir)}
         return super().start({**hooks, **(env or {})}, port)
 
     def visit(self, visitor):

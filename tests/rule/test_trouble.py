@@ -154,9 +154,10 @@ def test_the_file_of_the_user_is_left_alone(start, source):
 def test_refused_memory_loses_nobody(start, source):
     """Every 97th allocation fails: each call gets its row or an error in words, and what is in memory is right."""
     fill(source.file, "old")
-    server = start(RULES, env={"LARDER_FAIL_ALLOC_EVERY": "97"})
+    server = start(RULES)
     refused = 0
     with server.raw() as reader:
+        server.memory.refuse(every=97)
         for number in range(2000):
             reply = reader.call("GET", f"row:{number % 1000 + 1}")
             if reply != b"old":

@@ -92,10 +92,10 @@ err cmd_config_set(struct call *call)
 /* ---- RESETSTAT ------------------------------------------------------------------------------------------------------ */
 static void reset_worker(struct tour *t, struct worker *w)
 {
-    (void)t;
     role_assume_worker();
     figures_reset(w->index);
     turns_reset(w->index);
+    keyspace_reset_expiry_lags(t->engine->keyspace, w->index);
 }
 
 err cmd_config_resetstat(struct call *call)

@@ -130,6 +130,9 @@ static struct argument *read_argument(struct reader *r)
     *a = (struct argument){.key_spec = -1};
     a->optional = takes(r, '[');
     read_core(r, a);
+    if (r->failed) {
+        return NULL;
+    }
     if (takes(r, '@')) {
         a->since = slice_make(r->at, strspn(r->at, "0123456789."));
         while (a->since.len > 0 && a->since.ptr[a->since.len - 1] == '.') {

@@ -1,5 +1,5 @@
 /* INFO's sections about commands: commandstats (calls, time, refusals, failures), latencystats (percentiles), workerstats (the same of each worker, and how
- * long the turns of its loop took), errorstats. A command that nobody has called has no line. */
+ * long the turns of its loop took and how late its ticks removed expired keys), errorstats. A command that nobody has called has no line. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,21 +62,21 @@ void info_latencystats(struct call *call, struct buf *out)
     }
 }
 
-/* "worker0_turns:count=..": how long the turns of its loop took. Like turns_of(), it may be behind by some while they go on. */
-static void append_turns(struct buf *out, unsigned worker)
+/* "worker0_turns:count=..": what a worker measured, in us. It may be behind by some while the worker goes on. */
+static void append_histogram(struct buf *out, unsigned worker, const char *name, const struct histogram *h)
 {
-    const struct histogram *h = turns_of(worker);
     buf_printf(out,
-               "worker%u_turns:count=%" PRIu64 ",usec=%" PRIu64 ",p50=%" PRIu64 ",p99=%" PRIu64 ",p99.9=%" PRIu64
+               "worker%u_%s:count=%" PRIu64 ",usec=%" PRIu64 ",p50=%" PRIu64 ",p99=%" PRIu64 ",p99.9=%" PRIu64
                ",max=%" PRIu64 "\r\n",
-               worker, histogram_count(h), histogram_sum_us(h), histogram_percentile_us(h, 50),
+               worker, name, histogram_count(h), histogram_sum_us(h), histogram_percentile_us(h, 50),
                histogram_percentile_us(h, 99), histogram_percentile_us(h, 99.9), histogram_max_us(h));
 }
 
 void info_workerstats(struct call *call, struct buf *out)
 {
     for (unsigned w = 0; w < call->engine->worker_count; w++) {
-        append_turns(out, w);
+        append_histogram(out, w, "turns", turns_of(w));
+        append_histogram(out, w, "expiry_lag", keyspace_expiry_lags(call->engine->keyspace, w));
         for (unsigned i = 0; i < command_count(); i++) {
             struct command_figures f = command_figures_of((int)w, i);
             if (f.calls > 0 || f.rejected > 0) {

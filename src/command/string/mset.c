@@ -29,16 +29,17 @@ static bool all_exist(struct call *call)
     return true;
 }
 
-/* Each value stands right behind its key. */
+/* Each value stands right behind its key. All are stored, or none. */
 static err store_all(struct call *call, int64_t deadline, bool keep_times)
 {
-    for (unsigned k = 0; k < call->key_count; k++) {
-        err e = store_string(call, k, call_arg(call, call->keys[k].argument + 1), deadline, keep_times);
-        if (e != OK) {
-            return e;
-        }
+    err e = call_begin_all(call);
+    if (e != OK) {
+        return e;
     }
-    return OK;
+    for (unsigned k = 0; k < call->key_count && e == OK; k++) {
+        e = store_string(call, k, call_arg(call, call->keys[k].argument + 1), deadline, keep_times);
+    }
+    return call_end_all(call, e);
 }
 
 /* Keys and values come in pairs; a value too few is an error of arity. */

@@ -60,18 +60,18 @@ def test_the_turns_of_a_worker(start_larder):
     with server.raw() as raw:
         def turns():
             text = raw.call("INFO", "workerstats").decode()
-            return [tuple(map(int, numbers)) for numbers in
-                    re.findall(r"worker\d_turns:count=(\d+),usec=(\d+),p50=(\d+),p99=(\d+),p99.9=(\d+),max=(\d+)\r", text)]
+            lines = re.findall(r"worker\d_turns:count=(\d+),usec=(\d+),p50=(\d+),p99=(\d+),p99.9=(\d+),max=(\d+)\r", text)
+            assert len(lines) == 2
+            return max(tuple(map(int, numbers)) for numbers in lines)       # the worker that has the connection
 
         for _ in range(100):
             raw.call("PING")
-        busy, _ = turns()
-        count, us, p50, p99, p999, longest = busy
+        count, us, p50, p99, p999, longest = turns()
         assert count > 100 and p50 <= p99 <= p999 <= longest <= us
         stats = server.client().info("stats")
         assert stats["eventloop_cycles"] > 100 and stats["eventloop_duration_sum"] >= us
         assert raw.call("CONFIG", "RESETSTAT") == b"OK"
-        assert turns()[0][0] < 100
+        assert turns()[0] < 100
 
 
 def test_what_software_reads(larder, server):

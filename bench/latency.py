@@ -1,0 +1,143 @@
+"""How long a client waits, and how long a worker is away from its other connections, while the server has much to do: `./dev bench latency [--quick]`.
+
+Two open-loop loads (bench/rate.c) keep the server under a fixed rate: one whose latencies are measured, and one that writes in batches. In the quiet run that is all.
+Then, one after the other: the writer's keys are new, so that the index grows; a million keys expire in the same second; values of 100 MB are deleted; the writer's
+new keys meet maxmemory; maxmemory is set to half of what is used; everything is flushed. Writes bench/results/latency.md and .svg; exits 1 when a demanded number is missed.
+
+What is judged is the server's own figure: the time of its thread for one turn of its loop (INFO workerstats), in which it serves nobody else. The client's latencies have
+in them whatever else the machine does; they are reported, beside those of redis-server under the same load.
+"""
+import collections
+import contextlib
+import sys
+import time
+
+from load import Running, fill
+from peers import Larder, Redis
+from report import Demands, bars, finish, table, write_results
+
+QUICK = "--quick" in sys.argv
+RATE, WRITES, SECONDS = 20_000, 100_000, 3 if QUICK else 15
+GROWS_FROM, GROWS_TO = (100_000, 800_000) if QUICK else (1_000_000, 8_000_000)
+EXPIRING = 200_000 if QUICK else 1_000_000
+BIG_BYTES, BIG_COUNT = 100_000_000, 3 if QUICK else 10
+HOT_KEYS, BEYOND = 1000, 10**9       # keys that are read; keys from BEYOND on are nobody's
+STARTED = 0.5                        # seconds from the start of the loads until the turns are counted: connecting is over
+TURN_US_MAX, TURN_OF_QUIET = 2000, 2.0
+
+Shown = collections.namedtuple("Shown", "p50 p99 p999 turn_p999 turn_max")       # us; the turns are None where the server does not tell
+
+
+def turns(peer):
+    """The 99.9th percentile of the turns of worker 0 and the longest, in us."""
+    line = peer.info("workerstats").get("worker0_turns")
+    figures = dict(part.split("=") for part in line.split(",")) if line else {}
+    return (int(figures["p99.9"]), int(figures["max"])) if line else (None, None)
+
+
+@contextlib.contextmanager
+def under_load(peer, shown, name, *writer, seconds=SECONDS):
+    """The body runs while the loads do; then shown[name] is what came of it."""
+    measured = Running("rate", peer, "--op", "mixed", "--rate", RATE, "--keys", HOT_KEYS, "--seconds", seconds)
+    writing = Running("rate", peer, "--rate", WRITES, "--batch", 16, "--connections", 4, "--seconds", seconds, *writer)
+    time.sleep(STARTED)
+    peer.ask("CONFIG", "RESETSTAT")
+    yield
+    figures = measured.figures()
+    writing.figures()
+    shown[name] = Shown(figures["p50_us"], figures["p99_us"], figures["p999_us"], *turns(peer))
+    print(f"{peer.name}, {name}: {shown[name]} (the load itself was late: {figures['late_p999_us']})", flush=True)
+
+
+OVER_OLD_KEYS = ("--op", "set", "--keys", GROWS_FROM)
+
+
+def new_keys(first, count=10**8):
+    return ("--op", "new", "--first", first, "--keys", count)
+
+
+def wait_until_expired(peer):
+    """On a machine with other work there may be some left after the loads."""
+    until = time.monotonic() + 20
+    while int(peer.info("stats")["expired_keys"]) < EXPIRING:
+        if time.monotonic() > until:
+            raise SystemExit(f"latency: not all of {EXPIRING} keys have expired 20 s after the loads")
+        time.sleep(0.2)
+
+
+def expire(peer, shown):
+    at = int(time.time()) + 3 + EXPIRING // 100_000
+    fill(peer, EXPIRING, "--first", BEYOND, "--expire-at", at)
+    if time.time() > at - STARTED:
+        raise SystemExit("latency: to set the keys that are to expire took longer than they had to live")
+    time.sleep(max(0, at - SECONDS / 3 - time.time()))
+    with under_load(peer, shown, "keys expire", *OVER_OLD_KEYS):
+        pass
+    if peer.name == "larder":
+        wait_until_expired(peer)
+
+
+def delete_big(peer, shown):
+    for i in range(BIG_COUNT):
+        peer.ask("SETRANGE", f"big:{i}", BIG_BYTES - 1, "x")
+    with under_load(peer, shown, "100 MB are deleted", *OVER_OLD_KEYS):
+        for i in range(BIG_COUNT):
+            peer.ask("DEL", f"big:{i}")
+            time.sleep((SECONDS - 2 * STARTED) / BIG_COUNT)
+
+
+def meet_limit(peer, shown):
+    used = int(peer.info("memory")["used_memory"])
+    peer.ask("CONFIG", "SET", "maxmemory-policy", peer.policies()[0])
+    peer.ask("CONFIG", "SET", "maxmemory", int(used * 1.02))
+    with under_load(peer, shown, "the limit is hit", *new_keys(BEYOND)):
+        pass
+    if int(peer.info("stats")["evicted_keys"]) == 0:
+        raise SystemExit(f"latency: {peer.name} was to meet maxmemory and evicted nothing")
+    with under_load(peer, shown, "the limit is halved", *OVER_OLD_KEYS):
+        peer.ask("CONFIG", "SET", "maxmemory", used // 2)
+
+
+def measure(kind):
+    """{stress: Shown}"""
+    shown = {}
+    with kind() as peer:
+        fill(peer, GROWS_FROM)
+        with under_load(peer, shown, "quiet", *OVER_OLD_KEYS):
+            pass
+        with under_load(peer, shown, "the index grows", *new_keys(GROWS_FROM, GROWS_TO - GROWS_FROM), seconds=(GROWS_TO - GROWS_FROM) / WRITES):
+            pass
+        expire(peer, shown)
+        delete_big(peer, shown)
+        meet_limit(peer, shown)
+        with under_load(peer, shown, "all is flushed", *OVER_OLD_KEYS):
+            peer.ask("FLUSHALL")
+    return shown
+
+
+def check(shown, demands):
+    quiet = shown["quiet"]
+    for name, of in shown.items():
+        demands.at_most(f"{name}: longest turn, ms", of.turn_max / 1000, TURN_US_MAX / 1000)
+        if name != "quiet":
+            demands.at_most(f"{name}: p99.9 of turns, of quiet", of.turn_p999 / quiet.turn_p999, TURN_OF_QUIET)
+
+
+def main():
+    demands = Demands()
+    larder = measure(Larder)
+    check(larder, demands)
+    redis = measure(Redis)
+    rows = [[name, of.turn_p999, of.turn_max, f"{of.p50} / {of.p99} / {of.p999}", "{} / {} / {}".format(*redis[name][:3])] for name, of in larder.items()]
+    write_results(
+        "latency", "Latency under a fixed rate",
+        f"{RATE} GET and SET a second over 50 connections, whose latencies are measured, and {WRITES} SET a second in batches of 16; one server core, the loads on the other. "
+        f"{SECONDS} s each; the index grows from {GROWS_FROM} to {GROWS_TO} keys, {EXPIRING} keys expire, {BIG_COUNT} values of 100 MB are deleted. Microseconds.",
+        table(["", "larder: p99.9 of turns", "larder: longest turn", "larder: client's p50 / p99 / p99.9", "redis-server: client's p50 / p99 / p99.9"], rows),
+        demands.text(), picture=bars("Client's p99.9 (us): less is better", "us",
+                                     [(name, {"larder": of.p999, "redis-server": redis[name].p999}) for name, of in larder.items()]))
+    finish("latency", demands)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+/* The thread has a worker's outbox, and each block that is handed over is itself the message: nothing is allocated, nothing can be refused. */
+#include "os/lazy.h"
+
+#include "base/assert.h"
+#include "os/mem.h"
+#include "os/worker.h"
+
+static struct worker helper;
+static bool running; /* atomic */
+
+static_assert(LAZY_BYTES_MIN >= sizeof(struct message), "a block holds its message");
+
+static void deliver_free(struct message *m, struct worker *w)
+{
+    (void)w;
+    mem_free(m);
+}
+
+static void run(void *argument)
+{
+    (void)argument;
+    role_assume_helper();
+    loop_run(helper.loop);
+}
+
+err lazy_start(void)
+{
+    err e = worker_init(&helper, 0);
+    if (e == OK) {
+        e = thread_start(&helper.thread, "lazy-free", run, NULL);
+    }
+    if (e == OK) {
+        __atomic_store_n(&running, true, __ATOMIC_RELEASE);
+    }
+    return e;
+}
+
+void lazy_stop(void)
+{
+    __atomic_store_n(&running, false, __ATOMIC_RELEASE);
+    worker_stop(&helper);
+    worker_fini(&helper);
+}
+
+void lazy_free(void *block)
+{
+    if (mem_block_bytes(block) < LAZY_BYTES_MIN || !__atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
+        mem_free(block);
+        return;
+    }
+    struct message *m = block;
+    m->deliver = deliver_free;
+    worker_post(&helper, m);
+}
