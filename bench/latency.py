@@ -111,7 +111,7 @@ def measure(kind):
         delete_big(peer, shown)
         meet_limit(peer, shown)
         with under_load(peer, shown, "all is flushed", *OVER_OLD_KEYS):
-            peer.ask("FLUSHALL")
+            peer.ask("FLUSHALL", "ASYNC")
     return shown
 
 

@@ -244,6 +244,7 @@ err call_put(struct call *call, unsigned k, const struct content *c)
     }
     struct content timed = *c;
     govern_times(call, ck, c->fresh_until, &timed.deadline, &timed.fresh_until);
+    ck->timed = true;
     return store(call, ck, &timed, call->event);
 }
 

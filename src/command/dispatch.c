@@ -114,6 +114,7 @@ static inline void prepare_key(struct call *call, unsigned argument, enum key_us
     ret_key->key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[argument]);
     ret_key->argument = argument;
     ret_key->use = use;
+    ret_key->timed = false;
     ret_key->entry = NULL;
     ret_key->rule = NULL;
     ret_key->outcome = NULL;
@@ -387,6 +388,22 @@ static bool govern_keys(struct call *call, struct loader *loader)
     return governed;
 }
 
+/* The times that rules gave to keys, behind the call that is its own record: who reads it has no rules. */
+static void record_rule_times(struct call *call)
+{
+    for (unsigned k = 0; k < call->key_count; k++) {
+        const struct key *key = &call->keys[k].key;
+        const struct entry *e = call->keys[k].timed ? call_entry(call, k) : NULL;
+        slice *argv = e && entry_deadline(e) != NO_DEADLINE ? call_alloc(call, 3 * sizeof *argv) : NULL;
+        if (argv) {
+            argv[0] = S("PEXPIREAT");
+            argv[1] = key->bytes;
+            argv[2] = call_text_i64(call, entry_fresh_until(e));
+            effect_record_before(&call->effect, key->db, 3, argv);
+        }
+    }
+}
+
 static void publish(struct call *call)
 {
     struct effect *fx = &call->effect;
@@ -395,6 +412,9 @@ static void publish(struct call *call)
     }
     if (fx->touch_count > call->expired_count && !fx->records_replaced && call->command->effect == EFFECT_WRITE) {
         effect_record_before(fx, call->session->db, call->argc, call->argv);
+        if (effect_wants_records(fx)) {
+            record_rule_times(call);
+        }
     }
     keyspace_publish(call->engine->keyspace, fx);
 }

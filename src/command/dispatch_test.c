@@ -230,6 +230,25 @@ static void test_effects(void **state)
     assert_string_equal(effect_log_take(&s->log), " [SWAPDB 3 4]");
 }
 
+static void assert_recorded(struct setting *s, const char *line, const char *before_the_time, const char *after)
+{
+    fake_door_run(s->door, line);
+    const char *told = effect_log_take(&s->log);
+    size_t len = strlen(before_the_time);
+    if (strncmp(told, before_the_time, len) != 0 || strcmp(told + len + strspn(told + len, "0123456789"), after) != 0) {
+        fail_msg("%s: %s", line, told);
+    }
+}
+
+static void test_a_rule_s_times_are_recorded(void **state)
+{
+    struct setting *s = *state;
+    assert_recorded(s, "MSET g:a 1 b 2", "set g:a, set b [MSET g:a 1 b 2] [PEXPIREAT g:a ", "]");
+    assert_recorded(s, "COPY b g:c REPLACE", "copy_to g:c [COPY b g:c REPLACE] [PEXPIREAT g:c ", "]");
+    assert_recorded(s, "SET g:d 1", "set g:d [SET g:d 1 PXAT ", "]");
+    assert_recorded(s, "APPEND g:d 1", "append g:d [APPEND g:d 1]", "");
+}
+
 static void test_expired_keys_go_before_the_verb(void **state)
 {
     struct setting *s = *state;
@@ -652,6 +671,7 @@ int main(void)
         TEST(test_password),
         TEST(test_memory_limit),
         TEST(test_effects),
+        TEST(test_a_rule_s_times_are_recorded),
         TEST(test_expired_keys_go_before_the_verb),
         TEST(test_counters),
         TEST(test_looking_is_no_use),

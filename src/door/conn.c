@@ -12,9 +12,9 @@
  * (CONN_FULL); its requests are still read for a while, so that one that sends everything before it reads anything is
  * served, too. Then its socket is left alone.
  *
- * A client may send requests and hang up in order. What had come in full still runs: the connection stays, gone, until
- * that is done. A call that is parked then is given up, and so is what came behind it; a reset, or replies that were
- * not taken, give up everything.
+ * A client may send requests and hang up in order. What had come in full still runs, and is answered if the client
+ * takes it; if not, the connection stays, gone, until all has run. A call that is parked then is given up, and so is
+ * what came behind it; a reset gives up everything.
  *
  * Invariants:
  * (I1) CONN_PARKED exactly if `parked` is set.
@@ -356,6 +356,20 @@ static bool unblock(struct session *s, bool with_error)
 static const struct session_ops session_ops = {
     .figures = session_figures, .set_protocol = set_protocol, .tell = tell, .kill = kill, .unblock = unblock};
 
+void conn_cut(struct conn *c)
+{
+    if (c->parked && !c->gone) {
+        give_up_parked(c);
+        if (c->session.reply_mode == SESSION_REPLY_ON) {
+            bound_output(c);
+            reply_error(&c->reply, ERR_ENDING, S(""));
+            metric_add_error(ERR_ENDING);
+            stream_flush(&c->stream);
+        }
+    }
+    conn_close(c);
+}
+
 /* ---- over time --------------------------------------------------------------------------------------------------- */
 
 void conn_rest(struct conn *c)
@@ -385,7 +399,14 @@ void conn_check_output(struct conn *c, struct now now)
 
 /* ---- the beginning ----------------------------------------------------------------------------------------------- */
 
-static const struct stream_ops stream_ops = {.received = received, .drained = drained, .closed = closed};
+/* Requests that had come before the peer's end get their replies; a call that is parked then is given up. */
+static bool owes(const struct stream *s)
+{
+    const struct conn *c = container_of(s, struct conn, stream);
+    return c->state == CONN_READY || c->state == CONN_FULL;
+}
+
+static const struct stream_ops stream_ops = {.received = received, .drained = drained, .owes = owes, .closed = closed};
 
 bool conn_is_shaking_hands(const struct conn *c)
 {

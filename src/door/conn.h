@@ -57,6 +57,8 @@ void conn_go_on(struct conn *c) ON(worker);
 void conn_drain(struct conn *c) ON(worker);
 /* Ends it now. */
 void conn_close(struct conn *c) ON(worker);
+/* The same because the server ends: a parked call is answered with an error. */
+void conn_cut(struct conn *c) ON(worker);
 /* Gives back the memory that an idle connection does not need. */
 void conn_rest(struct conn *c) ON(worker);
 /* Closes it when its unsent replies have been over the soft limit for too long. */

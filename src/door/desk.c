@@ -236,10 +236,10 @@ static void drain_each(struct list *conns) ON(worker)
     }
 }
 
-static void close_each(struct list *conns) ON(worker)
+static void cut_each(struct list *conns) ON(worker)
 {
     LIST_EACH (place, conns) {
-        conn_close(container_of(place, struct conn, place));
+        conn_cut(container_of(place, struct conn, place));
     }
 }
 
@@ -260,9 +260,9 @@ static void deliver_close_all(struct message *m, struct worker *w)
     (void)w;
     role_assume_worker();
     struct desk *d = container_of(m, struct desk, close_all);
-    close_each(&d->active);
-    close_each(&d->idle);
-    close_each(&d->shaking);
+    cut_each(&d->active);
+    cut_each(&d->idle);
+    cut_each(&d->shaking);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */

@@ -35,7 +35,7 @@ enum {
     EXPIRE_WORK_PER_LOCK = 64,
     EXPIRE_WORK_PER_TICK = 1024,
     EVICT_PER_LOCK = 4, /* few, so that the shards are emptied evenly */
-    EVICT_PER_CALL = 64,
+    EVICT_PER_CALL = 2, /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
     EVICT_BYTES_LEAST = 64, /* that an eviction frees */
     VICTIM_CHOICES = 3,
     ADOPT_BUCKETS_PER_LOCK = 64,
@@ -486,14 +486,15 @@ static bool over_limit(const struct keyspace *ks, uint64_t bytes)
     return limit > 0 && GET(ks->published_bytes) + bytes > limit;
 }
 
-/* Evicts up to EVICT_PER_LOCK entries of a shard while there is no room for `bytes`; returns how many, 0 when there was
- * none that the policy allows. */
-static unsigned evict_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, uint64_t bytes)
+/* Evicts up to `count` entries of a shard while there is no room for `bytes`; returns how many, 0 when there was none that
+ * the policy allows. */
+static unsigned evict_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, uint64_t bytes,
+                            unsigned count)
 {
     unsigned evicted = 0;
     unasked_begin(u, ks, now);
     shard_lock(s);
-    while (evicted < EVICT_PER_LOCK && over_limit(ks, bytes) && shard_evict(s, &u->fx)) {
+    while (evicted < count && over_limit(ks, bytes) && shard_evict(s, &u->fx)) {
         shard_publish(s);
         evicted++;
     }
@@ -520,13 +521,13 @@ static unsigned choose_victim_shard(struct keyspace *ks)
     return best;
 }
 
-/* Evicts a few entries from some shard that has any; returns how many, 0 when there is room for `bytes` or the policy
- * finds none in all of them. */
-static unsigned evict_some(struct keyspace *ks, struct unasked *u, struct now now, uint64_t bytes)
+/* Evicts a few entries, `count_max` at most, from some shard that has any; returns how many, 0 when there is room for
+ * `bytes` or the policy finds none in all of them. */
+static unsigned evict_some(struct keyspace *ks, struct unasked *u, struct now now, uint64_t bytes, uint64_t count_max)
 {
-    unsigned first = choose_victim_shard(ks), evicted = 0;
+    unsigned first = choose_victim_shard(ks), evicted = 0, count = (unsigned)num_min_u64(count_max, EVICT_PER_LOCK);
     for (unsigned i = 0; i < ks->shard_count && evicted == 0 && over_limit(ks, bytes); i++) {
-        evicted = evict_shard(ks, &ks->shards[(first + i) & (ks->shard_count - 1)], u, now, bytes);
+        evicted = evict_shard(ks, &ks->shards[(first + i) & (ks->shard_count - 1)], u, now, bytes, count);
     }
     return evicted;
 }
@@ -537,7 +538,7 @@ static bool evict_slice(struct keyspace *ks, struct unasked *u, struct now now)
     int64_t end_us = clock_mono_us() + SLICE_US;
     bool evicted = true;
     while (evicted && over_limit(ks, 0) && clock_mono_us() < end_us) {
-        evicted = evict_some(ks, u, now, 0) > 0;
+        evicted = evict_some(ks, u, now, 0, EVICT_PER_LOCK) > 0;
     }
     return evicted && over_limit(ks, 0);
 }
@@ -702,7 +703,7 @@ COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
     }
     uint64_t left = EVICT_PER_CALL + bytes / EVICT_BYTES_LEAST;
     for (unsigned evicted = 1; left > 0 && evicted > 0; left -= num_min_u64(left, evicted)) {
-        evicted = evict_some(ks, &u, now, bytes);
+        evicted = evict_some(ks, &u, now, bytes, left);
         found = found || evicted > 0;
     }
     arena_fini(&u.arena);

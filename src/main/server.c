@@ -292,7 +292,7 @@ static err make_keyspace(struct server *s, const struct config *config)
         .worker_count = s->worker_count,
         .db_count = (unsigned)config->databases,
         .maxmemory_bytes = config->maxmemory,
-        .eviction = settings_eviction(config),
+        .eviction = settings_eviction((enum config_policy)config->maxmemory_policy),
     };
     entropy_fill(options.seed, sizeof options.seed);
     return keyspace_new(&options, &s->keyspace);

@@ -127,6 +127,12 @@ static bool send_bytes(struct stream *s, const struct buf *b, size_t *sent)
     return true;
 }
 
+/* Ending, and nothing more will be said. Who closes it himself says nothing more; when the peer has come to its end, the owner may. */
+static bool is_over(const struct stream *s)
+{
+    return s->ending && !(s->reason == OK && s->ops->owes && s->ops->owes(s));
+}
+
 /* Has the layer make the next piece ready; in the end its last words. */
 static err fill_layer(struct stream *s)
 {
@@ -140,7 +146,7 @@ static err fill_layer(struct stream *s)
             return e;
         }
         s->out_sent += taken;
-    } else if (s->ending && !l->ended) {
+    } else if (is_over(s) && !l->ended) {
         l->ended = true;
         l->ops->end(l);
     }
@@ -178,11 +184,11 @@ static void send_pending(struct stream *s)
     }
     s->blocked = false;
     err e = UNLIKELY(s->layer != NULL) ? send_layered(s) : send_bytes(s, &s->out, &s->out_sent) ? OK : ERR_SYSTEM;
-    if (e) {
-        die(s, e);
+    if (e) { /* a peer that came to its end and does not take the rest has hung up in order all the same */
+        die(s, s->ending && e == ERR_SYSTEM ? s->reason : e);
         return;
     }
-    if (!s->blocked && s->ending) {
+    if (!s->blocked && is_over(s)) {
         read_away(s->watch.fd);
         die(s, s->reason);
         return;
@@ -225,12 +231,14 @@ void stream_flush(struct stream *s)
 
 static void end_after_flush(struct stream *s, err reason)
 {
-    if (s->dead || s->ending) {
+    if (s->dead) {
         return;
     }
-    s->ending = true;
-    s->reason = reason;
-    update_interest(s);
+    if (!s->ending) {
+        s->ending = true;
+        s->reason = reason;
+        update_interest(s);
+    }
     stream_touch(s);
 }
 

@@ -26,6 +26,8 @@ struct stream;
 struct stream_ops {
     void (*received)(struct stream *s, slice bytes);
     void (*drained)(struct stream *s); /* may be NULL */
+    /* Whether it will say more, asked when the peer has sent its last byte: the end waits until not. May be NULL: no. */
+    bool (*owes)(const struct stream *s);
     /* The peer hung up (OK), failed (ERR_SYSTEM), the output outgrew its limit (ERR_LIMIT) or the memory (ERR_NOMEM), or the owner closed it
      * (ERR_CLOSED). The fd is closed already. */
     void (*closed)(struct stream *s, err reason);

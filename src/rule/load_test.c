@@ -10,8 +10,8 @@
 
 #include "os/clock.h"
 #include "rule/rules_priv.h"
+#include "rule/testing.h"
 #include "rule/walk.h"
-#include "source/fake_driver.h"
 
 static struct keyspace *ks;
 static struct rules *rs;
@@ -27,30 +27,11 @@ struct reader {
     char value[64];
 };
 
-static const struct driver *fake(enum config_source_kind kind)
-{
-    (void)kind;
-    return &driver_fake;
-}
-
 static void reload(const char *text)
 {
-    struct arena arena;
-    struct faults faults;
-    struct parse_lines lines;
-    struct config_blocks *blocks = NULL;
-    arena_init(&arena);
-    faults_init(&faults);
-    parse_lines_init(&lines);
-    assert_int_equal(parse_text(slice_of(text), S("test"), &arena, &lines, &faults), OK);
-    assert_int_equal(blocks_read(lines.first, 16, &faults, &blocks), OK);
-    if (faults.count > 0) {
-        fail_msg("%.*s", SLICE_ARG(faults_text(&faults)));
-    }
+    struct config_blocks *blocks = testing_blocks(text);
     assert_int_equal(rules_reload(rs, blocks), OK);
     blocks_unref(blocks);
-    faults_fini(&faults);
-    arena_fini(&arena);
 }
 
 /* One rule, k:{id}, with further knobs; the source has no retries. */
@@ -70,7 +51,7 @@ static int set_up(void **state)
     (void)state;
     struct keyspace_options options = {.worker_count = 1, .db_count = 16};
     assert_int_equal(keyspace_new(&options, &ks), OK);
-    assert_int_equal(rules_new(&(struct rules_options){.keyspace = ks, .driver_of = fake}, &rs), OK);
+    assert_int_equal(rules_new(&(struct rules_options){.keyspace = ks, .driver_of = testing_driver}, &rs), OK);
     keyspace_set_loader(ks, rules_loader(rs));
     fake_source_reset("v1");
     lock_init(&wake_lock, LOCK_LOG, 1);

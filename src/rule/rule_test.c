@@ -8,38 +8,13 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "source/fake_driver.h"
-
-static const struct driver *fake(enum config_source_kind kind)
-{
-    (void)kind;
-    return &driver_fake;
-}
-
-static struct config_blocks *blocks_of(const char *text)
-{
-    struct arena arena;
-    struct faults faults;
-    struct parse_lines lines;
-    struct config_blocks *blocks = NULL;
-    arena_init(&arena);
-    faults_init(&faults);
-    parse_lines_init(&lines);
-    assert_int_equal(parse_text(slice_of(text), S("test"), &arena, &lines, &faults), OK);
-    assert_int_equal(blocks_read(lines.first, 16, &faults, &blocks), OK);
-    if (faults.count > 0) {
-        fail_msg("%.*s", SLICE_ARG(faults_text(&faults)));
-    }
-    faults_fini(&faults);
-    arena_fini(&arena);
-    return blocks;
-}
+#include "rule/testing.h"
 
 static struct rule_set *set_of(const char *text, const struct rule_set *before)
 {
-    struct config_blocks *blocks = blocks_of(text);
+    struct config_blocks *blocks = testing_blocks(text);
     struct rule_set *set = NULL;
-    assert_int_equal(rule_set_new(blocks, before, 1, fake, &set), OK);
+    assert_int_equal(rule_set_new(blocks, before, 1, testing_driver, &set), OK);
     blocks_unref(blocks);
     return set;
 }
@@ -139,7 +114,7 @@ static void finds_what_a_plain_search_finds(void **state)
         struct rule_set *set = NULL;
         if (faults.count == 0 ||
             blocks->rule_count > 0) { /* doubles are refused by the reader; what it kept is a valid set or nothing */
-            assert_int_equal(rule_set_new(blocks, NULL, 1, fake, &set), OK);
+            assert_int_equal(rule_set_new(blocks, NULL, 1, testing_driver, &set), OK);
         }
         for (unsigned i = 0; set && i < 2000; i++) {
             struct buf key;

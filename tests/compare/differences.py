@@ -121,6 +121,11 @@ def histograms(_words, theirs, ours, _slack):
     return counts[0] == counts[1]
 
 
+def with_adaptive(_words, theirs, ours, _slack):
+    """The same refusal; the policies that may be chosen are one more here."""
+    return theirs[0] == ours[0] == b"-" and theirs[1] == ours[1].replace(b"noeviction, adaptive", b"noeviction")
+
+
 def command_info(_words, theirs, ours, _slack):
     theirs, ours = ([item and facts(item) for item in plain(reply)] for reply in (theirs, ours))
     both = [name for item in ours if item for name in item if name.decode() not in NEWER]
@@ -169,6 +174,7 @@ ROWS = [
     ("scan", "the order is nobody's promise, and cursors are private", scan),
     ("scan", "redis-server reads a cursor up to its first NUL, Larder refuses it", cursor_with_nul),
     ("config|get", "the order is nobody's promise", unordered_map),
+    ("config|set", "Larder has an eviction policy more", with_adaptive),
     ("object|idletime", "small integers are one shared object there, used when any key with that value is", any_integers),
     ("object|refcount", "which small integers are one shared object is a matter of storage", any_integers),
     ("hello", "who answers: version, connection, modules", hello),

@@ -62,6 +62,16 @@ def test_what_was_sent_before_hanging_up_still_runs(server, larder):
     assert larder.dbsize() == count + 1
 
 
+@pytest.mark.parametrize("bytes_each", [10, 20_000])            # in several turns; and more than the socket takes
+def test_who_hangs_up_in_order_gets_all_replies(server, larder, bytes_each):
+    larder.set("k", "x" * bytes_each)
+    with server.raw() as raw:
+        raw.send(resp.encode("GET", "k") * 3000 + b"PING\r\n")
+        raw.socket.shutdown(socket.SHUT_WR)
+        raw.expect((b"$%d\r\n" % bytes_each + b"x" * bytes_each + b"\r\n") * 3000 + b"+PONG\r\n")
+        raw.expect_closed()
+
+
 def test_a_large_value_comes_back_whole(larder, rng):
     value = rng.randbytes(20_000_000)
     larder.set("large", value)

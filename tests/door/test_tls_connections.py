@@ -155,6 +155,18 @@ def test_requests_beyond_a_turn_before_a_hang_up(server):
             wait_until(lambda: other.call("GET", "n") == b"10000")
 
 
+def test_who_says_good_bye_gets_all_replies(server):
+    """close_notify ends one direction; the replies, over many turns, go in the other."""
+    with server.tls_pipe() as pipe:
+        pipe.shake_hands()
+        pipe.send(pipe.seal(resp.encode("SET", "k", "x" * 1000) + resp.encode("GET", "k") * 2000))
+        with pytest.raises(ssl.SSLWantReadError):
+            pipe.tls.unwrap()
+        pipe.send(pipe.outgoing.read())
+        expected = b"+OK\r\n" + (b"$1000\r\n" + b"x" * 1000 + b"\r\n") * 2000
+        assert pipe.read_exactly(len(expected)) == expected
+
+
 # ---- the end -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("version", VERSIONS)
 def test_server_says_good_bye(server, pki, version):

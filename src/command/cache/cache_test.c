@@ -8,33 +8,16 @@
 
 #include "command/fake_door.h"
 #include "rule/rules.h"
-#include "source/fake_driver.h"
+#include "rule/testing.h"
 
 static struct fake_engine *fe;
 static struct fake_door *door;
 
-static const struct driver *fake(enum config_source_kind kind)
-{
-    (void)kind;
-    return &driver_fake;
-}
-
 static void load_rules(const char *text)
 {
-    struct arena arena;
-    struct faults faults;
-    struct parse_lines lines;
-    struct config_blocks *blocks = NULL;
-    arena_init(&arena);
-    faults_init(&faults);
-    parse_lines_init(&lines);
-    assert_int_equal(parse_text(slice_of(text), S("test"), &arena, &lines, &faults), OK);
-    assert_int_equal(blocks_read(lines.first, 16, &faults, &blocks), OK);
-    assert_int_equal(faults.count, 0);
+    struct config_blocks *blocks = testing_blocks(text);
     assert_int_equal(rules_reload(fe->engine.rules, blocks), OK);
     blocks_unref(blocks);
-    faults_fini(&faults);
-    arena_fini(&arena);
 }
 
 static int set_up(void **state)
@@ -42,7 +25,7 @@ static int set_up(void **state)
     (void)state;
     fe = fake_engine_new();
     struct rules_options options = {
-        .keyspace = fe->engine.keyspace, .workers = &fe->worker, .worker_count = 1, .driver_of = fake};
+        .keyspace = fe->engine.keyspace, .workers = &fe->worker, .worker_count = 1, .driver_of = testing_driver};
     assert_int_equal(rules_new(&options, &fe->engine.rules), OK);
     keyspace_set_loader(fe->engine.keyspace, rules_loader(fe->engine.rules));
     fake_source_reset("41");

@@ -1,39 +1,6 @@
 /* What the commands on keys do besides answering: events in their order, records that are final, stale and negative entries. What they answer is compared
  * with Redis in tests/command/key/. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "command/effect_log.h"
-#include "command/fake_door.h"
-
-static struct fake_engine *fe;
-static struct fake_door *door;
-static struct effect_log effects;
-
-#define EFFECTS(expected) assert_string_equal(effect_log_take(&effects), expected)
-
-static int set_up(void **state)
-{
-    (void)state;
-    fe = fake_engine_new();
-    effect_log_init(&effects, fe->engine.keyspace);
-    door = fake_door_open(fe);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_door_close(door);
-    fake_engine_free(fe);
-    effect_log_fini(&effects);
-    return 0;
-}
+#include "command/testing.h"
 
 /* Puts an entry where only a loader would: with a stale window, or negative. */
 static void put(const char *name, const struct content *c)
@@ -207,13 +174,13 @@ static void scan_finds_what_was_there_throughout(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(removal_counts_each_key_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_end_is_recorded_absolute, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_rename_tells_the_old_name_first, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(copies_and_moves_reach_other_databases, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(stale_entries_have_no_time_left_and_stay_stale, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(negative_entries_do_not_exist, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(scan_finds_what_was_there_throughout, set_up, tear_down),
+        TEST(removal_counts_each_key_once),
+        TEST(an_end_is_recorded_absolute),
+        TEST(a_rename_tells_the_old_name_first),
+        TEST(copies_and_moves_reach_other_databases),
+        TEST(stale_entries_have_no_time_left_and_stay_stale),
+        TEST(negative_entries_do_not_exist),
+        TEST(scan_finds_what_was_there_throughout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,43 +1,7 @@
 /* The server family: the databases as a whole, the configuration, the figures, the command table. */
-#include "command/fake_door.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "command/testing.h"
 
 #include "config/config.h"
-
-struct setting {
-    struct fake_engine *engine;
-    struct fake_door *door;
-};
-
-static int set_up(void **state)
-{
-    struct setting *s = calloc(1, sizeof *s);
-    s->engine = fake_engine_new();
-    s->door = fake_door_open(s->engine);
-    *state = s;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct setting *s = *state;
-    fake_door_close(s->door);
-    fake_engine_free(s->engine);
-    free(s);
-    return 0;
-}
-
-static void assert_has(const char *text, const char *part)
-{
-    if (!strstr(text, part)) {
-        fail_msg("'%s' is not in: %s", part, text);
-    }
-}
 
 static void assert_has_not(const char *text, const char *part)
 {
@@ -48,71 +12,71 @@ static void assert_has_not(const char *text, const char *part)
 
 static void test_flush(void **state)
 {
-    struct setting *s = *state;
-    ASK(s->door, "MSET a 1 b 2", "+OK");
-    ASK(s->door, "SELECT 1", "+OK");
-    ASK(s->door, "SET c 3", "+OK");
-    ASK(s->door, "DBSIZE", ":1");
-    ASK(s->door, "FLUSHDB", "+OK");
-    ASK(s->door, "DBSIZE", ":0");
-    ASK(s->door, "SET c 3", "+OK");
-    ASK(s->door, "SELECT 0", "+OK");
-    ASK(s->door, "DBSIZE", ":2");
-    ASK(s->door, "FLUSHALL ASYNC", "+OK");
-    ASK(s->door, "DBSIZE", ":0");
-    ASK(s->door, "SELECT 1", "+OK");
-    ASK(s->door, "DBSIZE", ":0");
-    ASK(s->door, "FLUSHALL sync", "+OK");
-    ASK(s->door, "FLUSHALL now", "-ERR syntax error");
-    ASK(s->door, "FLUSHDB SYNC SYNC", "-ERR syntax error");
+    (void)state;
+    ASK(door, "MSET a 1 b 2", "+OK");
+    ASK(door, "SELECT 1", "+OK");
+    ASK(door, "SET c 3", "+OK");
+    ASK(door, "DBSIZE", ":1");
+    ASK(door, "FLUSHDB", "+OK");
+    ASK(door, "DBSIZE", ":0");
+    ASK(door, "SET c 3", "+OK");
+    ASK(door, "SELECT 0", "+OK");
+    ASK(door, "DBSIZE", ":2");
+    ASK(door, "FLUSHALL ASYNC", "+OK");
+    ASK(door, "DBSIZE", ":0");
+    ASK(door, "SELECT 1", "+OK");
+    ASK(door, "DBSIZE", ":0");
+    ASK(door, "FLUSHALL sync", "+OK");
+    ASK(door, "FLUSHALL now", "-ERR syntax error");
+    ASK(door, "FLUSHDB SYNC SYNC", "-ERR syntax error");
 }
 
 static void test_flush_gives_the_memory_back(void **state)
 {
-    struct setting *s = *state;
-    uint64_t empty = keyspace_used_bytes(s->engine->engine.keyspace);
+    (void)state;
+    uint64_t empty = keyspace_used_bytes(fe->engine.keyspace);
     for (int i = 0; i < 1000; i++) {
         char line[64];
         snprintf(line, sizeof line, "SET key:%d value", i);
-        ASK(s->door, line, "+OK");
+        ASK(door, line, "+OK");
     }
-    uint64_t full = keyspace_used_bytes(s->engine->engine.keyspace);
+    uint64_t full = keyspace_used_bytes(fe->engine.keyspace);
     assert_true(full > empty + 1000 * 16);
-    ASK(s->door, "FLUSHALL SYNC", "+OK");
-    assert_true(keyspace_used_bytes(s->engine->engine.keyspace) < empty + (full - empty) / 4);
+    ASK(door, "FLUSHALL SYNC", "+OK");
+    assert_true(keyspace_used_bytes(fe->engine.keyspace) < empty + (full - empty) / 4);
 }
 
 static void test_swapdb(void **state)
 {
-    struct setting *s = *state;
-    ASK(s->door, "SET k zero", "+OK");
-    ASK(s->door, "SWAPDB 0 5", "+OK");
-    ASK(s->door, "GET k", "nil");
-    ASK(s->door, "SELECT 5", "+OK");
-    ASK(s->door, "GET k", "\"zero\"");
-    ASK(s->door, "SWAPDB 5 5", "+OK");
-    ASK(s->door, "GET k", "\"zero\"");
-    ASK(s->door, "SWAPDB a 1", "-ERR invalid first DB index");
-    ASK(s->door, "SWAPDB 1 b", "-ERR invalid second DB index");
-    ASK(s->door, "SWAPDB 1 16", "-ERR DB index is out of range");
+    (void)state;
+    ASK(door, "SET k zero", "+OK");
+    ASK(door, "SWAPDB 0 5", "+OK");
+    ASK(door, "GET k", "nil");
+    ASK(door, "SELECT 5", "+OK");
+    ASK(door, "GET k", "\"zero\"");
+    ASK(door, "SWAPDB 5 5", "+OK");
+    ASK(door, "GET k", "\"zero\"");
+    ASK(door, "SWAPDB a 1", "-ERR invalid first DB index");
+    ASK(door, "SWAPDB 1 b", "-ERR invalid second DB index");
+    ASK(door, "SWAPDB 1 16", "-ERR DB index is out of range");
 }
 
 static void test_config(void **state)
 {
-    struct setting *s = *state;
-    ASK(s->door, "CONFIG GET timeout", "*2 \"timeout\" \"0\"");
-    ASK(s->door, "CONFIG SET timeout 7 maxmemory-policy allkeys-lru", "+OK");
-    ASK(s->door, "CONFIG GET timeout maxmemory-policy", "*4 \"timeout\" \"7\" \"maxmemory-policy\" \"allkeys-lru\"");
+    (void)state;
+    ASK(door, "CONFIG GET timeout", "*2 \"timeout\" \"0\"");
+    ASK(door, "CONFIG SET timeout 7 maxmemory-policy allkeys-lru", "+OK");
+    ASK(door, "CONFIG GET timeout maxmemory-policy", "*4 \"timeout\" \"7\" \"maxmemory-policy\" \"allkeys-lru\"");
     assert_int_equal(config_now()->timeout, 7);
-    ASK(s->door, "CONFIG GET nosuch", "*0");
-    assert_has(fake_door_run(s->door, "CONFIG GET *"), "\"databases\" \"16\"");
-    ASK(s->door, "CONFIG SET timeout 1 timeout", "-ERR syntax error");
-    assert_has(fake_door_run(s->door, "CONFIG SET timeout 8 port none"),
+    ASK(door, "CONFIG GET nosuch", "*0");
+    assert_has(fake_door_run(door, "CONFIG GET *"), "\"databases\" \"16\"");
+    ASK(door, "CONFIG SET timeout 1 timeout", "-ERR syntax error");
+    assert_has(fake_door_run(door, "CONFIG SET timeout 8 port none"),
                "-ERR CONFIG SET failed (possibly related to argument 'port') - ");
     assert_int_equal(config_now()->timeout, 7); /* all or none */
-    ASK(s->door, "CONFIG RESETSTAT", "+OK");
-    ASK(s->door, "CONFIG REWRITE", "-ERR The server is running without a config file");
-    ASK(s->door, "CONFIG UNUSED", "*0");
+    ASK(door, "CONFIG RESETSTAT", "+OK");
+    ASK(door, "CONFIG REWRITE", "-ERR The server is running without a config file");
+    ASK(door, "CONFIG UNUSED", "*0");
 }
 
 static err refuse_port(struct engine *engine, struct config *next, enum option *ret_option, const char **ret_reason)
@@ -126,21 +90,21 @@ static err refuse_port(struct engine *engine, struct config *next, enum option *
 
 static void test_a_change_that_cannot_be_applied(void **state)
 {
-    struct setting *s = *state;
-    s->engine->engine.apply_config = refuse_port;
-    ASK(s->door, "CONFIG SET port 1",
+    (void)state;
+    fe->engine.apply_config = refuse_port;
+    ASK(door, "CONFIG SET port 1",
         "-ERR CONFIG SET failed (possibly related to argument 'port') - Address already in use");
     assert_int_equal(config_now()->port, 6379);
 }
 
 static void test_info(void **state)
 {
-    struct setting *s = *state;
-    ASK(s->door, "SET k v EX 100", "+OK");
-    ASK(s->door, "SET k2 v", "+OK");
-    ASK(s->door, "APPEND k w", ":2"); /* counters are the process's: commands that no other test here uses */
-    ASK(s->door, "STRLEN", "-ERR wrong number of arguments for 'strlen' command");
-    const char *info = fake_door_run(s->door, "INFO");
+    (void)state;
+    ASK(door, "SET k v EX 100", "+OK");
+    ASK(door, "SET k2 v", "+OK");
+    ASK(door, "APPEND k w", ":2"); /* counters are the process's: commands that no other test here uses */
+    ASK(door, "STRLEN", "-ERR wrong number of arguments for 'strlen' command");
+    const char *info = fake_door_run(door, "INFO");
     assert_has(info, "\"# Server\\r\\nredis_version:7.4.0\\r\\nlarder_version:" LARDER_VERSION "\\r\\n");
     assert_has(info, "\\r\\n\\r\\n# Clients\\r\\nconnected_clients:1\\r\\n");
     assert_has(info, "\\r\\n\\r\\n# Memory\\r\\nused_memory:");
@@ -150,80 +114,78 @@ static void test_info(void **state)
     assert_has(info, "\\r\\n\\r\\n# Keyspace\\r\\ndb0:keys=2,expires=1,avg_ttl=");
     assert_has(info, "\\r\\nerrorstat_ERR:count=");
     assert_has_not(info, "# Commandstats");
-    const char *stats = fake_door_run(s->door, "INFO commandstats");
+    const char *stats = fake_door_run(door, "INFO commandstats");
     assert_has(stats, "\"# Commandstats\\r\\n");
     assert_has(stats, "cmdstat_append:calls=1,usec=");
     assert_has(stats, "cmdstat_strlen:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0\\r\\n");
     assert_has_not(stats, "cmdstat_incrby");
-    assert_has(fake_door_run(s->door, "INFO ALL"), "# Commandstats");
-    assert_has(fake_door_run(s->door, "INFO everything"), "# Commandstats");
-    assert_has_not(fake_door_run(s->door, "INFO default"), "# Commandstats");
-    const char *two = fake_door_run(s->door, "INFO keyspace Clients");
+    assert_has(fake_door_run(door, "INFO ALL"), "# Commandstats");
+    assert_has(fake_door_run(door, "INFO everything"), "# Commandstats");
+    assert_has_not(fake_door_run(door, "INFO default"), "# Commandstats");
+    const char *two = fake_door_run(door, "INFO keyspace Clients");
     assert_has(two, "\"# Clients");
     assert_has(two, "# Keyspace");
     assert_has_not(two, "# Server");
-    ASK(s->door, "INFO nosuch", "\"\"");
+    ASK(door, "INFO nosuch", "\"\"");
 }
 
 static void test_command(void **state)
 {
-    struct setting *s = *state;
+    (void)state;
     unsigned top = 0;
     char expected[64];
     for (unsigned i = 0; i < command_count(); i++) {
         top += command_at(i)->container == NULL;
     }
     snprintf(expected, sizeof expected, ":%u", top);
-    ASK(s->door, "COMMAND COUNT", expected);
+    ASK(door, "COMMAND COUNT", expected);
     snprintf(expected, sizeof expected, "*%u *10 \"", top);
-    assert_has(fake_door_run(s->door, "COMMAND"), expected);
-    assert_has(fake_door_run(s->door, "COMMAND INFO"), expected);
-    ASK(s->door, "COMMAND INFO get nosuch",
+    assert_has(fake_door_run(door, "COMMAND"), expected);
+    assert_has(fake_door_run(door, "COMMAND INFO"), expected);
+    ASK(door, "COMMAND INFO get nosuch",
         "*2 *10 \"get\" :2 *2 +readonly +fast :1 :1 :1 *3 +@read +@string +@fast *0 "
         "*1 *6 \"flags\" *2 +RO +access \"begin_search\" *4 \"type\" \"index\" \"spec\" *2 \"index\" :1 "
         "\"find_keys\" *4 \"type\" \"range\" \"spec\" *6 \"lastkey\" :0 \"keystep\" :1 \"limit\" :0 *0 nil-array");
-    ASK(s->door, "COMMAND INFO client|id",
+    ASK(door, "COMMAND INFO client|id",
         "*1 *10 \"client|id\" :2 *3 +noscript +loading +stale :0 :0 :0 *2 +@slow +@connection *0 *0 *0");
-    const char *client = fake_door_run(s->door, "COMMAND INFO client");
+    const char *client = fake_door_run(door, "COMMAND INFO client");
     assert_has(client, " *10 \"client|list\" :-2 ");
     assert_has(client, " *1 \"nondeterministic_output\" ");
-    assert_has(fake_door_run(s->door, "COMMAND INFO msetex"), "+movablekeys :0 :0 :0 ");
+    assert_has(fake_door_run(door, "COMMAND INFO msetex"), "+movablekeys :0 :0 :0 ");
 }
 
 static void test_command_list(void **state)
 {
-    struct setting *s = *state;
-    ASK(s->door, "COMMAND LIST FILTERBY PATTERN CLIENT|g*", "*1 \"client|getname\"");
-    ASK(s->door, "COMMAND LIST FILTERBY MODULE json", "*0");
-    ASK(s->door, "COMMAND LIST FILTERBY ACLCAT nosuch", "*0");
-    assert_has(fake_door_run(s->door, "COMMAND LIST FILTERBY ACLCAT string"), "\"getset\"");
-    assert_has_not(fake_door_run(s->door, "COMMAND LIST FILTERBY ACLCAT string"), "\"ping\"");
-    assert_has(fake_door_run(s->door, "COMMAND LIST"), "\"config|set\"");
-    ASK(s->door, "COMMAND LIST FILTERBY", "-ERR syntax error");
-    ASK(s->door, "COMMAND LIST FILTERBY COLOR red", "-ERR syntax error");
+    (void)state;
+    ASK(door, "COMMAND LIST FILTERBY PATTERN CLIENT|g*", "*1 \"client|getname\"");
+    ASK(door, "COMMAND LIST FILTERBY MODULE json", "*0");
+    ASK(door, "COMMAND LIST FILTERBY ACLCAT nosuch", "*0");
+    assert_has(fake_door_run(door, "COMMAND LIST FILTERBY ACLCAT string"), "\"getset\"");
+    assert_has_not(fake_door_run(door, "COMMAND LIST FILTERBY ACLCAT string"), "\"ping\"");
+    assert_has(fake_door_run(door, "COMMAND LIST"), "\"config|set\"");
+    ASK(door, "COMMAND LIST FILTERBY", "-ERR syntax error");
+    ASK(door, "COMMAND LIST FILTERBY COLOR red", "-ERR syntax error");
 }
 
 static void test_command_getkeys(void **state)
 {
-    struct setting *s = *state;
-    ASK(s->door, "COMMAND GETKEYS MSET a 1 b 2", "*2 \"a\" \"b\"");
-    ASK(s->door, "COMMAND GETKEYS MSETEX 2 a 1 b 2 EX 10", "*2 \"a\" \"b\"");
-    ASK(s->door, "COMMAND GETKEYS RENAME a b", "*2 \"a\" \"b\"");
-    ASK(s->door, "COMMAND GETKEYS nosuch a", "-ERR Invalid command specified");
-    ASK(s->door, "COMMAND GETKEYS PING a", "-ERR The command has no key arguments");
-    ASK(s->door, "COMMAND GETKEYS GET a b", "-ERR Invalid number of arguments specified for command");
-    ASK(s->door, "COMMAND GETKEYS MSETEX x a b", "-ERR Invalid arguments specified for command");
-    ASK(s->door, "COMMAND GETKEYS PING", "-ERR wrong number of arguments for 'command|getkeys' command");
+    (void)state;
+    ASK(door, "COMMAND GETKEYS MSET a 1 b 2", "*2 \"a\" \"b\"");
+    ASK(door, "COMMAND GETKEYS MSETEX 2 a 1 b 2 EX 10", "*2 \"a\" \"b\"");
+    ASK(door, "COMMAND GETKEYS RENAME a b", "*2 \"a\" \"b\"");
+    ASK(door, "COMMAND GETKEYS nosuch a", "-ERR Invalid command specified");
+    ASK(door, "COMMAND GETKEYS PING a", "-ERR The command has no key arguments");
+    ASK(door, "COMMAND GETKEYS GET a b", "-ERR Invalid number of arguments specified for command");
+    ASK(door, "COMMAND GETKEYS MSETEX x a b", "-ERR Invalid arguments specified for command");
+    ASK(door, "COMMAND GETKEYS PING", "-ERR wrong number of arguments for 'command|getkeys' command");
 }
 
 static void test_what_is_not_there(void **state)
 {
-    struct setting *s = *state;
-    ASK(s->door, "SUBSCRIBE c", "-ERR unknown command 'SUBSCRIBE', with args beginning with: 'c' ");
-    ASK(s->door, "CLIENT TRACKING x", "-ERR unknown subcommand 'TRACKING'. Try CLIENT HELP.");
+    (void)state;
+    ASK(door, "SUBSCRIBE c", "-ERR unknown command 'SUBSCRIBE', with args beginning with: 'c' ");
+    ASK(door, "CLIENT TRACKING x", "-ERR unknown subcommand 'TRACKING'. Try CLIENT HELP.");
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

@@ -1,37 +1,6 @@
 /* What the string commands do besides answering: events in their order, records that are final, times that stay or go. What they answer is compared with
  * Redis in tests/command/string/. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include "command/effect_log.h"
-#include "command/fake_door.h"
-
-static struct fake_engine *fe;
-static struct fake_door *door;
-static struct effect_log effects;
-
-#define EFFECTS(expected) assert_string_equal(effect_log_take(&effects), expected)
-
-static int set_up(void **state)
-{
-    (void)state;
-    fe = fake_engine_new();
-    effect_log_init(&effects, fe->engine.keyspace);
-    door = fake_door_open(fe);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_door_close(door);
-    fake_engine_free(fe);
-    effect_log_fini(&effects);
-    return 0;
-}
+#include "command/testing.h"
 
 static void set_tells_its_events_and_its_final_form(void **state)
 {
@@ -166,13 +135,13 @@ static void a_conditional_removal_is_recorded_as_del(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(set_tells_its_events_and_its_final_form, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_relative_time_is_recorded_absolute, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(several_are_set_with_an_event_each, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(reading_may_change_the_life, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(numbers_keep_their_times, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(parts_are_written_in_place, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_conditional_removal_is_recorded_as_del, set_up, tear_down),
+        TEST(set_tells_its_events_and_its_final_form),
+        TEST(a_relative_time_is_recorded_absolute),
+        TEST(several_are_set_with_an_event_each),
+        TEST(reading_may_change_the_life),
+        TEST(numbers_keep_their_times),
+        TEST(parts_are_written_in_place),
+        TEST(a_conditional_removal_is_recorded_as_del),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,9 @@ import pytest
 from harness.server import wait_until
 
 
+ENDING = b"ERR the server ends before this command can"
+
+
 def threads(server):
     return {open(f"/proc/{server.pid}/task/{task}/comm").read().strip() for task in os.listdir(f"/proc/{server.pid}/task")}
 
@@ -32,6 +35,22 @@ def test_nothing_is_saved_where_nothing_can_be(ask):
     assert ask("SHUTDOWN SAVE").startswith(b"ERR SHUTDOWN SAVE")
 
 
+def test_who_waits_longer_than_shutdown_timeout_is_told(start_larder):
+    server = start_larder(args=["--threads", 2])
+    with server.raw() as raw, server.raw() as quiet, server.raw() as other:
+        assert other.call("CLIENT", "PAUSE", 1_000_000, "WRITE") == b"OK"
+        raw.send(b"SET k v\r\nPING\r\n")
+        quiet.send(b"CLIENT REPLY OFF\r\nSET k v\r\n")
+        wait_until(lambda: b"blocked_clients:2\r" in other.call("INFO", "clients"))
+        server.signal(signal.SIGTERM)
+        other.expect_closed()
+        server.clock.advance(11_000)
+        assert raw.read_reply() == ENDING
+        raw.expect_closed()
+        quiet.expect_closed()
+    server.stop()
+
+
 @pytest.mark.concurrency
 def test_cut_off_with_a_tour_on_its_way(start_larder):
     """A call that visits the workers comes home when its own has stopped already: nothing of it is left behind."""
@@ -47,5 +66,6 @@ def test_cut_off_with_a_tour_on_its_way(start_larder):
         last.wait_reached()
         wait_until(lambda: "worker-0" not in threads(server))
         last.release()
+        assert raw.read_reply() == ENDING
         raw.expect_closed()
     server.stop()
