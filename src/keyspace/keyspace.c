@@ -572,7 +572,7 @@ bool keyspace_purge(struct keyspace *ks, int64_t budget_us)
     int64_t end_us = clock_mono_us() + budget_us;
     bool more = !keyspace_reap(ks, budget_us);
     for (unsigned i = 0; i < ks->shard_count && !more; i++) {
-        more = compact_shard(&ks->shards[i], true, end_us, clock_wall_ms()) || clock_mono_us() >= end_us;
+        more = compact_shard(&ks->shards[i], true, end_us, clock_wall_ms());
     }
     while (!more && slab_pool_settle(&ks->slab_pool, true)) {
         more = clock_mono_us() >= end_us;
@@ -590,8 +590,8 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
     unsigned mine =
         (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count;
     unsigned work = EXPIRE_WORK_PER_TICK;
-    int64_t next_due_ms = now.wall_ms + TICK_MS, reap_end_us = 0;
-    bool more = false, frozen = keyspace_is_frozen(ks, now), compacting = slab_pool_settle(&ks->slab_pool, false);
+    int64_t next_due_ms = now.wall_ms + TICK_MS, reap_end_us = 0, compact_end_us = 0;
+    bool more = false, frozen = keyspace_is_frozen(ks, now), compacting = false;
     for (unsigned i = 0; i < mine; i++) {
         /* Another one first each time, so that one with much to do does not keep the same ones waiting. */
         struct shard *s = &ks->shards[worker_index + ((uint64_t)now.mono_ms + i) % mine * ks->worker_count];
@@ -608,9 +608,11 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
             more = adopt_slice(s, now);
         }
         if (UNLIKELY(slab_may_be_sparse(&s->slabs)) && !compacting) {
-            compacting = compact_shard(s, false, clock_mono_us() + COMPACT_US, now.wall_ms);
+            compact_end_us = compact_end_us ? compact_end_us : clock_mono_us() + COMPACT_US;
+            compacting = compact_shard(s, false, compact_end_us, now.wall_ms);
         }
     }
+    compacting = compacting || slab_pool_settle(&ks->slab_pool, false);
     if (over_limit(ks, 0) && !frozen) {
         more = evict_slice(ks, &u, now) || more;
     }
@@ -730,6 +732,18 @@ uint64_t keyspace_used_bytes(const struct keyspace *ks)
     uint64_t sum = 0;
     for (unsigned i = 0; i < ks->shard_count; i++) {
         sum += GET(ks->shards[i].used_bytes);
+    }
+    return sum;
+}
+
+struct keyspace_slabs keyspace_slabs(struct keyspace *ks)
+{
+    struct slab_pool_stats pool = slab_pool_stats(&ks->slab_pool);
+    struct keyspace_slabs sum = {.reserved_bytes = pool.reserved_bytes,
+                                 .held_bytes = pool.taken_bytes + pool.idle_bytes,
+                                 .used_bytes = slab_used_bytes(&ks->limbo.slabs)};
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        sum.used_bytes += slab_used_bytes(&ks->shards[i].slabs) + slab_used_bytes(&ks->shards[i].parts);
     }
     return sum;
 }

@@ -118,6 +118,15 @@ MUST_USE err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t by
 uint64_t keyspace_used_bytes(const struct keyspace *ks);
 uint64_t keyspace_peak_bytes(const struct keyspace *ks);
 
+/* The part of it that is in slabs: entries with small values, and the index. The rest comes from the general allocator. */
+struct keyspace_slabs {
+    uint64_t reserved_bytes; /* addresses */
+    uint64_t held_bytes;     /* slabs in use and such as are kept for the next use: what the system has lent, at most */
+    uint64_t used_bytes;     /* blocks in them */
+};
+/* Any thread; without the shards' locks. */
+struct keyspace_slabs keyspace_slabs(struct keyspace *ks);
+
 /* Every invariant of every shard; slow. Locks by itself. */
 void keyspace_check(struct keyspace *ks);
 
