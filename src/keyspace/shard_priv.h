@@ -87,6 +87,9 @@ void shard_swap(struct shard *s, unsigned a, unsigned b);
 /* Frees a part of what was retired (about a segment, or all dead values), taking the lock itself. False when there was
  * nothing. */
 bool shard_reap(struct shard *s);
+/* Moves up to `most` entries out of sparse slabs, so that they can be given back; returns how many: 0 when there is nothing (more) to gain. `thorough`: as
+ * slab_sparse_block() says. */
+unsigned shard_compact(struct shard *s, unsigned most, bool thorough, int64_t now_wall_ms);
 /* Adds to what the shard's memory costs; for what shard.c does not allocate itself. */
 void shard_account(struct shard *s, int64_t bytes);
 /* Adds to the keyspace's total what it does not have yet. */
