@@ -147,7 +147,8 @@ static struct outcome *make_outcome(struct load *l, const struct source_failure 
     if (failure) {
         o = outcome_new_error(failure->error, slice_of(failure->text));
     } else if (value_error != OK) {
-        o = outcome_new_error(ERR_SOURCE, S("the value is too large"));
+        o = value_error == ERR_NOMEM ? outcome_new_error(ERR_NOMEM, S(""))
+                                     : outcome_new_error(ERR_SOURCE, S("the value is too large"));
     } else if (l->value.found) {
         times = times_of_load(l->rule->config, now.wall_ms, chance());
         *c = content_string(buf_slice(&l->value.out));

@@ -75,5 +75,5 @@ err row_value_finish(struct row_value *v)
         v->found = true;
         buf_append(&v->out, v->row_count == 0 ? S("[]") : S("]"));
     }
-    return buf_failed(&v->out) ? ERR_LIMIT : OK;
+    return v->out.failure;
 }

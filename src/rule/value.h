@@ -25,7 +25,7 @@ void row_value_fini(struct row_value *v);
 void row_value_restart(struct row_value *v);
 /* Takes a row; false when no more are wanted (also after a failure). */
 bool row_value_add(struct row_value *v, const struct source_row *row);
-/* After the last row; then out holds the value if found. ERR_LIMIT when it is larger than bytes_max or than the memory there is. */
+/* After the last row; then out holds the value if found. ERR_LIMIT when it is larger than bytes_max, ERR_NOMEM. */
 MUST_USE err row_value_finish(struct row_value *v);
 
 #endif

@@ -120,8 +120,11 @@ static double ratio(uint64_t part, uint64_t whole)
 
 static void section_memory(struct call *call, struct buf *out)
 {
-    const struct keyspace *ks = call->engine->keyspace;
+    struct keyspace *ks = call->engine->keyspace;
     struct mem_stats m = mem_stats();
+    struct keyspace_slabs slabs = keyspace_slabs(ks);
+    m.allocated_bytes += slabs.used_bytes;
+    m.active_bytes += slabs.held_bytes;
     uint64_t used = keyspace_used_bytes(ks), peak = keyspace_peak_bytes(ks);
     info_bytes(out, "used_memory", used);
     info_bytes(out, "used_memory_rss", m.resident_bytes);
@@ -132,6 +135,9 @@ static void section_memory(struct call *call, struct buf *out)
     info_u64(out, "allocator_resident", m.resident_bytes);
     info_ratio(out, "allocator_frag_ratio", ratio(m.active_bytes, m.allocated_bytes));
     info_u64(out, "allocator_frag_bytes", m.active_bytes - m.allocated_bytes);
+    info_u64(out, "slabs_used", slabs.used_bytes);
+    info_u64(out, "slabs_held", slabs.held_bytes);
+    info_u64(out, "slabs_reserved", slabs.reserved_bytes);
     info_bytes(out, "total_system_memory", process_machine_bytes());
     info_bytes(out, "maxmemory", config_now()->maxmemory);
     info_option(out, "maxmemory_policy", OPTION_maxmemory_policy);
