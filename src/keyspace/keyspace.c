@@ -12,7 +12,8 @@
  * do: one huge value would cost all the other keys of its shard their place.
  *
  * Room is made for what a call brings before it locks anything. It evicts as many as that could need and some more, so
- * that a huge value is paid for by who stores it; the rest, after a limit was lowered, goes in the ticks' slices.
+ * that a huge value is paid for by who stores it, in several runs; the rest, after a limit was lowered, goes in the
+ * ticks' slices.
  *
  * Threads: any, but for set-up (new, add_tap, set_loader) and free. keyspace_tick(): each worker with its own index. */
 #include "keyspace/keyspace.h"
@@ -34,8 +35,9 @@ enum {
     SHARD_BITS = 11,
     EXPIRE_WORK_PER_LOCK = 512,
     EXPIRE_WORK_PER_TICK = 8192,
-    EVICT_PER_LOCK = 4, /* few, so that the shards are emptied evenly */
-    EVICT_PER_CALL = 2, /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
+    EVICT_PER_LOCK = 4,   /* few, so that the shards are emptied evenly */
+    EVICT_PER_CALL = 2,   /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
+    EVICT_PER_RUN = 1024, /* at most, for a huge call: less than a millisecond's work */
     EVICT_BYTES_LEAST = 64, /* that an eviction frees */
     VICTIM_CHOICES = 3,
     ADOPT_BUCKETS_PER_LOCK = 64,
@@ -693,9 +695,9 @@ void keyspace_settle(struct keyspace *ks)
     }
 }
 
-/* Gives back what is not alive any more, then evicts what a call of so many bytes could need. False when there was
- * nothing to give back and nothing that may be evicted. */
-COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
+/* Gives back what is not alive any more, then evicts up to `most` entries while there is no room for `bytes`. False when
+ * there was nothing to give back and nothing that may be evicted. */
+COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes, uint64_t most)
 {
     struct unasked u;
     arena_init(&u.arena);
@@ -703,9 +705,8 @@ COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
     while (over_limit(ks, bytes) && !keyspace_reap(ks, 1)) {
         found = true;
     }
-    uint64_t left = EVICT_PER_CALL + bytes / EVICT_BYTES_LEAST;
-    for (unsigned evicted = 1; left > 0 && evicted > 0; left -= num_min_u64(left, evicted)) {
-        evicted = evict_some(ks, &u, now, bytes, left);
+    for (unsigned evicted = 1; most > 0 && evicted > 0; most -= num_min_u64(most, evicted)) {
+        evicted = evict_some(ks, &u, now, bytes, most);
         found = found || evicted > 0;
     }
     arena_fini(&u.arena);
@@ -724,7 +725,12 @@ err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes)
     if (LIKELY(!over_limit(ks, needed)) || keyspace_is_frozen(ks, now)) {
         return OK;
     }
-    return reclaim(ks, now, needed) || !over_limit(ks, 0) ? OK : ERR_OOM;
+    uint64_t wanted = EVICT_PER_CALL + needed / EVICT_BYTES_LEAST;
+    bool found = reclaim(ks, now, needed, num_min_u64(wanted, EVICT_PER_RUN));
+    if (found && wanted > EVICT_PER_RUN && over_limit(ks, needed)) {
+        return ERR_AGAIN;
+    }
+    return found || !over_limit(ks, 0) ? OK : ERR_OOM;
 }
 
 uint64_t keyspace_used_bytes(const struct keyspace *ks)

@@ -112,7 +112,8 @@ void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum evic
 COLD void keyspace_settle(struct keyspace *ks);
 /* Before a call locks anything that brings about `bytes`: evicts as many entries as that could need and some more, so
  * that used memory with them is under the limit. ERR_OOM when `bytes` alone are over it, and when memory is over it and
- * nothing could be evicted; memory that is over it and going down is given the time. Locks by itself. */
+ * nothing could be evicted; memory that is over it and going down is given the time. ERR_AGAIN: a huge call has evicted
+ * as much as is good in one go, and is to come again when others have been served. Locks by itself. */
 MUST_USE err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes);
 /* All that data costs: entries, values, index, calendar, queues. */
 uint64_t keyspace_used_bytes(const struct keyspace *ks);

@@ -206,7 +206,11 @@ static err store(struct replay *r, const struct key *k, uint32_t value_bytes)
                         .string = slice_make(r->sim->value, value_bytes),
                         .deadline = r->with_deadlines ? r->fx.now.wall_ms + TTL_MS : NO_DEADLINE};
     c.fresh_until = c.deadline;
-    if (keyspace_make_room(r->ks, r->fx.now, k->bytes.len + value_bytes)) {
+    err room;
+    do {
+        room = keyspace_make_room(r->ks, r->fx.now, k->bytes.len + value_bytes);
+    } while (room == ERR_AGAIN);
+    if (room) {
         return OK;
     }
     struct entry *e;
