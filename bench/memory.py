@@ -74,12 +74,15 @@ def longest_turn(peer):
 def churn(peer, demands):
     """[(second, resident size)]"""
     load = Running("rate", peer, "--op", "churn", "--rate", CHURN_PAIRS, "--seconds", CHURN_SECONDS, "--keys", CHURN_LIVE, "--ttl", DAY_S, "--batch", 32, "--connections", 4)
+    while peer.ask("DBSIZE") < CHURN_LIVE:
+        time.sleep(0.1)
     samples = []
-    for second in range(1, CHURN_SECONDS):
+    while load.process.poll() is None:
+        samples.append((len(samples), peer.resident_bytes(), used_bytes(peer)))
         time.sleep(1)
-        samples.append((second, peer.resident_bytes(), used_bytes(peer)))
     load.figures()
-    settled = len(samples) // 3     # by then all of CHURN_LIVE keys are there, and what was freed is used again
+    samples.pop()                   # the last may be of after the end
+    settled = len(samples) // 3
     for what, column in (("resident size", 1), ("used_memory", 2)):
         early = max(sample[column] for sample in samples[:settled])
         late = max(sample[column] for sample in samples[settled:])

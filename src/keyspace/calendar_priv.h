@@ -68,7 +68,8 @@ int64_t calendar_next_ms(const struct calendar *c);
 /* One of the entries that go first: the earliest of a few of the earliest filled slot. NULL when nothing is scheduled.
  * Drops the stale records that it meets. */
 struct entry *calendar_nearest(struct calendar *c);
-/* Asserts the invariants. Returns how many entries have a record that counts. */
+/* Asserts the invariants, as far as the system gives memory for that. Returns how many entries have a record that
+ * counts. */
 size_t calendar_check(const struct calendar *c);
 
 #endif

@@ -83,24 +83,26 @@ static struct queue *queue_of(struct adaptive *a, const struct entry *e)
 }
 
 /* A stamp of another policy, or one whose record is gone, names a place where something else stands. */
-static bool is_queued(struct adaptive *a, const struct entry *e)
+static bool is_queued(struct shard *s, const struct entry *e)
 {
-    return queue_at(queue_of(a, e), position_of(e)) == e;
+    return queue_at(queue_of(&s->evict.adaptive, e), position_of(e)) == slab_handle(&s->slabs, e);
 }
 
-static void note_position(struct entry *e, uint32_t position)
+static void note_position(void *owner, uint32_t record, uint32_t position)
 {
+    struct shard *s = owner;
+    struct entry *e = slab_at(&s->slabs, record);
     set_stamp(e, uses_of(e), is_in_main(e), position);
 }
 
 /* At the head. Without memory for that it is in no queue, to be adopted later. */
-static void enqueue(struct adaptive *a, struct entry *e, bool to_main, unsigned uses)
+static void enqueue(struct shard *s, struct entry *e, bool to_main, unsigned uses)
 {
-    struct queue *q = to_main ? &a->main : &a->small;
+    struct queue *q = to_main ? &s->evict.adaptive.main : &s->evict.adaptive.small;
     uint32_t position = 0;
-    if (queue_push(q, e, &position)) {
+    if (queue_push(q, slab_handle(&s->slabs, e), &position)) {
         set_stamp(e, uses, to_main, position);
-        queue_compact(q, COMPACT_PER_PUSH, note_position);
+        queue_compact(q, COMPACT_PER_PUSH, note_position, s);
     }
 }
 
@@ -170,7 +172,7 @@ static void inserted(struct shard *s, struct entry *e, uint64_t hash, int64_t no
         adapt(a, kind);
         to_main = spend_credit(a);
     }
-    enqueue(a, e, to_main, 0);
+    enqueue(s, e, to_main, 0);
 }
 
 static void used(struct shard *s, struct entry *e, int64_t now_wall_ms)
@@ -186,16 +188,16 @@ static void used(struct shard *s, struct entry *e, int64_t now_wall_ms)
 static void moved(struct shard *s, struct entry *from, struct entry *to)
 {
     struct adaptive *a = &s->evict.adaptive;
-    if (is_queued(a, from)) {
-        queue_replace(queue_of(a, from), position_of(from), to);
+    if (is_queued(s, from)) {
+        queue_replace(queue_of(a, from), position_of(from), slab_handle(&s->slabs, to));
     }
 }
 
 static void removed(struct shard *s, struct entry *e, uint64_t hash, bool evicted)
 {
     struct adaptive *a = &s->evict.adaptive;
-    if (is_queued(a, e)) {
-        queue_replace(queue_of(a, e), position_of(e), NULL);
+    if (is_queued(s, e)) {
+        queue_replace(queue_of(a, e), position_of(e), 0);
     }
     if (evicted) {
         remember(s, e, hash);
@@ -205,9 +207,8 @@ static void removed(struct shard *s, struct entry *e, uint64_t hash, bool evicte
 static void adopted(struct shard *s, struct entry *e, int64_t now_wall_ms)
 {
     (void)now_wall_ms;
-    struct adaptive *a = &s->evict.adaptive;
-    if (!is_queued(a, e)) {
-        enqueue(a, e, true, 0);
+    if (!is_queued(s, e)) {
+        enqueue(s, e, true, 0);
     }
 }
 
@@ -229,10 +230,12 @@ static bool is_large(const struct shard *s, const struct entry *e)
 }
 
 /* The next in turn, taken out of its queue. NULL when there is none. */
-static struct entry *take_next(struct adaptive *a)
+static struct entry *take_next(struct shard *s)
 {
+    struct adaptive *a = &s->evict.adaptive;
     bool from_small = small_is_full(a) || a->main.live == 0;
-    return queue_pop(from_small ? &a->small : &a->main);
+    uint32_t record = queue_pop(from_small ? &a->small : &a->main);
+    return record ? slab_at(&s->slabs, record) : NULL;
 }
 
 static struct entry *victim(struct shard *s, int64_t now_wall_ms, struct space **ret_space)
@@ -245,14 +248,14 @@ static struct entry *victim(struct shard *s, int64_t now_wall_ms, struct space *
     while (queued_count(a) == 0 && s->evict.adopting) {
         evict_adopt(s, 1, now_wall_ms);
     }
-    struct entry *e = take_next(a);
+    struct entry *e = take_next(s);
     for (unsigned visits = 1; e && visits < VISITS_MAX && !entry_expired(e, now_wall_ms); visits++) {
         unsigned uses = uses_of(e);
         if (uses <= (is_large(s, e) ? 1 : 0)) {
             break;
         }
-        enqueue(a, e, true, is_in_main(e) ? uses - 1 : 0);
-        e = take_next(a);
+        enqueue(s, e, true, is_in_main(e) ? uses - 1 : 0);
+        e = take_next(s);
     }
     *ret_space = NULL;
     return e;
@@ -260,11 +263,13 @@ static struct entry *victim(struct shard *s, int64_t now_wall_ms, struct space *
 
 /* ---- check ------------------------------------------------------------------------------------------------------- */
 
-static void check_queue(const struct queue *q, bool is_main)
+static void check_queue(const struct shard *s, const struct queue *q, bool is_main)
 {
     queue_check(q);
     for (uint32_t at = q->tail; at != q->head; at++) {
-        const struct entry *e = queue_at(q, at);
+        uint32_t record = queue_at(q, at);
+        const struct entry *e = record ? slab_at(&s->slabs, record) : NULL;
+        assert(!e || slab_is_live(&s->slabs, record));
         assert(!e || is_in_main(e) == is_main);
         assert(!e || position_of(e) == (at & POSITION_MASK));
     }
@@ -273,8 +278,8 @@ static void check_queue(const struct queue *q, bool is_main)
 static void check(const struct shard *s)
 {
     const struct adaptive *a = &s->evict.adaptive;
-    check_queue(&a->small, false);
-    check_queue(&a->main, true);
+    check_queue(s, &a->small, false);
+    check_queue(s, &a->main, true);
     ghosts_check(&a->ghosts);
     assert(queued_count(a) <= s->evict.entry_count);
     assert(a->small_share >= SHARE_MIN && a->small_share <= SHARE_MAX);

@@ -16,20 +16,20 @@ enum {
 
 static size_t chunk_bytes(void)
 {
-    return mem_good_bytes(QUEUE_CHUNK * sizeof(struct entry *));
+    return mem_good_bytes(QUEUE_CHUNK * sizeof(uint32_t));
 }
 
 static size_t directory_bytes(uint32_t slots)
 {
-    return slots > 0 ? mem_good_bytes(slots * sizeof(struct entry **)) : 0;
+    return slots > 0 ? mem_good_bytes(slots * sizeof(uint32_t *)) : 0;
 }
 
-static struct entry ***chunk_slot(const struct queue *q, uint32_t position)
+static uint32_t **chunk_slot(const struct queue *q, uint32_t position)
 {
     return &q->chunks[position >> QUEUE_CHUNK_BITS & (q->chunk_slots - 1)];
 }
 
-static struct entry **record_at(const struct queue *q, uint32_t position)
+static uint32_t *record_at(const struct queue *q, uint32_t position)
 {
     return &(*chunk_slot(q, position))[position & CHUNK_MASK];
 }
@@ -52,7 +52,7 @@ static uint32_t chunk_start(uint32_t position)
 
 static void free_chunk(struct queue *q, uint32_t position)
 {
-    struct entry ***slot = chunk_slot(q, position);
+    uint32_t **slot = chunk_slot(q, position);
     mem_free(*slot);
     *slot = NULL;
     q->bytes -= chunk_bytes();
@@ -80,7 +80,7 @@ static bool grow_directory(struct queue *q)
     if (slots > CHUNK_SLOTS_MAX) {
         return false;
     }
-    struct entry ***chunks = mem_alloc(slots * sizeof *chunks);
+    uint32_t **chunks = mem_alloc(slots * sizeof *chunks);
     if (!chunks) {
         return false;
     }
@@ -106,7 +106,7 @@ static bool make_place(struct queue *q)
     if (directory_is_full(q) && !grow_directory(q)) {
         return false;
     }
-    struct entry ***slot = chunk_slot(q, q->head);
+    uint32_t **slot = chunk_slot(q, q->head);
     if (!*slot) {
         *slot = mem_alloc(QUEUE_CHUNK * sizeof **slot);
         if (!*slot) {
@@ -117,12 +117,12 @@ static bool make_place(struct queue *q)
     return true;
 }
 
-bool queue_push(struct queue *q, struct entry *e, uint32_t *ret_position)
+bool queue_push(struct queue *q, uint32_t record, uint32_t *ret_position)
 {
     if (!make_place(q)) {
         return false;
     }
-    *record_at(q, q->head) = e;
+    *record_at(q, q->head) = record;
     *ret_position = q->head & POSITION_MASK;
     q->head++;
     q->live++;
@@ -171,30 +171,30 @@ static void trim_tail(struct queue *q)
     }
 }
 
-struct entry *queue_pop(struct queue *q)
+uint32_t queue_pop(struct queue *q)
 {
     if (q->live == 0) {
-        return NULL;
+        return 0;
     }
     trim_tail(q);
-    struct entry *e = *record_at(q, q->tail);
+    uint32_t record = *record_at(q, q->tail);
     advance_tail(q);
     count_out(q);
-    return e;
+    return record;
 }
 
-struct entry *queue_at(const struct queue *q, uint32_t position)
+uint32_t queue_at(const struct queue *q, uint32_t position)
 {
     uint32_t wide = widen(q, position);
-    return in_span(q, wide) ? *record_at(q, wide) : NULL;
+    return in_span(q, wide) ? *record_at(q, wide) : 0;
 }
 
-void queue_replace(struct queue *q, uint32_t position, struct entry *e)
+void queue_replace(struct queue *q, uint32_t position, uint32_t record)
 {
-    struct entry **record = record_at(q, widen(q, position));
-    assert(*record != NULL);
-    *record = e;
-    if (!e) {
+    uint32_t *place = record_at(q, widen(q, position));
+    assert(*place != 0);
+    *place = record;
+    if (!record) {
         count_out(q);
     }
 }
@@ -206,7 +206,8 @@ static bool has_many_holes(const struct queue *q)
     return q->head - q->tail > 2 * q->live + HOLES_MIN;
 }
 
-void queue_compact(struct queue *q, unsigned most, void (*moved)(struct entry *e, uint32_t position))
+void queue_compact(struct queue *q, unsigned most, void (*moved)(void *owner, uint32_t record, uint32_t position),
+                   void *owner)
 {
     if (!q->compacting) {
         if (!has_many_holes(q)) {
@@ -216,11 +217,11 @@ void queue_compact(struct queue *q, unsigned most, void (*moved)(struct entry *e
         q->read = q->write = q->tail;
     }
     for (; most > 0 && q->read != q->head; q->read++, most--) {
-        struct entry *e = *record_at(q, q->read);
-        if (e) {
-            *record_at(q, q->read) = NULL;
-            *record_at(q, q->write) = e;
-            moved(e, q->write & POSITION_MASK);
+        uint32_t record = *record_at(q, q->read);
+        if (record) {
+            *record_at(q, q->read) = 0;
+            *record_at(q, q->write) = record;
+            moved(owner, record, q->write & POSITION_MASK);
             q->write++;
         }
     }

@@ -5,47 +5,36 @@
 
 enum { COUNT = 5000 };
 
-/* What stands for entries: only their addresses are used. */
-static char entries[COUNT];
-static uint32_t positions[COUNT];
+static uint32_t positions[COUNT + 1]; /* by record */
 
-static struct entry *entry_of(unsigned number)
+static void note_position(void *owner, uint32_t record, uint32_t position)
 {
-    return (struct entry *)&entries[number];
+    (void)owner;
+    positions[record] = position;
 }
 
-static unsigned number_of(const struct entry *e)
+static void push(struct queue *q, uint32_t record)
 {
-    return (unsigned)((const char *)e - entries);
-}
-
-static void note_position(struct entry *e, uint32_t position)
-{
-    positions[number_of(e)] = position;
-}
-
-static void push(struct queue *q, unsigned number)
-{
-    assert_true(queue_push(q, entry_of(number), &positions[number]));
+    assert_true(queue_push(q, record, &positions[record]));
 }
 
 static void test_first_in_first_out(void **state)
 {
     (void)state;
     struct queue q = {0};
-    assert_null(queue_pop(&q));
+    assert_int_equal(queue_pop(&q), 0);
     for (unsigned round = 0; round < 3; round++) {
-        for (unsigned i = 0; i < COUNT; i++) {
+        for (unsigned i = 1; i <= COUNT; i++) {
             push(&q, i);
         }
         queue_check(&q);
-        for (unsigned i = 0; i < COUNT; i++) {
-            assert_ptr_equal(queue_at(&q, positions[i]), entry_of(i));
+        for (unsigned i = 1; i <= COUNT; i++) {
+            assert_int_equal(queue_at(&q, positions[i]), i);
         }
-        for (unsigned i = 0; i < COUNT; i++) {
-            assert_ptr_equal(queue_pop(&q), entry_of(i));
+        for (unsigned i = 1; i <= COUNT; i++) {
+            assert_int_equal(queue_pop(&q), i);
         }
-        assert_null(queue_pop(&q));
+        assert_int_equal(queue_pop(&q), 0);
         queue_check(&q);
     }
     queue_fini(&q);
@@ -56,19 +45,19 @@ static void test_what_is_taken_out_is_not_met_and_what_replaces_it_is(void **sta
 {
     (void)state;
     struct queue q = {0};
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 1; i <= 1000; i++) {
         push(&q, i);
     }
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 1; i <= 1000; i++) {
         if (i % 3 != 0) {
-            queue_replace(&q, positions[i], i % 3 == 1 ? NULL : entry_of(i + 1000));
+            queue_replace(&q, positions[i], i % 3 == 1 ? 0 : i + 1000);
         }
     }
     queue_check(&q);
-    assert_null(queue_at(&q, positions[1]));
-    for (unsigned i = 0; i < 1000; i++) {
+    assert_int_equal(queue_at(&q, positions[1]), 0);
+    for (unsigned i = 1; i <= 1000; i++) {
         if (i % 3 != 1) {
-            assert_ptr_equal(queue_pop(&q), entry_of(i % 3 == 0 ? i : i + 1000));
+            assert_int_equal(queue_pop(&q), i % 3 == 0 ? i : i + 1000);
         }
     }
     assert_int_equal(q.live, 0);
@@ -82,17 +71,17 @@ static void test_random_operations(void **state)
     (void)state;
     static unsigned order[COUNT]; /* of those in, the oldest first */
     size_t count = 0;
-    bool in[COUNT] = {0};
+    static bool in[COUNT + 1];
     struct queue q = {0};
     struct random r;
     random_init(&r, 8, 9);
     q.tail = q.head = UINT32_MAX - 5000; /* the count goes round */
     for (unsigned step = 0; step < 300000; step++) {
-        unsigned number = (unsigned)random_below(&r, COUNT);
+        unsigned number = 1 + (unsigned)random_below(&r, COUNT);
         unsigned lean = step / 20000 % 2 ? 30 : 70; /* it grows and shrinks by turns */
         if (!in[number] && random_below(&r, 100) < lean) {
             push(&q, number);
-            queue_compact(&q, 4, note_position);
+            queue_compact(&q, 4, note_position, NULL);
             order[count++] = number;
             in[number] = true;
         } else if (in[number]) {
@@ -102,11 +91,11 @@ static void test_random_operations(void **state)
             }
             if (at % 2) {
                 at = 0;
-                number = number_of(queue_pop(&q));
+                number = queue_pop(&q);
                 assert_int_equal(number, order[0]);
             } else {
-                assert_ptr_equal(queue_at(&q, positions[number]), entry_of(number));
-                queue_replace(&q, positions[number], NULL);
+                assert_int_equal(queue_at(&q, positions[number]), number);
+                queue_replace(&q, positions[number], 0);
             }
             memmove(&order[at], &order[at + 1], (--count - at) * sizeof *order);
             in[number] = false;
@@ -117,7 +106,7 @@ static void test_random_operations(void **state)
         }
     }
     for (size_t i = 0; i < count; i++) {
-        assert_ptr_equal(queue_pop(&q), entry_of(order[i]));
+        assert_int_equal(queue_pop(&q), order[i]);
     }
     queue_fini(&q);
 }
@@ -127,18 +116,18 @@ static void test_coming_and_going_grows_nothing(void **state)
 {
     (void)state;
     struct queue q = {0};
-    push(&q, 0);
+    push(&q, COUNT);
     size_t bytes_max = 0;
     for (unsigned i = 0; i < 1000000; i++) {
         unsigned number = 1 + i % (COUNT - 1);
         push(&q, number);
-        queue_compact(&q, 4, note_position);
-        queue_replace(&q, positions[number], NULL);
+        queue_compact(&q, 4, note_position, NULL);
+        queue_replace(&q, positions[number], 0);
         bytes_max = q.bytes > bytes_max ? q.bytes : bytes_max;
     }
     queue_check(&q);
-    assert_true(bytes_max < 2048 * sizeof(struct entry *));
-    assert_ptr_equal(queue_pop(&q), entry_of(0));
+    assert_true(bytes_max < 1500 * sizeof(uint32_t));
+    assert_int_equal(queue_pop(&q), COUNT);
     queue_fini(&q);
 }
 
@@ -147,17 +136,17 @@ static void test_a_full_span_takes_no_more(void **state)
     (void)state;
     struct queue q = {0};
     uint32_t count = 0, position;
-    while (queue_push(&q, entry_of(count % COUNT), &position)) {
+    while (queue_push(&q, 1 + count % COUNT, &position)) {
         assert_int_equal(position, count);
         count++;
     }
     assert_int_equal(count, QUEUE_SPAN_MAX);
     queue_check(&q);
     for (unsigned i = 0; i < QUEUE_CHUNK; i++) {
-        assert_ptr_equal(queue_pop(&q), entry_of(i));
+        assert_int_equal(queue_pop(&q), 1 + i);
     }
-    assert_true(queue_push(&q, entry_of(7), &position));
-    assert_ptr_equal(queue_at(&q, position), entry_of(7));
+    assert_true(queue_push(&q, 7, &position));
+    assert_int_equal(queue_at(&q, position), 7);
     queue_check(&q);
     queue_fini(&q);
 }

@@ -179,6 +179,25 @@ static void test_the_limit_is_kept(void **state)
     }
 }
 
+/* However far the limit is below: a call evicts what it needs and little more, so that none has to wait for all of it. */
+static void test_a_call_evicts_little_under_a_lowered_limit(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_ALLKEYS_LRU);
+    for (unsigned i = 0; i < KEYS; i++) {
+        bench_set(&b, 0, i, S("value"), NO_DEADLINE);
+    }
+    uint64_t half = keyspace_used_bytes(b.ks) / 2;
+    keyspace_set_limit(b.ks, half, EVICTION_ALLKEYS_LRU);
+    for (uint64_t count = KEYS, left; keyspace_used_bytes(b.ks) > half; count = left) {
+        assert_int_equal(keyspace_make_room(b.ks, b.fx.now, 100), OK);
+        left = keyspace_key_count(b.ks, 0);
+        assert_in_range(count - left, 1, 4);
+    }
+    bench_fini(&b);
+}
+
 static void test_stamps(void **state)
 {
     (void)state;
@@ -224,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_noeviction_refuses),
         cmocka_unit_test(test_evicted_keys_are_told_and_expired_ones_go_first),
         cmocka_unit_test(test_the_limit_is_kept),
+        cmocka_unit_test(test_a_call_evicts_little_under_a_lowered_limit),
         cmocka_unit_test(test_stamps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

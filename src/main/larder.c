@@ -2,6 +2,7 @@
  *
  *     larder [FILE] [--directive value ...]      starts the server
  *     larder check FILE [--directive value ...]  reads the configuration and tries its sources
+ *     larder simulate TRACE [--option value ...] prints hit ratios of a trace, by policy and size
  *     larder --describe KIND                     prints a table of the program
  *     larder --version | --help
  *
@@ -15,6 +16,7 @@
 #include "config/describe.h"
 #include "main/exit.h"
 #include "main/server.h"
+#include "main/simulate.h"
 #include "observe/log.h"
 #include "os/clock.h"
 #include "os/mem.h"
@@ -30,11 +32,13 @@ enum { TEXT_BYTES_MAX = 4 << 20 };
 static const char usage[] =
     "usage: larder [FILE] [--directive value ...]\n"
     "       larder check FILE [--directive value ...]\n"
+    "       larder simulate TRACE [--sizes A,B,...] [--option value ...]\n"
     "       larder --describe options | metrics | errors | knobs | commands | exits\n"
     "       larder --version | --help\n"
     "\n"
-    "Starts the cache server with the configuration FILE; `check` only reads it and tries its sources. A directive of\n"
-    "the command line (--port 7000) wins over the environment (LARDER_PORT=7000), which wins over the file.\n";
+    "Starts the cache server with the configuration FILE; `check` only reads it and tries its sources;\n"
+    "`simulate` says how a trace of requests would have done in caches of different sizes. A directive of the command\n"
+    "line (--port 7000) wins over the environment (LARDER_PORT=7000), which wins over the file.\n";
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
@@ -148,6 +152,7 @@ static const struct {
     {"-h", run_help},
     {"--describe", run_describe},
     {"check", run_check},
+    {"simulate", simulate_run},
 };
 /* clang-format on */
 

@@ -36,9 +36,9 @@ static struct settings *settings_of_process; /* the engine's hook has no other w
 
 /* ---- what the configuration means to others ---------------------------------------------------------------------- */
 
-enum eviction settings_eviction(const struct config *config)
+enum eviction settings_eviction(enum config_policy policy)
 {
-    switch ((enum config_policy)config->maxmemory_policy) {
+    switch (policy) {
     case POLICY_VOLATILE_LRU: return EVICTION_VOLATILE_LRU;
     case POLICY_VOLATILE_LFU: return EVICTION_VOLATILE_LFU;
     case POLICY_VOLATILE_RANDOM: return EVICTION_VOLATILE_RANDOM;
@@ -172,7 +172,8 @@ err settings_apply(struct engine *engine, struct config *next, enum option *ret_
     log_set_level((enum log_level)next->loglevel);
     log_set_format((enum log_format)next->log_format);
     if (old->maxmemory != next->maxmemory || old->maxmemory_policy != next->maxmemory_policy) {
-        keyspace_set_limit(engine->keyspace, next->maxmemory, settings_eviction(next));
+        keyspace_set_limit(engine->keyspace, next->maxmemory,
+                           settings_eviction((enum config_policy)next->maxmemory_policy));
     }
     if (old->port != next->port || old->tls_port != next->tls_port || !same_words(&old->bind, &next->bind)) {
         relisten(s);

@@ -30,8 +30,8 @@ err settings_apply(struct engine *engine, struct config *next, enum option *ret_
  * Before listening. */
 MUST_USE err settings_start_tls(struct settings *s);
 
-/* How the keyspace's limit follows from the configuration. */
-enum eviction settings_eviction(const struct config *config);
+/* What a word of maxmemory-policy means to the keyspace. */
+enum eviction settings_eviction(enum config_policy policy);
 /* The log as the configuration has it. */
 struct log_options settings_log_options(const struct config *config);
 
