@@ -402,6 +402,12 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
     return OK;
 }
 
+/* Without a deadline and with the value inline: what is assigned in place changes no account. */
+static bool is_plain(const struct entry *e)
+{
+    return !(e->flags & (ENTRY_TIMED | ENTRY_EXTERNAL));
+}
+
 err shard_replace(struct shard *s, const struct key *k, struct entry *e, const struct content *c, struct effect *fx,
                   enum event event, struct entry **ret_entry)
 {
@@ -410,8 +416,7 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
     if (!reserve_record(s, c->deadline, fx->now.wall_ms)) {
         return ERR_NOMEM;
     }
-    /* Without a deadline and with the value inline, what is assigned in place changes no account. */
-    bool plain = !(e->flags & (ENTRY_TIMED | ENTRY_EXTERNAL));
+    bool plain = is_plain(e);
     if (!plain || !entry_assign(e, c)) {
         leave(s, sp, e);
         if (plain || !entry_assign(e, c)) {
@@ -434,7 +439,7 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
     return OK;
 }
 
-/* `to`, which is new, in the place of `from`, which is the caller's now. */
+/* `to`, which is new, in the place of `from`, which is in no index then. */
 static void change_places(struct shard *s, struct space *sp, const struct key *k, struct entry *from, struct entry *to)
 {
     leave(s, sp, from);
@@ -445,31 +450,52 @@ static void change_places(struct shard *s, struct space *sp, const struct key *k
 }
 
 err shard_exchange(struct shard *s, const struct key *k, struct entry *e, const struct content *c, struct effect *fx,
-                   enum event event, struct entry **ret_entry)
+                   enum event event, struct exchange *ret_exchange)
 {
     struct space *sp = space_with(s, k, e);
     check_content(c);
-    struct entry *to = reserve_record(s, c->deadline, fx->now.wall_ms) ? entry_new(&s->slabs, k->bytes, c) : NULL;
-    if (!to) {
-        return ERR_NOMEM;
+    struct exchange x = {.made = e};
+    if (is_plain(e) && !(e->flags & ENTRY_LONG_KEY)) { /* all of it is in its block */
+        size_t bytes = entry_bytes(e);
+        x.was = arena_alloc(fx->arena, bytes);
+        if (!x.was) {
+            return ERR_NOMEM;
+        }
+        memcpy(x.was, e, bytes);
+        x.in_place = entry_assign(e, c);
     }
-    change_places(s, sp, k, e, to);
-    s->evict.policy->used(s, to, fx->now.wall_ms);
+    if (!x.in_place) {
+        x.was = e;
+        x.made = reserve_record(s, c->deadline, fx->now.wall_ms) ? entry_new(&s->slabs, k->bytes, c) : NULL;
+        if (!x.made) {
+            return ERR_NOMEM;
+        }
+        change_places(s, sp, k, e, x.made);
+    }
+    s->evict.policy->used(s, x.made, fx->now.wall_ms);
     note(s, k, fx, CHANGE_CHANGED, event);
-    *ret_entry = to;
+    *ret_exchange = x;
     return OK;
 }
 
-void shard_exchange_back(struct shard *s, const struct key *k, struct entry *e, struct entry *old)
+void shard_exchange_back(struct shard *s, const struct key *k, const struct exchange *x)
 {
-    change_places(s, space_with(s, k, e), k, e, old);
-    entry_free(&s->slabs, e);
+    struct space *sp = space_with(s, k, x->made);
+    if (x->in_place) {
+        x->was->stamp = x->made->stamp; /* the eviction policy's, which has not gone back */
+        memcpy(x->made, x->was, entry_bytes(x->was));
+    } else {
+        change_places(s, sp, k, x->made, x->was);
+        entry_free(&s->slabs, x->made);
+    }
 }
 
-void shard_exchange_end(struct shard *s, struct entry *old)
+void shard_exchange_end(struct shard *s, const struct exchange *x)
 {
     shard_assert_locked(s);
-    entry_free(&s->slabs, old);
+    if (!x->in_place) {
+        entry_free(&s->slabs, x->was);
+    }
 }
 
 /* Gives it other times; NULL when the system refuses memory. */
