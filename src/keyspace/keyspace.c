@@ -32,8 +32,8 @@ enum {
     SHARDS_PER_WORKER = 32,
     SHARD_BYTES_MIN = 1 << 20,
     SHARD_BITS = 11,
-    EXPIRE_WORK_PER_LOCK = 64,
-    EXPIRE_WORK_PER_TICK = 1024,
+    EXPIRE_WORK_PER_LOCK = 512,
+    EXPIRE_WORK_PER_TICK = 8192,
     EVICT_PER_LOCK = 4, /* few, so that the shards are emptied evenly */
     EVICT_PER_CALL = 2, /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
     EVICT_BYTES_LEAST = 64, /* that an eviction frees */
@@ -43,6 +43,8 @@ enum {
     SLICE_US = 200,  /* of a tick, for what can wait */
     LIMIT_PART = 64, /* of the limit that the published total may be off */
     STEP_MAX = 64 * 1024,
+    COMPACT_US = 100, /* in each millisecond: slow enough to be hardly felt, fast enough for 200,000 entries a second */
+    COMPACT_PER_LOCK = 32,
     ADDRESSES_PER_BYTE =
         4, /* of the machine's memory: what is reserved for slabs, so that sparse ones do not use it up */
 };
@@ -553,6 +555,31 @@ static bool adopt_slice(struct shard *s, struct now now)
     return evict_is_adopting(s);
 }
 
+/* Moves entries together in one shard until the time is up; false when there is nothing (more) to do. */
+static bool compact_shard(struct shard *s, bool thorough, int64_t end_us, int64_t now_wall_ms)
+{
+    unsigned moved;
+    do {
+        shard_lock(s);
+        moved = shard_compact(s, COMPACT_PER_LOCK, thorough, now_wall_ms);
+        shard_unlock(s);
+    } while (moved > 0 && clock_mono_us() < end_us);
+    return moved > 0;
+}
+
+bool keyspace_purge(struct keyspace *ks, int64_t budget_us)
+{
+    int64_t end_us = clock_mono_us() + budget_us;
+    bool more = !keyspace_reap(ks, budget_us);
+    for (unsigned i = 0; i < ks->shard_count && !more; i++) {
+        more = compact_shard(&ks->shards[i], true, end_us, clock_wall_ms());
+    }
+    while (!more && slab_pool_settle(&ks->slab_pool, true)) {
+        more = clock_mono_us() >= end_us;
+    }
+    return !more;
+}
+
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now)
 {
     assert(worker_index < ks->worker_count);
@@ -563,8 +590,8 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
     unsigned mine =
         (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count;
     unsigned work = EXPIRE_WORK_PER_TICK;
-    int64_t next_due_ms = now.wall_ms + TICK_MS, reap_end_us = 0;
-    bool more = false, frozen = keyspace_is_frozen(ks, now);
+    int64_t next_due_ms = now.wall_ms + TICK_MS, reap_end_us = 0, compact_end_us = 0;
+    bool more = false, frozen = keyspace_is_frozen(ks, now), compacting = false;
     for (unsigned i = 0; i < mine; i++) {
         /* Another one first each time, so that one with much to do does not keep the same ones waiting. */
         struct shard *s = &ks->shards[worker_index + ((uint64_t)now.mono_ms + i) % mine * ks->worker_count];
@@ -580,11 +607,17 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
         if (UNLIKELY(evict_is_adopting(s)) && !more) {
             more = adopt_slice(s, now);
         }
+        if (UNLIKELY(slab_may_be_sparse(&s->slabs)) && !compacting) {
+            compact_end_us = compact_end_us ? compact_end_us : clock_mono_us() + COMPACT_US;
+            compacting = compact_shard(s, false, compact_end_us, now.wall_ms);
+        }
     }
+    compacting = compacting || slab_pool_settle(&ks->slab_pool, false);
     if (over_limit(ks, 0) && !frozen) {
         more = evict_slice(ks, &u, now) || more;
     }
     arena_fini(&u.arena);
+    next_due_ms = compacting ? num_min_i64(next_due_ms, now.wall_ms + 1) : next_due_ms;
     return more ? now.mono_ms : now.mono_ms + num_max_i64(0, next_due_ms - now.wall_ms);
 }
 
@@ -699,6 +732,18 @@ uint64_t keyspace_used_bytes(const struct keyspace *ks)
     uint64_t sum = 0;
     for (unsigned i = 0; i < ks->shard_count; i++) {
         sum += GET(ks->shards[i].used_bytes);
+    }
+    return sum;
+}
+
+struct keyspace_slabs keyspace_slabs(struct keyspace *ks)
+{
+    struct slab_pool_stats pool = slab_pool_stats(&ks->slab_pool);
+    struct keyspace_slabs sum = {.reserved_bytes = pool.reserved_bytes,
+                                 .held_bytes = pool.taken_bytes + pool.idle_bytes,
+                                 .used_bytes = slab_used_bytes(&ks->limbo.slabs)};
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        sum.used_bytes += slab_used_bytes(&ks->shards[i].slabs) + slab_used_bytes(&ks->shards[i].parts);
     }
     return sum;
 }
