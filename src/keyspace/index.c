@@ -493,6 +493,8 @@ static unsigned first_equal(uint64_t tags, uint8_t tag)
     return equal ? (unsigned)__builtin_ctzll(equal) / 8 : 8;
 }
 
+/* The last slot is not looked at: it may have become a chain's meanwhile, whose handle is none of the entries' and may
+ * be beyond their table. */
 NO_TSAN const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash)
 {
     const struct bucket *b = bucket;
@@ -500,7 +502,7 @@ NO_TSAN const void *index_entry_unlocked(const struct slabs *slabs, const void *
     if (slot == 8) {
         slot += first_equal(*(volatile const uint32_t *)(b->tags + 8), tag_of(hash));
     }
-    return slot < SLOTS ? slab_at(slabs, *(volatile const handle *)&b->handles[slot]) : NULL;
+    return slot < CHAIN_SLOT ? slab_at(slabs, *(volatile const handle *)&b->handles[slot]) : NULL;
 }
 
 err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
