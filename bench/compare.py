@@ -14,7 +14,7 @@ from peers import Larder, Memcached, Null, Redis
 from report import Demands, bars, finish, table, write_results
 
 QUICK = "--quick" in sys.argv
-ROUNDS, SECONDS, MANY_KEYS = (3, 0.3, 1_000_000) if QUICK else (5, 1.0, 4_000_000)
+ROUNDS, SECONDS, MANY_KEYS = (3, 0.2, 1_000_000) if QUICK else (5, 1.0, 4_000_000)
 KEYS = 1000
 PIPELINES = (1, 16, 64)
 demands = Demands()

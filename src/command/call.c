@@ -142,8 +142,7 @@ err call_entry_of_kind(struct call *call, unsigned k, enum kind kind, struct ent
 struct put {
     struct put *before;
     struct call_key *key;
-    struct entry *was;  /* what it has replaced, ours until the end; NULL: there was none */
-    struct entry *made; /* good while no later put is of the same key */
+    struct exchange exchange; /* nothing was there: only what it has made */
 };
 
 struct call_undo {
@@ -168,10 +167,10 @@ static void take_back(struct call *call, const struct call_undo *u)
 {
     for (const struct put *p = u->last; p; p = p->before) {
         const struct key *k = &p->key->key;
-        if (p->was) {
-            shard_exchange_back(k->shard, k, p->made, p->was);
+        if (p->exchange.was) {
+            shard_exchange_back(k->shard, k, &p->exchange);
         } else {
-            shard_remove(k->shard, k, p->made, &call->effect, CHANGE_DELETED, EVENT_NONE, false);
+            shard_remove(k->shard, k, p->exchange.made, &call->effect, CHANGE_DELETED, EVENT_NONE, false);
         }
     }
     effect_rewind(&call->effect, u->mark);
@@ -186,8 +185,8 @@ err call_end_all(struct call *call, err e)
         return e;
     }
     for (const struct put *p = u->last; p; p = p->before) {
-        if (p->was) {
-            shard_exchange_end(p->key->key.shard, p->was);
+        if (p->exchange.was) {
+            shard_exchange_end(p->key->key.shard, &p->exchange);
         }
     }
     return OK;
@@ -199,12 +198,13 @@ static err store_undoable(struct call *call, struct call_key *ck, const struct c
     if (!put) {
         return ERR_NOMEM;
     }
-    *put = (struct put){.before = call->undo->last, .key = ck, .was = current(call, ck)};
-    err e = put->was ? shard_exchange(ck->key.shard, &ck->key, put->was, c, &call->effect, event, &put->made)
-                     : shard_insert(ck->key.shard, &ck->key, c, &call->effect, event, &put->made);
+    *put = (struct put){.before = call->undo->last, .key = ck};
+    struct entry *old = current(call, ck);
+    err e = old ? shard_exchange(ck->key.shard, &ck->key, old, c, &call->effect, event, &put->exchange)
+                : shard_insert(ck->key.shard, &ck->key, c, &call->effect, event, &put->exchange.made);
     if (e == OK) {
         call->undo->last = put;
-        note_change(call, ck, put->made);
+        note_change(call, ck, put->exchange.made);
     }
     return e;
 }

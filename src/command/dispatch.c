@@ -356,7 +356,11 @@ static err admit(struct call *call)
             return park_postpone(call, until);
         }
     }
-    return call->command->traits & TRAIT_DENYOOM ? make_room(call) : OK;
+    if (!(call->command->traits & TRAIT_DENYOOM)) {
+        return OK;
+    }
+    err e = make_room(call);
+    return LIKELY(e != ERR_AGAIN) ? e : call_errand(call) ? OK : park_postpone(call, call->now.mono_ms + 1);
 }
 
 static void begin(struct call *call)

@@ -272,7 +272,7 @@ struct fake_engine *fake_engine_new_with(const struct keyspace_options *o)
     struct config *c = config_new();
     assert(c != NULL);
     config_free(config_publish(c));
-    err e = worker_init(&fe->worker, 0);
+    err e = worker_init(&fe->worker, 0, LOOP_EPOLL);
     assert(e == OK);
     e = keyspace_new(o, &fe->engine.keyspace);
     assert(e == OK);

@@ -32,6 +32,7 @@ enum config_policy {
 };
 
 enum config_tls_auth { TLS_AUTH_NO, TLS_AUTH_YES, TLS_AUTH_OPTIONAL };
+enum config_io_engine { IO_ENGINE_AUTO, IO_ENGINE_EPOLL, IO_ENGINE_URING };
 enum config_supervised { SUPERVISED_NO, SUPERVISED_SYSTEMD, SUPERVISED_AUTO };
 
 /* Of directives that allow something: to nobody, to everybody, to clients on this machine. */

@@ -127,7 +127,7 @@ static void house_open(struct house *h)
     h->fake = fake_engine_new();
     listen_on(h->path);
     keyspace_set_loader(h->fake->engine.keyspace, &h->slow.loader);
-    assert_int_equal(worker_init(&h->front, 1), OK);
+    assert_int_equal(worker_init(&h->front, 1, LOOP_EPOLL), OK);
     assert_int_equal(door_new(&h->fake->engine, &h->front, &h->door), OK);
     struct buf why;
     buf_init(&why, 4096);

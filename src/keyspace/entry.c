@@ -125,9 +125,14 @@ static size_t size_now(const struct entry *e)
     return size_of(e->flags, e->key_bytes, e->value_bytes);
 }
 
+size_t entry_block_bytes(const struct entry *e)
+{
+    return slab_good_bytes(size_now(e));
+}
+
 size_t entry_bytes(const struct entry *e)
 {
-    return slab_good_bytes(size_now(e)) + (e->flags & ENTRY_EXTERNAL ? entry_external(e)->capacity : 0) +
+    return entry_block_bytes(e) + (e->flags & ENTRY_EXTERNAL ? entry_external(e)->capacity : 0) +
            (e->flags & ENTRY_LONG_KEY ? mem_good_bytes(entry_long_key(e)->len) : 0);
 }
 
@@ -384,5 +389,14 @@ struct entry *entry_resized(struct slabs *slabs, struct entry *e, size_t bytes)
     to->encoding = ENCODING_RAW;
     to->value_bytes = value_bytes & ENTRY_INLINE_MAX;
     memset(entry_value(to) + kept, 0, bytes - kept);
+    return to;
+}
+
+struct entry *entry_moved(struct slabs *slabs, const struct entry *e)
+{
+    struct entry *to = block_new(slabs, e->flags, e->key_bytes, e->value_bytes);
+    if (to) {
+        memcpy(to, e, size_now(e));
+    }
     return to;
 }

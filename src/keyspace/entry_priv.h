@@ -175,6 +175,10 @@ struct entry *entry_retimed(struct slabs *slabs, struct entry *e, int64_t deadli
  * value from now on. NULL when the system refuses memory. A new block is unmarked. */
 struct entry *entry_resized(struct slabs *slabs, struct entry *e, size_t bytes);
 char *entry_value(struct entry *e);
+/* The same entry in another block, which owns the value from now on. NULL when the system refuses memory. */
+struct entry *entry_moved(struct slabs *slabs, const struct entry *e);
+/* What its block costs, without what hangs off it. */
+size_t entry_block_bytes(const struct entry *e);
 
 /* Takes the external value out, to be freed by somebody else; NULL when it has none. Only entry_free() may follow. */
 char *entry_take_external(struct entry *e);

@@ -126,7 +126,7 @@ static void test_coming_and_going_grows_nothing(void **state)
         bytes_max = q.bytes > bytes_max ? q.bytes : bytes_max;
     }
     queue_check(&q);
-    assert_true(bytes_max < 1500 * sizeof(uint32_t));
+    assert_true(bytes_max < 2048 * sizeof(uint32_t));
     assert_int_equal(queue_pop(&q), COUNT);
     queue_fini(&q);
 }

@@ -198,6 +198,32 @@ static void test_a_call_evicts_little_under_a_lowered_limit(void **state)
     bench_fini(&b);
 }
 
+/* What a huge value needs is made in several goes, each of them short. */
+static void test_room_for_much_is_made_in_goes(void **state)
+{
+    (void)state;
+    enum { COUNT = 50000, GO_MAX = 1024 + 4 };
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_ADAPTIVE);
+    for (unsigned i = 0; i < COUNT; i++) {
+        bench_set(&b, 0, i, S("value"), NO_DEADLINE);
+    }
+    uint64_t limit = keyspace_used_bytes(b.ks), left = COUNT;
+    keyspace_set_limit(b.ks, limit, EVICTION_ADAPTIVE);
+    err e = ERR_AGAIN;
+    for (unsigned goes = 0; e == ERR_AGAIN; goes++) {
+        assert_true(goes < COUNT / 1000);
+        e = keyspace_make_room(b.ks, b.fx.now, limit / 2);
+        assert_true(left - keyspace_key_count(b.ks, 0) <= GO_MAX);
+        left = keyspace_key_count(b.ks, 0);
+    }
+    assert_int_equal(e, OK);
+    assert_true(keyspace_used_bytes(b.ks) <= limit / 2 + limit / 50);
+    assert_int_equal(keyspace_make_room(b.ks, b.fx.now, limit + 1), ERR_OOM);
+    assert_int_equal(keyspace_key_count(b.ks, 0), left);
+    bench_fini(&b);
+}
+
 static void test_stamps(void **state)
 {
     (void)state;
@@ -244,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_evicted_keys_are_told_and_expired_ones_go_first),
         cmocka_unit_test(test_the_limit_is_kept),
         cmocka_unit_test(test_a_call_evicts_little_under_a_lowered_limit),
+        cmocka_unit_test(test_room_for_much_is_made_in_goes),
         cmocka_unit_test(test_stamps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,8 @@
  * do: one huge value would cost all the other keys of its shard their place.
  *
  * Room is made for what a call brings before it locks anything. It evicts as many as that could need and some more, so
- * that a huge value is paid for by who stores it; the rest, after a limit was lowered, goes in the ticks' slices.
+ * that a huge value is paid for by who stores it, in several runs; the rest, after a limit was lowered, goes in the
+ * ticks' slices.
  *
  * Threads: any, but for set-up (new, add_tap, set_loader) and free. keyspace_tick(): each worker with its own index. */
 #include "keyspace/keyspace.h"
@@ -32,10 +33,11 @@ enum {
     SHARDS_PER_WORKER = 32,
     SHARD_BYTES_MIN = 1 << 20,
     SHARD_BITS = 11,
-    EXPIRE_WORK_PER_LOCK = 64,
-    EXPIRE_WORK_PER_TICK = 1024,
-    EVICT_PER_LOCK = 4, /* few, so that the shards are emptied evenly */
-    EVICT_PER_CALL = 2, /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
+    EXPIRE_WORK_PER_LOCK = 512,
+    EXPIRE_WORK_PER_TICK = 8192,
+    EVICT_PER_LOCK = 4,   /* few, so that the shards are emptied evenly */
+    EVICT_PER_CALL = 2,   /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
+    EVICT_PER_RUN = 1024, /* at most, for a huge call: less than a millisecond's work */
     EVICT_BYTES_LEAST = 64, /* that an eviction frees */
     VICTIM_CHOICES = 3,
     ADOPT_BUCKETS_PER_LOCK = 64,
@@ -43,6 +45,8 @@ enum {
     SLICE_US = 200,  /* of a tick, for what can wait */
     LIMIT_PART = 64, /* of the limit that the published total may be off */
     STEP_MAX = 64 * 1024,
+    COMPACT_US = 100, /* in each millisecond: slow enough to be hardly felt, fast enough for 200,000 entries a second */
+    COMPACT_PER_LOCK = 32,
     ADDRESSES_PER_BYTE =
         4, /* of the machine's memory: what is reserved for slabs, so that sparse ones do not use it up */
 };
@@ -553,6 +557,31 @@ static bool adopt_slice(struct shard *s, struct now now)
     return evict_is_adopting(s);
 }
 
+/* Moves entries together in one shard until the time is up; false when there is nothing (more) to do. */
+static bool compact_shard(struct shard *s, bool thorough, int64_t end_us, int64_t now_wall_ms)
+{
+    unsigned moved;
+    do {
+        shard_lock(s);
+        moved = shard_compact(s, COMPACT_PER_LOCK, thorough, now_wall_ms);
+        shard_unlock(s);
+    } while (moved > 0 && clock_mono_us() < end_us);
+    return moved > 0;
+}
+
+bool keyspace_purge(struct keyspace *ks, int64_t budget_us)
+{
+    int64_t end_us = clock_mono_us() + budget_us;
+    bool more = !keyspace_reap(ks, budget_us);
+    for (unsigned i = 0; i < ks->shard_count && !more; i++) {
+        more = compact_shard(&ks->shards[i], true, end_us, clock_wall_ms());
+    }
+    while (!more && slab_pool_settle(&ks->slab_pool, true)) {
+        more = clock_mono_us() >= end_us;
+    }
+    return !more;
+}
+
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now)
 {
     assert(worker_index < ks->worker_count);
@@ -563,8 +592,8 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
     unsigned mine =
         (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count;
     unsigned work = EXPIRE_WORK_PER_TICK;
-    int64_t next_due_ms = now.wall_ms + TICK_MS, reap_end_us = 0;
-    bool more = false, frozen = keyspace_is_frozen(ks, now);
+    int64_t next_due_ms = now.wall_ms + TICK_MS, reap_end_us = 0, compact_end_us = 0;
+    bool more = false, frozen = keyspace_is_frozen(ks, now), compacting = false;
     for (unsigned i = 0; i < mine; i++) {
         /* Another one first each time, so that one with much to do does not keep the same ones waiting. */
         struct shard *s = &ks->shards[worker_index + ((uint64_t)now.mono_ms + i) % mine * ks->worker_count];
@@ -580,11 +609,17 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
         if (UNLIKELY(evict_is_adopting(s)) && !more) {
             more = adopt_slice(s, now);
         }
+        if (UNLIKELY(slab_may_be_sparse(&s->slabs)) && !compacting) {
+            compact_end_us = compact_end_us ? compact_end_us : clock_mono_us() + COMPACT_US;
+            compacting = compact_shard(s, false, compact_end_us, now.wall_ms);
+        }
     }
+    compacting = compacting || slab_pool_settle(&ks->slab_pool, false);
     if (over_limit(ks, 0) && !frozen) {
         more = evict_slice(ks, &u, now) || more;
     }
     arena_fini(&u.arena);
+    next_due_ms = compacting ? num_min_i64(next_due_ms, now.wall_ms + 1) : next_due_ms;
     return more ? now.mono_ms : now.mono_ms + num_max_i64(0, next_due_ms - now.wall_ms);
 }
 
@@ -660,9 +695,9 @@ void keyspace_settle(struct keyspace *ks)
     }
 }
 
-/* Gives back what is not alive any more, then evicts what a call of so many bytes could need. False when there was
- * nothing to give back and nothing that may be evicted. */
-COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
+/* Gives back what is not alive any more, then evicts up to `most` entries while there is no room for `bytes`. False when
+ * there was nothing to give back and nothing that may be evicted. */
+COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes, uint64_t most)
 {
     struct unasked u;
     arena_init(&u.arena);
@@ -670,9 +705,8 @@ COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes)
     while (over_limit(ks, bytes) && !keyspace_reap(ks, 1)) {
         found = true;
     }
-    uint64_t left = EVICT_PER_CALL + bytes / EVICT_BYTES_LEAST;
-    for (unsigned evicted = 1; left > 0 && evicted > 0; left -= num_min_u64(left, evicted)) {
-        evicted = evict_some(ks, &u, now, bytes, left);
+    for (unsigned evicted = 1; most > 0 && evicted > 0; most -= num_min_u64(most, evicted)) {
+        evicted = evict_some(ks, &u, now, bytes, most);
         found = found || evicted > 0;
     }
     arena_fini(&u.arena);
@@ -691,7 +725,12 @@ err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes)
     if (LIKELY(!over_limit(ks, needed)) || keyspace_is_frozen(ks, now)) {
         return OK;
     }
-    return reclaim(ks, now, needed) || !over_limit(ks, 0) ? OK : ERR_OOM;
+    uint64_t wanted = EVICT_PER_CALL + needed / EVICT_BYTES_LEAST;
+    bool found = reclaim(ks, now, needed, num_min_u64(wanted, EVICT_PER_RUN));
+    if (found && wanted > EVICT_PER_RUN && over_limit(ks, needed)) {
+        return ERR_AGAIN;
+    }
+    return found || !over_limit(ks, 0) ? OK : ERR_OOM;
 }
 
 uint64_t keyspace_used_bytes(const struct keyspace *ks)
@@ -699,6 +738,18 @@ uint64_t keyspace_used_bytes(const struct keyspace *ks)
     uint64_t sum = 0;
     for (unsigned i = 0; i < ks->shard_count; i++) {
         sum += GET(ks->shards[i].used_bytes);
+    }
+    return sum;
+}
+
+struct keyspace_slabs keyspace_slabs(struct keyspace *ks)
+{
+    struct slab_pool_stats pool = slab_pool_stats(&ks->slab_pool);
+    struct keyspace_slabs sum = {.reserved_bytes = pool.reserved_bytes,
+                                 .held_bytes = pool.taken_bytes + pool.idle_bytes,
+                                 .used_bytes = slab_used_bytes(&ks->limbo.slabs)};
+    for (unsigned i = 0; i < ks->shard_count; i++) {
+        sum.used_bytes += slab_used_bytes(&ks->shards[i].slabs) + slab_used_bytes(&ks->shards[i].parts);
     }
     return sum;
 }

@@ -83,8 +83,12 @@ bool keyspace_reap(struct keyspace *ks, int64_t budget_us);
 /* With all shards locked: exchanges two databases, voids their pendings. */
 void keyspace_swap_dbs(struct keyspace *ks, unsigned a, unsigned b);
 
+/* Gives back what memory can be spared: frees retired spaces, moves the entries of sparse slabs together, returns free slabs to the system. Works for
+ * about budget_us; true when nothing is left to do. No locks held by the caller. */
+bool keyspace_purge(struct keyspace *ks, int64_t budget_us);
+
 /* A worker's slice of the housekeeping: expires what is due in the shards assigned to it (index modulo worker count),
- * frees what is retired there, evicts a little while memory is over the limit; returns the monotonic ms when it wants
+ * frees what is retired there, moves entries of sparse slabs together, evicts a little while memory is over the limit; returns the monotonic ms when it wants
  * to be called next. Locks by itself, a shard at a time, bounded work per call. */
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now);
 /* How long after their deadlines a worker's ticks removed what was due, in us (whole ms; by the time that the tick was
@@ -108,11 +112,21 @@ void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum evic
 COLD void keyspace_settle(struct keyspace *ks);
 /* Before a call locks anything that brings about `bytes`: evicts as many entries as that could need and some more, so
  * that used memory with them is under the limit. ERR_OOM when `bytes` alone are over it, and when memory is over it and
- * nothing could be evicted; memory that is over it and going down is given the time. Locks by itself. */
+ * nothing could be evicted; memory that is over it and going down is given the time. ERR_AGAIN: a huge call has evicted
+ * as much as is good in one go, and is to come again when others have been served. Locks by itself. */
 MUST_USE err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes);
 /* All that data costs: entries, values, index, calendar, queues. */
 uint64_t keyspace_used_bytes(const struct keyspace *ks);
 uint64_t keyspace_peak_bytes(const struct keyspace *ks);
+
+/* The part of it that is in slabs: entries with small values, and the index. The rest comes from the general allocator. */
+struct keyspace_slabs {
+    uint64_t reserved_bytes; /* addresses */
+    uint64_t held_bytes;     /* slabs in use and such as are kept for the next use: what the system has lent, at most */
+    uint64_t used_bytes;     /* blocks in them */
+};
+/* Any thread; without the shards' locks. */
+struct keyspace_slabs keyspace_slabs(struct keyspace *ks);
 
 /* Every invariant of every shard; slow. Locks by itself. */
 void keyspace_check(struct keyspace *ks);

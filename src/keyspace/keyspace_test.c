@@ -98,6 +98,7 @@ static void test_expired_events_come_in_the_order_of_deadlines(void **state)
     assert_int_equal(w.del_record_count, COUNT);
     assert_int_equal(keyspace_key_count(b.ks, 0) + keyspace_key_count(b.ks, 1) + keyspace_key_count(b.ks, 2), 0);
     keyspace_check(b.ks);
+    while (keyspace_tick(b.ks, 0, now) < now.mono_ms + 25) {} /* memory goes back */
     assert_int_equal(keyspace_tick(b.ks, 0, now), now.mono_ms + 25);
     assert_int_equal(keyspace_tick(b.ks, 1, now), now.mono_ms + 25);
     assert_int_equal(keyspace_used_bytes(b.ks), 0);
@@ -533,6 +534,73 @@ static void test_locking_many_keys(void **state)
     }
 }
 
+enum { MANY = 60000 };
+
+static void fill_and_thin(struct bench *b)
+{
+    static char value[3000];
+    memset(value, 'v', sizeof value);
+    for (unsigned i = 0; i < MANY; i++) {
+        bench_set(b, i % 2, i, slice_make(value, i % 7 == 0 ? 2500 : 100), i % 3 ? NOW + 1000000 + i : NO_DEADLINE);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        if (i % 5) {
+            assert_true(bench_remove(b, i % 2, i));
+        }
+    }
+}
+
+static void expect_thinned(struct bench *b)
+{
+    keyspace_check(b->ks);
+    for (unsigned i = 0; i < MANY; i++) {
+        struct key k = bench_key(b, i % 2, i);
+        shard_lock(k.shard);
+        struct entry *e = shard_find(k.shard, &k);
+        assert_int_equal(e != NULL, i % 5 == 0);
+        if (e) {
+            assert_int_equal(entry_string(e).len, i % 7 == 0 ? 2500 : 100);
+            assert_true(entry_deadline(e) == (i % 3 ? NOW + 1000000 + i : NO_DEADLINE));
+        }
+        shard_unlock(k.shard);
+    }
+}
+
+/* What a mass deletion leaves sparse is moved together, by ticks or at once; calendar and eviction follow. */
+static void test_sparse_entries_move_together(void **state)
+{
+    (void)state;
+    static const enum eviction policies[] = {EVICTION_NONE, EVICTION_ADAPTIVE};
+    for (unsigned round = 0; round < 4; round++) {
+        struct bench b;
+        struct now now = {.wall_ms = NOW, .mono_ms = 1};
+        bench_init(&b, 1, 0, policies[round % 2]);
+        fill_and_thin(&b);
+        struct keyspace_slabs before = keyspace_slabs(b.ks), after;
+        assert_true(before.held_bytes > 3 * before.used_bytes);
+        if (round < 2) {
+            do {
+                now.mono_ms++;
+            } while (keyspace_tick(b.ks, 0, now) <= now.mono_ms + 1);
+        } else {
+            while (!keyspace_purge(b.ks, 100)) {}
+        }
+        after = keyspace_slabs(b.ks);
+        assert_true(after.used_bytes <= before.used_bytes);
+        assert_true(after.held_bytes < before.held_bytes * 2 / 3);
+        expect_thinned(&b);
+        now.wall_ms = NOW + 1000000 + MANY;
+        for (unsigned i = 0; i < 1000; i++) {
+            keyspace_tick(b.ks, 0, now);
+        }
+        assert_int_equal(keyspace_key_count(b.ks, 0) + keyspace_key_count(b.ks, 1), MANY / 15);
+        keyspace_set_limit(b.ks, 1, EVICTION_ADAPTIVE);
+        while (keyspace_make_room(b.ks, now, 0) == OK) {}
+        keyspace_check(b.ks);
+        bench_fini(&b);
+    }
+}
+
 static void test_shard_count(void **state)
 {
     (void)state;
@@ -567,6 +635,7 @@ int main(void)
         cmocka_unit_test(test_removing_while_walking),
         cmocka_unit_test(test_random_keys),
         cmocka_unit_test(test_locking_many_keys),
+        cmocka_unit_test(test_sparse_entries_move_together),
         cmocka_unit_test(test_shard_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

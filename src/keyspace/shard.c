@@ -12,7 +12,8 @@
  *
  * Invariants (shard_check): (I1) each space's counts are those of its entries. (I2) An entry with a deadline is
  * scheduled in the calendar, no other is. (I3) used_bytes = entries + indexes + calendar + what eviction keeps, retired
- * ones and dead values included. (I4) evict.entry_count is the sum of the entries. (I5) No entry is due before next_due_ms. */
+ * ones and dead values included. (I4) evict.entry_count is the sum of the entries; nothing but entries is in `slabs`.
+ * (I5) No entry is due before next_due_ms. */
 #include "keyspace/shard.h"
 
 #include "base/assert.h"
@@ -24,6 +25,7 @@
 
 enum {
     LAZY_VALUE_BYTES = 64 * 1024, /* from here on freeing is worth putting off */
+    REMOVAL_WORK = 16,            /* what it costs to remove an entry, in records of the calendar that are looked at */
     RANDOM_TRIES = 256,
     RANDOM_BUCKET_ENTRIES = 24, /* fuller buckets are so rare that what they have beyond may be passed over */
 };
@@ -400,6 +402,12 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
     return OK;
 }
 
+/* Without a deadline and with the value inline: what is assigned in place changes no account. */
+static bool is_plain(const struct entry *e)
+{
+    return !(e->flags & (ENTRY_TIMED | ENTRY_EXTERNAL));
+}
+
 err shard_replace(struct shard *s, const struct key *k, struct entry *e, const struct content *c, struct effect *fx,
                   enum event event, struct entry **ret_entry)
 {
@@ -408,8 +416,7 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
     if (!reserve_record(s, c->deadline, fx->now.wall_ms)) {
         return ERR_NOMEM;
     }
-    /* Without a deadline and with the value inline, what is assigned in place changes no account. */
-    bool plain = !(e->flags & (ENTRY_TIMED | ENTRY_EXTERNAL));
+    bool plain = is_plain(e);
     if (!plain || !entry_assign(e, c)) {
         leave(s, sp, e);
         if (plain || !entry_assign(e, c)) {
@@ -432,7 +439,7 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
     return OK;
 }
 
-/* `to`, which is new, in the place of `from`, which is the caller's now. */
+/* `to`, which is new, in the place of `from`, which is in no index then. */
 static void change_places(struct shard *s, struct space *sp, const struct key *k, struct entry *from, struct entry *to)
 {
     leave(s, sp, from);
@@ -443,31 +450,52 @@ static void change_places(struct shard *s, struct space *sp, const struct key *k
 }
 
 err shard_exchange(struct shard *s, const struct key *k, struct entry *e, const struct content *c, struct effect *fx,
-                   enum event event, struct entry **ret_entry)
+                   enum event event, struct exchange *ret_exchange)
 {
     struct space *sp = space_with(s, k, e);
     check_content(c);
-    struct entry *to = reserve_record(s, c->deadline, fx->now.wall_ms) ? entry_new(&s->slabs, k->bytes, c) : NULL;
-    if (!to) {
-        return ERR_NOMEM;
+    struct exchange x = {.made = e};
+    if (is_plain(e) && !(e->flags & ENTRY_LONG_KEY)) { /* all of it is in its block */
+        size_t bytes = entry_bytes(e);
+        x.was = arena_alloc(fx->arena, bytes);
+        if (!x.was) {
+            return ERR_NOMEM;
+        }
+        memcpy(x.was, e, bytes);
+        x.in_place = entry_assign(e, c);
     }
-    change_places(s, sp, k, e, to);
-    s->evict.policy->used(s, to, fx->now.wall_ms);
+    if (!x.in_place) {
+        x.was = e;
+        x.made = reserve_record(s, c->deadline, fx->now.wall_ms) ? entry_new(&s->slabs, k->bytes, c) : NULL;
+        if (!x.made) {
+            return ERR_NOMEM;
+        }
+        change_places(s, sp, k, e, x.made);
+    }
+    s->evict.policy->used(s, x.made, fx->now.wall_ms);
     note(s, k, fx, CHANGE_CHANGED, event);
-    *ret_entry = to;
+    *ret_exchange = x;
     return OK;
 }
 
-void shard_exchange_back(struct shard *s, const struct key *k, struct entry *e, struct entry *old)
+void shard_exchange_back(struct shard *s, const struct key *k, const struct exchange *x)
 {
-    change_places(s, space_with(s, k, e), k, e, old);
-    entry_free(&s->slabs, e);
+    struct space *sp = space_with(s, k, x->made);
+    if (x->in_place) {
+        x->was->stamp = x->made->stamp; /* the eviction policy's, which has not gone back */
+        memcpy(x->made, x->was, entry_bytes(x->was));
+    } else {
+        change_places(s, sp, k, x->made, x->was);
+        entry_free(&s->slabs, x->made);
+    }
 }
 
-void shard_exchange_end(struct shard *s, struct entry *old)
+void shard_exchange_end(struct shard *s, const struct exchange *x)
 {
     shard_assert_locked(s);
-    entry_free(&s->slabs, old);
+    if (!x->in_place) {
+        entry_free(&s->slabs, x->was);
+    }
 }
 
 /* Gives it other times; NULL when the system refuses memory. */
@@ -622,12 +650,13 @@ static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, s
 void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags)
 {
     shard_assert_locked(s);
-    for (struct entry *e; *work > 0 && (e = calendar_due(&s->calendar, fx->now.wall_ms, work)); (*work)--) {
+    for (struct entry *e; *work > 0 && (e = calendar_due(&s->calendar, fx->now.wall_ms, work));) {
         int64_t lag_ms = fx->now.wall_ms - entry_deadline(e);
         if (!remove_unasked(s, NULL, e, fx, CHANGE_EXPIRED, EVENT_expired)) {
             break;
         }
         histogram_add(lags, (uint64_t)lag_ms * 1000);
+        *work -= (unsigned)num_min_u64(*work, REMOVAL_WORK);
     }
     account_calendar(s);
     PUBLISH(s->next_due_ms, calendar_next_ms(&s->calendar));
@@ -746,9 +775,43 @@ bool shard_reap(struct shard *s)
     return true;
 }
 
+/* ---- moving ------------------------------------------------------------------------------------------------------ */
+
+/* False when there is no memory for it, or when a flush has left it behind and it will go soon. */
+static bool move_entry(struct shard *s, struct entry *e, int64_t now_wall_ms)
+{
+    uint64_t hash = hash_keyed(s->hash_key, entry_key(e));
+    struct space *sp = space_having(s, e, hash);
+    struct entry *to = sp && reserve_record(s, entry_deadline(e), now_wall_ms) ? entry_moved(&s->slabs, e) : NULL;
+    if (!to) {
+        return false;
+    }
+    if (to->flags & ENTRY_TIMED) {
+        calendar_moved(&s->calendar, to);
+        account_calendar(s);
+    }
+    evict_moved(s, e, to);
+    index_replace(&sp->index, hash, e, to);
+    entry_free_block(&s->slabs, e);
+    return true;
+}
+
+unsigned shard_compact(struct shard *s, unsigned most, bool thorough, int64_t now_wall_ms)
+{
+    shard_assert_locked(s);
+    unsigned count = 0;
+    for (struct entry *e; count < most && (e = slab_sparse_block(&s->slabs, thorough)); count++) {
+        if (!move_entry(s, e, now_wall_ms)) {
+            slab_stop_draining(&s->slabs);
+            break;
+        }
+    }
+    return count;
+}
+
 /* ---- check ------------------------------------------------------------------------------------------------------- */
 
-static size_t check_space(struct shard *s, const struct space *sp)
+static size_t check_space(struct shard *s, const struct space *sp, size_t *block_bytes)
 {
     struct space found = {0};
     size_t bytes = sp->index.bytes;
@@ -763,6 +826,8 @@ static size_t check_space(struct shard *s, const struct space *sp)
             assert(!(e->flags & ENTRY_TIMED) || entry_timed(e)->mark != ENTRY_UNMARKED);
             assert(s->next_due_ms <= num_max_i64(entry_deadline(e), calendar_next_ms(&s->calendar)));
             assert(!entry_negative(e) || entry_string(e).len == 0);
+            assert(slab_is_live(&s->slabs, slab_handle(&s->slabs, e)));
+            *block_bytes += entry_block_bytes(e);
             bytes += entry_bytes(e);
             count_entry(s, &found, e, +1);
         }
@@ -796,12 +861,12 @@ static size_t retired_bytes(const struct retired *r)
 void shard_check(struct shard *s)
 {
     shard_assert_locked(s);
-    size_t bytes = s->evict.bytes + s->calendar_bytes, entries = 0, timed = 0;
+    size_t bytes = s->evict.bytes + s->calendar_bytes, block_bytes = 0, entries = 0, timed = 0;
     size_t recorded = calendar_check(&s->calendar);
     bool exact = s->reaper_count == 0;
     for (const struct space *sp = s->all_spaces; sp; sp = sp->next) {
         assert(s->spaces[sp->db] == sp);
-        bytes += check_space(s, sp);
+        bytes += check_space(s, sp, &block_bytes);
         entries += sp->index.count;
         timed += sp->timed_count;
     }
@@ -817,6 +882,7 @@ void shard_check(struct shard *s)
         bytes += (size_t)value[1];
     }
     assert(!exact || bytes == s->used_bytes);
+    assert(s->retired || block_bytes == slab_used_bytes(&s->slabs));
     slab_check(&s->slabs);
     slab_check(&s->parts);
     assert(entries == s->evict.entry_count);

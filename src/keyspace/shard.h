@@ -52,13 +52,18 @@ MUST_USE err shard_insert(struct shard *s, const struct key *k, const struct con
 /* Gives an entry new content and times; CHANGE_CHANGED or CHANGE_FILLED. ERR_NOMEM. */
 MUST_USE err shard_replace(struct shard *s, const struct key *k, struct entry *e, const struct content *c,
                            struct effect *fx, enum event event, struct entry **ret_entry);
-/* The same in a new block, for what may have to be taken back: the caller has the old one now, for one of the two below. */
+/* The same, for what may have to be taken back. */
+struct exchange {
+    struct entry *made; /* good while nothing else changes the key */
+    struct entry *was;  /* its block, which is in no index now, or a copy in the effect's arena */
+    bool in_place;      /* a copy */
+};
 MUST_USE err shard_exchange(struct shard *s, const struct key *k, struct entry *e, const struct content *c,
-                            struct effect *fx, enum event event, struct entry **ret_entry);
-/* `old` is the key's again, in the place of e. Cannot fail, and notes nothing. */
-void shard_exchange_back(struct shard *s, const struct key *k, struct entry *e, struct entry *old);
+                            struct effect *fx, enum event event, struct exchange *ret_exchange);
+/* The key has its old entry again. Cannot fail, and notes nothing. */
+void shard_exchange_back(struct shard *s, const struct key *k, const struct exchange *x);
 /* The exchange stays. */
-void shard_exchange_end(struct shard *s, struct entry *old);
+void shard_exchange_end(struct shard *s, const struct exchange *x);
 /* Changes the times alone. */
 MUST_USE err shard_set_times(struct shard *s, const struct key *k, struct entry *e, int64_t deadline,
                              int64_t fresh_until, struct effect *fx, enum event event, struct entry **ret_entry);

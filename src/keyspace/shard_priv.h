@@ -76,8 +76,8 @@ MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, u
                         const struct hash_key *hash_key, enum eviction eviction);
 void shard_fini(struct shard *s);
 
-/* Expires what is due, in the order of deadlines, noting it in the effect; each entry and each step of the calendar
- * costs one of *work, and each entry adds to `lags` how late it went, in us. Keys are copied to the effect's arena. */
+/* Expires what is due, in the order of deadlines, noting it in the effect. Each step of the calendar costs one of *work,
+ * an entry some more. `lags` gets how late each went, in us. Keys are copied to the effect's arena. */
 void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags);
 /* Evicts one entry, or removes an expired one that it met; false when the policy finds none. */
 bool shard_evict(struct shard *s, struct effect *fx);
@@ -87,6 +87,9 @@ void shard_swap(struct shard *s, unsigned a, unsigned b);
 /* Frees a part of what was retired (about a segment, or all dead values), taking the lock itself. False when there was
  * nothing. */
 bool shard_reap(struct shard *s);
+/* Moves up to `most` entries out of sparse slabs, so that they can be given back; returns how many: 0 when there is nothing (more) to gain. `thorough`: as
+ * slab_sparse_block() says. */
+unsigned shard_compact(struct shard *s, unsigned most, bool thorough, int64_t now_wall_ms);
 /* Adds to what the shard's memory costs; for what shard.c does not allocate itself. */
 void shard_account(struct shard *s, int64_t bytes);
 /* Adds to the keyspace's total what it does not have yet. */

@@ -148,14 +148,16 @@ static void test_an_exchange_is_taken_back(void **state)
         struct content first = content_string(S("first")), second = content_string(S("second"));
         second.deadline = second.fresh_until = NOW + 2000;
         shard_lock(k.shard);
-        struct entry *old = shard_find(k.shard, &k), *one, *two;
+        struct entry *old = shard_find(k.shard, &k);
+        struct exchange one, two;
         effect_touch(&b.fx, 0, S("before"), CHANGE_CHANGED, EVENT_set);
         struct effect_mark mark = effect_mark(&b.fx);
         assert_int_equal(shard_exchange(k.shard, &k, old, &first, &b.fx, EVENT_set, &one), OK);
-        assert_int_equal(shard_exchange(k.shard, &k, one, &second, &b.fx, EVENT_set, &two), OK);
-        assert_ptr_equal(shard_find(k.shard, &k), two);
-        shard_exchange_back(k.shard, &k, two, one);
-        shard_exchange_back(k.shard, &k, one, old);
+        assert_int_equal(one.in_place, number == 2);
+        assert_int_equal(shard_exchange(k.shard, &k, one.made, &second, &b.fx, EVENT_set, &two), OK);
+        assert_ptr_equal(shard_find(k.shard, &k), two.made);
+        shard_exchange_back(k.shard, &k, &two);
+        shard_exchange_back(k.shard, &k, &one);
         effect_rewind(&b.fx, mark);
         effect_touch(&b.fx, 0, S("after"), CHANGE_CHANGED, EVENT_del);
         assert_ptr_equal(shard_find(k.shard, &k), old);
@@ -164,7 +166,7 @@ static void test_an_exchange_is_taken_back(void **state)
         assert_true(slice_equal(b.fx.touches->next->key, S("after")));
         shard_check(k.shard);
         assert_int_equal(shard_exchange(k.shard, &k, old, &second, &b.fx, EVENT_set, &two), OK);
-        shard_exchange_end(k.shard, old);
+        shard_exchange_end(k.shard, &two);
         shard_unlock(k.shard);
         bench_reset(&b);
     }

@@ -3,7 +3,8 @@
  * A class is a size of blocks. Its slabs with room form a list; the first is filled until it is full and leaves the list, one that gets room again
  * goes to the end. A slab without blocks goes back to the pool at once.
  *
- * Invariants: (I1) a slab is in its class's list exactly when one of its blocks is free. (I2) live_count is the count of bits in `live` that stand for
+ * Invariants: (I1) a slab is in its class's list exactly when one of its blocks is free and it is not the one that is
+ * drained. (I2) live_count is the count of bits in `live` that stand for
  * blocks. (I3) No slab is without blocks. (I4) table[place] is the slab whose record has that place, 0 in holes. */
 #include "keyspace/slab_priv.h"
 
@@ -30,6 +31,8 @@ enum {
     STEPS = 8, /* sizes in a doubling */
     EVEN_MAX = 64,
     EVEN_CLASSES = EVEN_MAX / SLAB_GRANULE - 1, /* 16, 24, ... 64 */
+    SPARSE_PART = 8,                            /* of a class's memory */
+    LOOK_AT_MAX = 32,                           /* slabs, for one to drain */
     PLACES_MIN = 16,
     PLACES_MAX = 1 << (32 - SLAB_HANDLE_BITS),
 };
@@ -53,20 +56,24 @@ static unsigned class_of(size_t bytes)
     return EVEN_CLASSES + (doubling - 6) * STEPS + (unsigned)((bytes - 1) >> (doubling - 3)) - STEPS;
 }
 
-static unsigned class_bytes(unsigned class)
+static unsigned class_bytes(unsigned size_class)
 {
-    if (class < EVEN_CLASSES) {
-        return (class + 2) * SLAB_GRANULE;
+    if (size_class < EVEN_CLASSES) {
+        return (size_class + 2) * SLAB_GRANULE;
     }
-    unsigned above = class - EVEN_CLASSES;
+    unsigned above = size_class - EVEN_CLASSES;
     return (above % STEPS + STEPS + 1) << (above / STEPS + 3);
 }
 
 /* Blocks in a slab. */
-static unsigned capacity_of(unsigned class)
+static unsigned capacity_of(unsigned size_class)
 {
-    return (unsigned)num_min_u64(SLAB_BYTES / class_bytes(class), SLAB_WORDS * 64);
+    return (unsigned)num_min_u64(SLAB_BYTES / class_bytes(size_class), SLAB_WORDS * 64);
 }
+
+/* What is read without the lock. */
+#define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+#define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
 /* ---- slabs ------------------------------------------------------------------------------------------------------- */
 
@@ -83,7 +90,7 @@ static char *memory_of(const struct slabs *s, uint32_t number)
 static void link_slab(struct slabs *s, uint32_t number)
 {
     struct slab *slab = record_of(s, number);
-    struct slab_class *c = &s->classes[slab->class];
+    struct slab_class *c = &s->classes[slab->size_class];
     slab->previous = c->last;
     slab->next = 0;
     *(c->last ? &record_of(s, c->last)->next : &c->first) = number;
@@ -93,7 +100,7 @@ static void link_slab(struct slabs *s, uint32_t number)
 static void unlink_slab(struct slabs *s, uint32_t number)
 {
     struct slab *slab = record_of(s, number);
-    struct slab_class *c = &s->classes[slab->class];
+    struct slab_class *c = &s->classes[slab->size_class];
     *(slab->previous ? &record_of(s, slab->previous)->next : &c->first) = slab->next;
     *(slab->next ? &record_of(s, slab->next)->previous : &c->last) = slab->previous;
 }
@@ -141,7 +148,7 @@ static uint32_t free_place(struct slabs *s)
 
 /* A new slab of a class, at the front of its list; 0 when the system refuses memory. Its first block is not at its start but somewhere, so that the
  * first blocks of many shards do not all fall into the same few sets of the cache. */
-static uint32_t add_slab(struct slabs *s, unsigned class)
+static uint32_t add_slab(struct slabs *s, unsigned size_class)
 {
     uint32_t place = free_place(s), number = place ? slab_pool_take(s->pool) : 0;
     if (!number) {
@@ -154,10 +161,13 @@ static uint32_t add_slab(struct slabs *s, unsigned class)
         s->hole_hint = place + 1;
     }
     __atomic_store_n(&s->table[place], number, __ATOMIC_RELEASE);
-    unsigned capacity = capacity_of(class);
+    unsigned capacity = capacity_of(size_class);
+    PUBLISH(s->slab_count, s->slab_count + 1);
+    s->classes[size_class].slab_count++;
+    s->classes[size_class].free_count += capacity;
     struct slab *slab = record_of(s, number);
     *slab = (struct slab){.place = place,
-                          .class = (uint8_t) class,
+                          .size_class = (uint8_t)size_class,
                           .capacity = (uint16_t)capacity,
                           .hint = (uint16_t)(number * 7 % capacity)};
     for (unsigned word = 0; word < SLAB_WORDS; word++) {
@@ -171,10 +181,18 @@ static uint32_t add_slab(struct slabs *s, unsigned class)
 
 static void drop_slab(struct slabs *s, uint32_t number)
 {
-    uint32_t place = record_of(s, number)->place;
-    unlink_slab(s, number);
+    const struct slab *slab = record_of(s, number);
+    uint32_t place = slab->place;
+    if (number == s->draining) {
+        s->draining = 0;
+    } else {
+        unlink_slab(s, number);
+    }
+    PUBLISH(s->slab_count, s->slab_count - 1);
+    s->classes[slab->size_class].slab_count--;
+    s->classes[slab->size_class].free_count -= slab->capacity;
     ASAN_UNPOISON_MEMORY_REGION(memory_of(s, number), SLAB_BYTES);
-    __atomic_store_n(&s->table[place], 0, __ATOMIC_RELAXED);
+    PUBLISH(s->table[place], 0);
     s->hole_hint = s->hole_count++ == 0 || place < s->hole_hint ? place : s->hole_hint;
     slab_pool_give(s->pool, number);
 }
@@ -207,19 +225,20 @@ void slabs_fini(struct slabs *s)
 
 void *slab_alloc(struct slabs *s, size_t bytes)
 {
-    unsigned class = class_of(bytes);
-    uint32_t number = s->classes[class].first;
-    if (mem_is_refused() || (!number && !(number = add_slab(s, class)))) {
+    unsigned size_class = class_of(bytes);
+    uint32_t number = s->classes[size_class].first;
+    if (mem_is_refused() || (!number && !(number = add_slab(s, size_class)))) {
         return NULL;
     }
     struct slab *slab = record_of(s, number);
-    unsigned block = free_block(slab), block_bytes = class_bytes(class);
+    unsigned block = free_block(slab), block_bytes = class_bytes(size_class);
     slab->live[block / 64] |= (uint64_t)1 << block % 64;
     slab->hint = (uint16_t)block;
     if (++slab->live_count == slab->capacity) {
         unlink_slab(s, number);
     }
-    s->used_bytes += block_bytes;
+    s->classes[size_class].free_count--;
+    PUBLISH(s->used_bytes, s->used_bytes + block_bytes);
     void *memory = memory_of(s, number) + (size_t)block * block_bytes;
     ASAN_UNPOISON_MEMORY_REGION(memory, block_bytes);
     return memory;
@@ -233,13 +252,14 @@ void slab_free(struct slabs *s, void *memory, size_t bytes)
     size_t offset = (size_t)((const char *)memory - s->base);
     uint32_t number = (uint32_t)(offset / SLAB_BYTES);
     struct slab *slab = record_of(s, number);
-    unsigned block_bytes = class_bytes(slab->class), block = (unsigned)(offset % SLAB_BYTES) / block_bytes;
-    assert(slab->class == class_of(bytes));
+    unsigned block_bytes = class_bytes(slab->size_class), block = (unsigned)(offset % SLAB_BYTES) / block_bytes;
+    assert(slab->size_class == class_of(bytes));
     assert(s->table[slab->place] == number);
     assert(slab->live[block / 64] >> block % 64 & 1);
     ASAN_POISON_MEMORY_REGION(memory, block_bytes);
     slab->live[block / 64] &= ~((uint64_t)1 << block % 64);
-    s->used_bytes -= block_bytes;
+    s->classes[slab->size_class].free_count++;
+    PUBLISH(s->used_bytes, s->used_bytes - block_bytes);
     if (slab->live_count-- == slab->capacity) {
         link_slab(s, number);
     }
@@ -255,14 +275,85 @@ bool slab_is_live(const struct slabs *s, handle h)
         return false;
     }
     const struct slab *slab = record_of(s, number);
-    unsigned offset = h % (1u << SLAB_HANDLE_BITS) * SLAB_GRANULE, bytes = class_bytes(slab->class);
+    unsigned offset = h % (1u << SLAB_HANDLE_BITS) * SLAB_GRANULE, bytes = class_bytes(slab->size_class);
     unsigned block = offset / bytes;
     return block * bytes == offset && block < slab->capacity && slab->live[block / 64] >> block % 64 & 1;
 }
 
 uint64_t slab_taken_bytes(const struct slabs *s)
 {
-    return s->table ? (uint64_t)(s->table_end - 1 - s->hole_count) * SLAB_BYTES : 0;
+    return (uint64_t)PEEK(s->slab_count) * SLAB_BYTES;
+}
+
+uint64_t slab_used_bytes(const struct slabs *s)
+{
+    return PEEK(s->used_bytes);
+}
+
+/* ---- giving back ------------------------------------------------------------------------------------------------- */
+
+bool slab_may_be_sparse(const struct slabs *s)
+{
+    uint64_t taken = slab_taken_bytes(s), used = slab_used_bytes(s);
+    return taken > used + taken / SPARSE_PART && taken > used + 2 * SLAB_BYTES;
+}
+
+static bool is_sparse(const struct slabs *s, unsigned size_class, bool thorough)
+{
+    const struct slab_class *c = &s->classes[size_class];
+    unsigned capacity = capacity_of(size_class);
+    return thorough ? c->free_count >= capacity
+                    : c->free_count >= 2 * capacity &&
+                          (uint64_t)c->free_count * SPARSE_PART > (uint64_t)c->slab_count * capacity;
+}
+
+/* The emptiest of the slabs with room that come first. */
+static uint32_t emptiest(const struct slabs *s, unsigned size_class)
+{
+    uint32_t best = s->classes[size_class].first, number = best;
+    for (unsigned i = 0; i < LOOK_AT_MAX && number; i++) {
+        const struct slab *slab = record_of(s, number);
+        best = slab->live_count < record_of(s, best)->live_count ? number : best;
+        number = slab->next;
+    }
+    return best;
+}
+
+/* Takes a slab of some sparse class out of its list, so that nothing new comes into it. The others of the class have room for what is in it. */
+static void begin_draining(struct slabs *s, bool thorough)
+{
+    for (unsigned size_class = 0; size_class < SLAB_CLASS_COUNT && !s->draining; size_class++) {
+        if (is_sparse(s, size_class, thorough)) {
+            s->draining = emptiest(s, size_class);
+            unlink_slab(s, s->draining);
+        }
+    }
+}
+
+void *slab_sparse_block(struct slabs *s, bool thorough)
+{
+    if (!s->draining) {
+        begin_draining(s, thorough);
+    }
+    if (!s->draining) {
+        return NULL;
+    }
+    const struct slab *slab = record_of(s, s->draining);
+    unsigned word = 0;
+    while (!slab->live[word]) {
+        word++;
+    }
+    unsigned block = word * 64 + (unsigned)__builtin_ctzll(slab->live[word]);
+    assert(block < slab->capacity);
+    return memory_of(s, s->draining) + (size_t)block * class_bytes(slab->size_class);
+}
+
+void slab_stop_draining(struct slabs *s)
+{
+    if (s->draining) {
+        link_slab(s, s->draining);
+        s->draining = 0;
+    }
 }
 
 /* ---- check ------------------------------------------------------------------------------------------------------- */
@@ -272,7 +363,7 @@ static size_t check_slab(const struct slabs *s, uint32_t place)
     const struct slab *slab = record_of(s, s->table[place]);
     unsigned capacity = slab->capacity, live_count = 0;
     assert(slab->place == place);
-    assert(capacity == capacity_of(slab->class));
+    assert(capacity == capacity_of(slab->size_class));
     for (unsigned block = 0; block < SLAB_WORDS * 64; block++) {
         bool set = slab->live[block / 64] >> block % 64 & 1;
         assert(set || block < capacity);
@@ -280,12 +371,12 @@ static size_t check_slab(const struct slabs *s, uint32_t place)
     }
     assert(live_count == slab->live_count);
     assert(live_count > 0);
-    return (size_t)live_count * class_bytes(slab->class);
+    return (size_t)live_count * class_bytes(slab->size_class);
 }
 
 void slab_check(const struct slabs *s)
 {
-    uint32_t hole_count = 0, with_room = 0;
+    uint32_t hole_count = 0, with_room = 0, slab_count = 0, free_count = 0;
     uint64_t used_bytes = 0;
     for (uint32_t place = 1; place < s->table_end; place++) {
         if (!s->table[place]) {
@@ -296,18 +387,26 @@ void slab_check(const struct slabs *s)
         const struct slab *slab = record_of(s, s->table[place]);
         used_bytes += check_slab(s, place);
         with_room += slab->live_count < slab->capacity;
+        free_count += slab->capacity - slab->live_count;
+        slab_count++;
     }
-    for (unsigned class = 0; class < SLAB_CLASS_COUNT; class ++) {
-        for (uint32_t number = s->classes[class].first; number; number = record_of(s, number)->next) {
+    assert(slab_count == s->slab_count);
+    with_room -= s->draining ? 1 : 0;
+    for (unsigned size_class = 0; size_class < SLAB_CLASS_COUNT; size_class++) {
+        slab_count -= s->classes[size_class].slab_count;
+        free_count -= s->classes[size_class].free_count;
+        for (uint32_t number = s->classes[size_class].first; number; number = record_of(s, number)->next) {
             const struct slab *slab = record_of(s, number);
-            assert(slab->class == class);
+            assert(slab->size_class == size_class);
             assert(s->table[slab->place] == number);
             assert(slab->live_count < slab->capacity);
-            assert(slab->next != 0 || s->classes[class].last == number);
+            assert(slab->next != 0 || s->classes[size_class].last == number);
             with_room--;
         }
     }
     assert(with_room == 0);
+    assert(slab_count == 0);
+    assert(free_count == 0);
     assert(hole_count == s->hole_count);
     assert(used_bytes == s->used_bytes);
 }

@@ -13,6 +13,8 @@ enum {
     BLOCK_WORDS = BLOCK_SLABS / 64,
     SMALL_PAGE_BLOCKS = 8, /* the first 16 MB */
     LEAST_BYTES = 64 << 20,
+    KEEP_PART = 64, /* of the slabs in use */
+    KEEP_COUNT = (1 << 20) / SLAB_BYTES,
     PAGE_BYTES = 4096,
     NO_BLOCK = UINT32_MAX,
 };
@@ -175,10 +177,10 @@ static void discard(char *memory, const uint64_t set[static BLOCK_WORDS])
 }
 
 /* While the system takes the memory nobody can take these slabs, and the lock is free. */
-bool slab_pool_settle(struct slab_pool *p, uint32_t keep_count)
+bool slab_pool_settle(struct slab_pool *p, bool all)
 {
     lock_acquire(&p->lock);
-    if (p->idle_count <= keep_count) {
+    if (p->idle_count <= (all ? 0 : KEEP_COUNT + p->taken_count / KEEP_PART)) {
         lock_release(&p->lock);
         return false;
     }

@@ -28,7 +28,7 @@ struct slab {
     uint32_t place;                /* in its shard's table */
     uint16_t capacity, live_count; /* in blocks */
     uint16_t hint;                 /* the block to look at first */
-    uint8_t class;
+    uint8_t size_class;
 } ALIGNED(2 * CACHE_LINE_BYTES);
 
 static_assert(sizeof(struct slab) == 2 * CACHE_LINE_BYTES, "two shards share no line");
@@ -58,9 +58,9 @@ void slab_pool_fini(struct slab_pool *p);
 /* A slab's number, its content undefined; 0 when the system refuses memory. */
 uint32_t slab_pool_take(struct slab_pool *p);
 void slab_pool_give(struct slab_pool *p, uint32_t number);
-/* Gives the memory of one block's free slabs back to the system when more than `keep_count` have some. False when there
- * was nothing to do. */
-bool slab_pool_settle(struct slab_pool *p, uint32_t keep_count);
+/* Gives the memory of one block's free slabs back to the system when too much of it is kept: more than a 1/64 of what is in use and a megabyte,
+ * or anything, if `all`. Takes about 100 us. False when there was nothing to do. */
+bool slab_pool_settle(struct slab_pool *p, bool all);
 
 struct slab_pool_stats {
     uint64_t reserved_bytes; /* addresses */

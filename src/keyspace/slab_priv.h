@@ -31,6 +31,8 @@ struct limbo;
 
 struct slab_class {
     uint32_t first, last; /* slabs with room; numbers in the pool, 0: none */
+    uint32_t slab_count;
+    uint32_t free_count; /* free blocks in them */
 };
 
 struct slabs {
@@ -44,7 +46,9 @@ struct slabs {
     uint32_t table_end;                            /* places from here on were never used; place 0 is none */
     uint32_t hole_count;                           /* places before the end without a slab */
     uint32_t hole_hint;                            /* none before it */
-    ALIGNED(CACHE_LINE_BYTES) uint64_t used_bytes; /* of all blocks */
+    uint32_t slab_count;                           /* read without the lock */
+    uint32_t draining;                             /* the slab whose blocks are to move; 0: none */
+    ALIGNED(CACHE_LINE_BYTES) uint64_t used_bytes; /* of all blocks; read without the lock */
     struct slab_class classes[SLAB_CLASS_COUNT];
 };
 
@@ -84,8 +88,21 @@ static inline size_t slab_good_bytes(size_t bytes)
     return (bytes + step - 1) & ~(step - 1);
 }
 
-/* Bytes of the slabs that the shard has. */
+/* ---- giving back --------------------------------------------------------------------------------------------------- */
+/* Slabs become sparse when blocks are freed here and there. Whoever knows what names a block moves it: slab_alloc() another one, slab_free() this
+ * one; so slab by slab is emptied and goes back. */
+
+/* Without the lock: whether so much is free in the slabs that it may be worth while. */
+bool slab_may_be_sparse(const struct slabs *s);
+/* A block that should move; NULL when nothing is sparse: no size has two slabs' worth of free blocks that are an eighth of its memory, or, if
+ * `thorough`, one slab's worth. Goes on with a slab that it has begun with. */
+void *slab_sparse_block(struct slabs *s, bool thorough);
+/* Gives up the slab that slab_sparse_block() was at: something in it cannot move now. */
+void slab_stop_draining(struct slabs *s);
+
+/* Bytes of the slabs that the shard has, and of the blocks that are allocated; without the lock. */
 uint64_t slab_taken_bytes(const struct slabs *s);
+uint64_t slab_used_bytes(const struct slabs *s);
 
 /* Asserts the invariants. */
 void slab_check(const struct slabs *s);

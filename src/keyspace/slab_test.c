@@ -158,6 +158,53 @@ static void test_what_is_empty_goes_back(void **state)
     world_free(w);
 }
 
+/* Moves what is in sparse slabs, as the owner of the blocks does. */
+static void compact(struct world *w, bool thorough)
+{
+    struct slabs *s = &w->slabs[0];
+    for (unsigned char *from; (from = slab_sparse_block(s, thorough));) {
+        unsigned i = 0;
+        while (w->blocks[0][i].memory != from) {
+            i++;
+        }
+        struct block *b = &w->blocks[0][i];
+        b->memory = slab_alloc(s, b->bytes);
+        memcpy(b->memory, from, slab_good_bytes(b->bytes));
+        slab_free(s, from, b->bytes);
+    }
+    slab_check(s);
+}
+
+static void test_sparse_slabs_are_emptied(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct slabs *s = &w->slabs[0];
+    struct random r;
+    random_init(&r, 5, 6);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        put(w, 0, i, i % 2 ? 200 : 900);
+    }
+    assert_false(slab_may_be_sparse(s));
+    assert_null(slab_sparse_block(s, false));
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        if (random_below(&r, 5)) {
+            drop(w, 0, i);
+        }
+    }
+    assert_true(slab_may_be_sparse(s));
+    assert_true(slab_taken_bytes(s) > 4 * slab_used_bytes(s));
+    /* What stops halfway is as if it had not begun. */
+    assert_non_null(slab_sparse_block(s, false));
+    slab_stop_draining(s);
+    slab_check(s);
+    compact(w, false);
+    assert_true(slab_taken_bytes(s) <= slab_used_bytes(s) * 8 / 7 + 6 * SLAB_BYTES);
+    compact(w, true);
+    assert_true(slab_taken_bytes(s) <= slab_used_bytes(s) * 21 / 20 + 2 * SLAB_BYTES);
+    world_free(w);
+}
+
 /* A block of 64 bytes is a line, one of 4096 bytes a page. */
 static void test_powers_of_two_are_aligned(void **state)
 {
@@ -179,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_blocks_and_handles_of_two_shards),
         cmocka_unit_test(test_what_is_empty_goes_back),
         cmocka_unit_test(test_powers_of_two_are_aligned),
+        cmocka_unit_test(test_sparse_slabs_are_emptied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ enum { TEXT_BYTES_MAX = 4 << 20 };
 static const char usage[] =
     "usage: larder [FILE] [--directive value ...]\n"
     "       larder check FILE [--directive value ...]\n"
-    "       larder simulate TRACE [--sizes A,B,...] [--policy A,B,...] [--value-bytes N] [--rate N]\n"
+    "       larder simulate TRACE [--sizes A,B,...] [--option value ...]\n"
     "       larder --describe options | metrics | errors | knobs | commands | exits\n"
     "       larder --version | --help\n"
     "\n"

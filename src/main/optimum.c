@@ -9,6 +9,7 @@
 struct cached {
     struct heap_node node; /* by its next request, the last one first */
     double bytes;
+    size_t missed; /* the window in which it was missed last, plus one */
 };
 
 /* For each request, the next one for the same key; INT64_MAX when there is none. */
@@ -39,7 +40,7 @@ static void evict_last(struct heap *h, double *used)
 }
 
 static err run(const struct trace *t, const int64_t *next, struct cached *cached, uint64_t limit_bytes,
-               double entry_bytes, size_t *ret_hits)
+               double entry_bytes, size_t window, size_t *ret_hits)
 {
     struct heap h;
     double used = 0;
@@ -50,10 +51,11 @@ static err run(const struct trace *t, const int64_t *next, struct cached *cached
         struct request r = t->requests[i];
         struct cached *c = &cached[r.key];
         if (heap_holds(&c->node)) {
-            hits++;
+            hits += c->missed != i / window + 1;
             heap_move(&h, &c->node, -next[i]);
             continue;
         }
+        c->missed = i / window + 1;
         c->bytes = entry_bytes + (double)t->keys[r.key].len + r.value_bytes;
         if (c->bytes > (double)limit_bytes) {
             continue;
@@ -69,11 +71,11 @@ static err run(const struct trace *t, const int64_t *next, struct cached *cached
     return e;
 }
 
-err optimum_hits(const struct trace *t, uint64_t limit_bytes, double entry_bytes, size_t *ret_hits)
+err optimum_hits(const struct trace *t, uint64_t limit_bytes, double entry_bytes, size_t window, size_t *ret_hits)
 {
     int64_t *next = find_next_requests(t);
     struct cached *cached = calloc(t->key_count, sizeof *cached);
-    err e = next && cached ? run(t, next, cached, limit_bytes, entry_bytes, ret_hits) : ERR_NOMEM;
+    err e = next && cached ? run(t, next, cached, limit_bytes, entry_bytes, window, ret_hits) : ERR_NOMEM;
     free(cached);
     free(next);
     return e;

@@ -45,7 +45,7 @@ static void test_nothing_is_better(void **state)
         struct trace t = {.requests = requests, .request_count = REQUESTS, .keys = keys, .key_count = KEYS};
         unsigned places = 1 + round % 4;
         size_t hits;
-        assert_int_equal(optimum_hits(&t, places * 15 + 14, 5, &hits), OK);
+        assert_int_equal(optimum_hits(&t, places * 15 + 14, 5, 1, &hits), OK);
         assert_int_equal(hits, best(requests, 0, 0, places));
     }
 }
@@ -57,8 +57,10 @@ static void test_what_does_not_fit_is_not_kept(void **state)
     struct request requests[] = {{1, 10}, {0, 1000}, {1, 10}, {0, 1000}};
     struct trace t = {.requests = requests, .request_count = 4, .keys = keys, .key_count = 2};
     size_t hits;
-    assert_int_equal(optimum_hits(&t, 100, 0, &hits), OK);
+    assert_int_equal(optimum_hits(&t, 100, 0, 1, &hits), OK);
     assert_int_equal(hits, 1);
+    assert_int_equal(optimum_hits(&t, 100, 0, 4, &hits), OK);
+    assert_int_equal(hits, 0);
 }
 
 int main(void)

@@ -63,6 +63,7 @@ struct server {
     struct worker front;
     struct worker *workers;
     unsigned worker_count;
+    enum loop_engine io_engine;
     struct housekeeping *housekeepings;
     struct door *door;
     struct signal_watch signals;
@@ -270,15 +271,38 @@ static const char *absolute(const char *path, struct buf *b)
     return buf_failed(b) ? "" : b->bytes;
 }
 
+/* Which engine the workers' loops have. When io_uring is refused, auto goes without and says why. */
+static enum exit_code choose_io_engine(struct server *s, const struct config *config)
+{
+    enum exit_code code = EXIT_DONE;
+    struct buf why;
+    buf_init(&why, LOG_LINE_BYTES_MAX);
+    s->io_engine = LOOP_EPOLL;
+    if (config->io_engine != IO_ENGINE_EPOLL) {
+        err e = loop_engine_try(LOOP_URING, &why);
+        slice reason = why.len > 0 ? buf_slice(&why) : slice_of(err_row(e)->text);
+        if (e == OK) {
+            s->io_engine = LOOP_URING;
+        } else if (config->io_engine == IO_ENGINE_AUTO) {
+            log_write(LOG_NOTICE, "main", "io-engine auto: epoll, since %.*s", SLICE_ARG(reason));
+        } else {
+            log_write(LOG_ERROR, "main", "cannot start: io-engine io_uring: %.*s", SLICE_ARG(reason));
+            code = EXIT_SYSTEM;
+        }
+    }
+    buf_fini(&why);
+    return code;
+}
+
 static err make_workers(struct server *s, const struct config *config)
 {
     s->worker_count = config->threads > 0 ? (unsigned)config->threads : thread_core_count();
     s->worker_count = (unsigned)num_min_u64(s->worker_count, WORKER_COUNT_MAX);
     s->workers = calloc(s->worker_count, sizeof *s->workers);
     s->housekeepings = calloc(s->worker_count, sizeof *s->housekeepings);
-    err e = s->workers && s->housekeepings ? worker_init(&s->front, 0) : ERR_NOMEM;
+    err e = s->workers && s->housekeepings ? worker_init(&s->front, 0, LOOP_EPOLL) : ERR_NOMEM;
     for (unsigned i = 0; e == OK && i < s->worker_count; i++) {
-        e = worker_init(&s->workers[i], i);
+        e = worker_init(&s->workers[i], i, s->io_engine);
     }
     if (e == OK) {
         e = figures_open(s->worker_count);
@@ -388,6 +412,10 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
         return code;
     }
     raise_limits(config);
+    code = choose_io_engine(s, config);
+    if (code) {
+        return code;
+    }
     recommend_policy(config);
     err e = make_workers(s, config);
     if (e) {

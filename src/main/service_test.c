@@ -35,9 +35,9 @@ static int set_up(void **state)
         bind(manager, (struct sockaddr *)&at, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))), 0);
     setenv("NOTIFY_SOCKET", name, 1);
     setenv("WATCHDOG_USEC", "2000", 1); /* fed each millisecond */
-    assert_int_equal(worker_init(&front, 0), OK);
+    assert_int_equal(worker_init(&front, 0, LOOP_EPOLL), OK);
     for (unsigned i = 0; i < WORKERS; i++) {
-        assert_int_equal(worker_init(&workers[i], i), OK);
+        assert_int_equal(worker_init(&workers[i], i, LOOP_EPOLL), OK);
     }
     return 0;
 }

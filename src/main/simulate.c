@@ -1,6 +1,7 @@
-/* larder simulate TRACE [--sizes A,B,...] [--policy A,B,...] [--value-bytes N] [--rate N]
+/* larder simulate TRACE [--sizes A,B,...] [--policy A,B,...] [--value-bytes N] [--rate N] [--window N]
  *
- * Replays a trace as a client does that keeps values beside a database: it looks, and when there is nothing it stores.
+ * Replays a trace as a client does that keeps values beside a database: it looks for as many keys as a window has, and
+ * stores those that were not there.
  * What is asked is a real keyspace with the real limit and policy, one for each pair of them, in this process; only
  * the clock is made: requests come evenly. So what it prints is what a server of that maxmemory would do, and it takes
  * as much memory.
@@ -27,6 +28,7 @@ enum {
     REQUESTS_PER_TICK = 256,
     DEFAULT_VALUE_BYTES = 1000,
     DEFAULT_RATE = 1000,
+    WINDOW_MAX = 4096,
     SPARE_BYTES_PER_KEY = 64, /* for the sizes that are chosen when none are given */
     TTL_MS = 24 * 3600 * 1000,
     WHY_BYTES_MAX = 4096,
@@ -34,12 +36,14 @@ enum {
 static const int64_t BEGIN_WALL_MS = INT64_C(1700000000000);
 
 static const char usage[] =
-    "usage: larder simulate TRACE [--sizes 64mb,1gb,...] [--policy NAME,...] [--value-bytes N] [--rate N]\n"
+    "usage: larder simulate TRACE [--sizes 64mb,1gb,...] [--policy NAME,...] [--value-bytes N]\n"
+    "                             [--rate N] [--window N]\n"
     "\n"
     "Prints the ratio of hits that a cache in front of a database would have had, for each size of its memory and each\n"
     "policy, and the best that knowing the future could reach. TRACE has one request a line: a key, and the size of its\n"
     "value where that is not --value-bytes (1000); - reads the standard input. --rate is how many requests came in a\n"
-    "second (1000), which matters to lru and lfu.\n";
+    "second (1000), which matters to lru and lfu; --window, how many were asked for at once (1): what is missed is stored\n"
+    "after that.\n";
 
 /* ---- policies ---------------------------------------------------------------------------------------------------- */
 
@@ -70,7 +74,8 @@ struct simulation {
     uint64_t sizes[SIZES_MAX];
     unsigned size_count;
     slice policies; /* names between commas; empty: all */
-    uint64_t value_bytes, rate;
+    uint64_t value_bytes, rate, window;
+    uint64_t key_counts[SIZES_MAX]; /* by size: the most keys that a policy kept */
     double
         entry_bytes[SIZES_MAX]; /* by size: the least that a policy's entries cost besides key and value; 0: unknown */
     char *value;                /* as long as the longest */
@@ -150,6 +155,9 @@ static bool parse_option(struct simulation *sim, const char *option, slice value
     if (strcmp(option, "--rate") == 0) {
         return parse_number(option, value, 1000000000, &sim->rate);
     }
+    if (strcmp(option, "--window") == 0) {
+        return parse_number(option, value, WINDOW_MAX, &sim->window);
+    }
     fprintf(stderr, "larder: %s: no such option\n", option);
     return false;
 }
@@ -198,7 +206,11 @@ static err store(struct replay *r, const struct key *k, uint32_t value_bytes)
                         .string = slice_make(r->sim->value, value_bytes),
                         .deadline = r->with_deadlines ? r->fx.now.wall_ms + TTL_MS : NO_DEADLINE};
     c.fresh_until = c.deadline;
-    if (keyspace_make_room(r->ks, r->fx.now, k->bytes.len + value_bytes)) {
+    err room;
+    do {
+        room = keyspace_make_room(r->ks, r->fx.now, k->bytes.len + value_bytes);
+    } while (room == ERR_AGAIN);
+    if (room) {
         return OK;
     }
     struct entry *e;
@@ -208,24 +220,45 @@ static err store(struct replay *r, const struct key *k, uint32_t value_bytes)
     return failure;
 }
 
-static err replay_all(struct replay *r)
+static struct key key_of(const struct replay *r, size_t request)
 {
     const struct trace *t = &r->sim->trace;
+    return keyspace_key(r->ks, 0, t->keys[t->requests[request].key]);
+}
+
+/* The requests from `first` on up to `end`. */
+static err replay_window(struct replay *r, size_t first, size_t end)
+{
+    bool missed[WINDOW_MAX];
     err e = OK;
-    for (size_t i = 0; i < t->request_count && e == OK; i++) {
+    for (size_t i = first; i < end; i++) {
+        struct key k = key_of(r, i);
+        missed[i - first] = !find(r, &k);
+        r->hits += !missed[i - first];
+    }
+    for (size_t i = first; i < end && e == OK; i++) {
+        struct key k = key_of(r, i);
+        if (missed[i - first] && !find(r, &k)) {
+            e = store(r, &k, r->sim->trace.requests[i].value_bytes);
+        }
+    }
+    return e;
+}
+
+static err replay_all(struct replay *r)
+{
+    size_t count = r->sim->trace.request_count, window = r->sim->window, since_tick = REQUESTS_PER_TICK;
+    err e = OK;
+    for (size_t i = 0; i < count && e == OK; i += window, since_tick += window) {
         int64_t passed_ms = (int64_t)((double)i * 1000 / (double)r->sim->rate);
         struct now now = {.wall_ms = BEGIN_WALL_MS + passed_ms, .mono_ms = passed_ms};
-        if (i % REQUESTS_PER_TICK == 0) {
+        if (since_tick >= REQUESTS_PER_TICK) {
             keyspace_tick(r->ks, 0, now);
+            since_tick = 0;
         }
-        struct key k = keyspace_key(r->ks, 0, t->keys[t->requests[i].key]);
         arena_reset(&r->arena);
         effect_init(&r->fx, &r->arena, now, false);
-        if (find(r, &k)) {
-            r->hits++;
-        } else {
-            e = store(r, &k, t->requests[i].value_bytes);
-        }
+        e = replay_window(r, i, num_min_u64(i + window, count));
     }
     return e;
 }
@@ -261,6 +294,7 @@ static err replay(struct simulation *sim, enum eviction eviction, unsigned size,
     if (sim->entry_bytes[size] == 0 || overhead < sim->entry_bytes[size]) {
         sim->entry_bytes[size] = overhead;
     }
+    sim->key_counts[size] = num_max_u64(sim->key_counts[size], keyspace_key_count(r.ks, 0));
     arena_fini(&r.arena);
     keyspace_free(r.ks);
     return e;
@@ -300,7 +334,7 @@ static err print_optimum(const struct simulation *sim)
     printf("%-16s", "optimum");
     for (unsigned i = 0; i < sim->size_count; i++) {
         size_t hits;
-        err e = optimum_hits(&sim->trace, sim->sizes[i], sim->entry_bytes[i], &hits);
+        err e = optimum_hits(&sim->trace, sim->sizes[i], sim->entry_bytes[i], sim->window, &hits);
         if (e) {
             return e;
         }
@@ -308,6 +342,15 @@ static err print_optimum(const struct simulation *sim)
     }
     putchar('\n');
     return OK;
+}
+
+static void print_key_counts(const struct simulation *sim)
+{
+    printf("%-16s", "keys");
+    for (unsigned i = 0; i < sim->size_count; i++) {
+        printf(" %9" PRIu64, sim->key_counts[i]);
+    }
+    putchar('\n');
 }
 
 static err print_table(struct simulation *sim)
@@ -319,7 +362,11 @@ static err print_table(struct simulation *sim)
             e = print_policy(sim, &choices[i]);
         }
     }
-    return e ? e : print_optimum(sim);
+    if (e == OK) {
+        e = print_optimum(sim);
+        print_key_counts(sim);
+    }
+    return e;
 }
 
 /* ---- the task ---------------------------------------------------------------------------------------------------- */
@@ -366,7 +413,7 @@ static enum exit_code read_and_simulate(struct simulation *sim, const char *file
 
 enum exit_code simulate_run(int argc, char **argv)
 {
-    struct simulation sim = {.value_bytes = DEFAULT_VALUE_BYTES, .rate = DEFAULT_RATE};
+    struct simulation sim = {.value_bytes = DEFAULT_VALUE_BYTES, .rate = DEFAULT_RATE, .window = 1};
     if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
         fputs(usage, stdout);
         return EXIT_DONE;

@@ -18,7 +18,7 @@ static void test_turns_are_counted_until_they_are_set_back(void **state)
 {
     (void)state;
     struct worker w;
-    assert_int_equal(worker_init(&w, 3), OK);
+    assert_int_equal(worker_init(&w, 3, LOOP_EPOLL), OK);
     turns_watch(&w);
     loop_turn(w.loop, 0);
     struct deferred d;

@@ -25,7 +25,7 @@ static void run(void *argument)
 
 err lazy_start(void)
 {
-    err e = worker_init(&helper, 0);
+    err e = worker_init(&helper, 0, LOOP_EPOLL);
     if (e == OK) {
         e = thread_start(&helper.thread, "lazy-free", run, NULL);
     }

@@ -1,17 +1,25 @@
 /* An event loop: readiness of file descriptors, timers, work for the end of the turn. One thread runs it and only that thread touches it;
  * other threads reach it through its worker's outbox (os/worker.h). Sockets that carry a client's bytes go through os/stream.h, whose
- * interface is completion-shaped so that io_uring can take over without the rooms above noticing.
+ * interface is completion-shaped: which engine is behind it is seen by nobody above.
  *
  * A turn: take the time, run due timers, deliver events, run deferred work, sleep until the next event or timer. */
 #ifndef OS_LOOP_H
 #define OS_LOOP_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "os/clock.h"
 
 struct loop;
+struct ring;
+
+/* How the bytes of streams travel. Watches are the same in both. */
+enum loop_engine {
+    LOOP_EPOLL, /* readiness, then recv() and send() */
+    LOOP_URING  /* the kernel receives and sends: one system call a turn */
+};
 
 enum loop_events {
     LOOP_READ = 1,
@@ -41,9 +49,11 @@ struct deferred {
     void (*run)(struct deferred *d);
 };
 
-MUST_USE err loop_new(struct loop **ret_loop);
+MUST_USE err loop_new(enum loop_engine engine, struct loop **ret_loop);
 /* NULL is fine. Nothing may be watched any more. */
 void loop_free(struct loop *l);
+/* Whether loops can have this engine here. ERR_SYSTEM: the kernel refuses; `why` gets the reason, one line without its end. */
+MUST_USE err loop_engine_try(enum loop_engine engine, struct buf *why);
 
 /* Runs until loop_stop(). */
 void loop_run(struct loop *l);
@@ -51,6 +61,11 @@ void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 /* One turn that sleeps at most wait_ms (-1: until something happens): for tests and for draining. */
 void loop_turn(struct loop *l, int wait_ms);
+
+/* "epoll" or "io_uring". */
+const char *loop_engine_name(const struct loop *l);
+/* NULL when the engine is epoll. For os/stream.c. */
+struct ring *loop_ring(const struct loop *l);
 
 /* The time as taken at the start of this turn. */
 struct now loop_now(const struct loop *l);

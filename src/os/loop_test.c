@@ -10,12 +10,13 @@
 
 #include "os/loop.h"
 
+static enum loop_engine engine;
 static struct loop *loop;
 
 static int make_loop(void **state)
 {
     (void)state;
-    return loop_new(&loop);
+    return loop_new(engine, &loop);
 }
 
 static int drop_loop(void **state)
@@ -286,5 +287,11 @@ int main(void)
         TEST(test_deferred_work_runs_once_in_order_at_the_end_of_the_turn),
         TEST(test_run_ends_after_the_turn_that_stopped_it),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
+    engine = LOOP_URING;
+    if (loop_new(engine, &loop) == OK) {
+        loop_free(loop);
+        failed += cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
+    }
+    return failed;
 }

@@ -38,7 +38,7 @@ static void test_signals_arrive_on_the_loop(void **state)
     struct loop *loop;
     struct signal_watch watch;
     signal_block();
-    assert_int_equal(loop_new(&loop), OK);
+    assert_int_equal(loop_new(LOOP_EPOLL, &loop), OK);
     assert_int_equal(signal_watch_open(&watch, loop, arrived), OK);
     kill(getpid(), SIGUSR1);
     kill(getpid(), SIGPIPE);

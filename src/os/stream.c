@@ -1,10 +1,14 @@
-/* Streams on epoll, recv() and send().
+/* Streams, on either engine of the loop.
  *
- * Reading: one recv() into the loop's buffer for each readiness, so that a fast peer gets 64 KB a turn and then the others come. Idle
+ * Reading on epoll: one recv() into the loop's buffer for each readiness, so that a fast peer gets 64 KB a turn and then the others come. Idle
  * connections hold no read buffer at all. A pause costs no system call unless bytes do arrive meanwhile: only then READ is given up.
  *
- * Sending: one send() at the end of the turn for everything that the turn appended. Interest in WRITE exists only while the socket has
- * taken less than it was given.
+ * Sending on epoll: one send() at the end of the turn for everything that the turn appended. Interest in WRITE exists only while the
+ * socket has taken less than it was given.
+ *
+ * On a ring (ring.c) the kernel receives and hands over what has come, and the send at the end of the turn joins those of the other
+ * streams. What is rare goes as on epoll: sending again, blocked sockets, the end of a paused peer, the last words. Bytes that the kernel
+ * had already received when the owner paused are kept in `held`, at most what the ring has buffers for; then it is told to stop.
  *
  * Ending: `ending` is the gentle way (the owner's, or the peer's last byte has come): all is sent first. die() is the end itself; it closes
  * the fd at once, and the one deferred `finish` of the stream tells the owner at the end of the turn, when no callback of the stream is
@@ -18,8 +22,10 @@
  * Invariants:
  * (I1) dead: not watched, fd closed, flush is not queued, finish is.
  * (I2) blocked: something is pending here or in the layer, and WRITE is watched.
- * (I3) Not watched and not dead: paused, and the peer's end was seen before bytes that wait for resume. Otherwise level-triggered hang-ups
- *      would spin.
+ * (I3) Not watched and not dead: on a ring, or paused, and the peer's end was seen before bytes that wait for resume. Otherwise
+ *      level-triggered hang-ups would spin.
+ * (I4) On a ring READ is never watched: only one of the two may take bytes from the socket.
+ * (I5) held has bytes: paused, or flush is queued.
  *
  * One thread, the loop's. */
 #include "os/stream.h"
@@ -29,12 +35,26 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/num.h"
 
 enum { OUT_KEEP_BYTES = 16 * 1024, LAYER_PIECE_BYTES = 64 * 1024, LAYER_OUT_BYTES_MAX = 256 * 1024 };
 enum { SCRAP_BYTES = 4096, SCRAP_ROUNDS = 64 };
 
+static_assert((int)RING_READ_BYTES <= (int)STREAM_READ_BYTES, "a layer is given no more than it expects");
+
 static void ready(struct watch *w, unsigned events);
-static void take(struct stream *s, slice bytes);
+static bool has_unread(const struct stream *s);
+static void deliver_unread(struct stream *s);
+
+static struct ring *ring_of(const struct stream *s)
+{
+    return loop_ring(s->loop);
+}
+
+static bool is_reading(const struct stream *s)
+{
+    return !s->paused && !s->ending && !s->dead;
+}
 
 /* ---- the end ------------------------------------------------------------------------------------------------------- */
 
@@ -44,6 +64,9 @@ static void die(struct stream *s, err reason)
     s->dead = true;
     s->reason = reason;
     loop_unwatch(s->loop, &s->watch);
+    if (ring_of(s)) {
+        ring_detach(ring_of(s), &s->socket);
+    }
     close(s->watch.fd);
     s->watch.fd = -1;
     loop_undefer(s->loop, &s->flush);
@@ -69,6 +92,7 @@ static void run_finish(struct deferred *d)
     struct stream *s = container_of(d, struct stream, finish);
     buf_fini(&s->out);
     s->out_sent = 0;
+    buf_fini(&s->held);
     stream_layer_free(s->layer);
     s->layer = NULL;
     s->ops->closed(s, s->reason);
@@ -76,16 +100,28 @@ static void run_finish(struct deferred *d)
 
 /* ---- interest ------------------------------------------------------------------------------------------------------ */
 
-static void update_interest(struct stream *s)
+/* Of the watch; on a ring, which tells the rest, often none. */
+static unsigned interest(const struct stream *s)
 {
+    bool on_ring = ring_of(s) != NULL;
+    bool tells_end = s->peer_ended || (on_ring && ring_is_receiving(ring_of(s), &s->socket));
     unsigned events = s->blocked ? LOOP_WRITE : 0;
-    if (!s->ending && !s->paused) {
+    if (is_reading(s) && !on_ring) {
         events |= LOOP_READ;
     }
-    if (!s->ending && s->paused && !s->peer_ended) {
+    if (!s->ending && s->paused && !tells_end) {
         events |= LOOP_PEER_END;
     }
-    if (events == 0 && s->peer_ended) {
+    return events;
+}
+
+static void update_interest(struct stream *s)
+{
+    if (ring_of(s) && is_reading(s)) {
+        ring_receive(ring_of(s), &s->socket);
+    }
+    unsigned events = interest(s);
+    if (events == 0 && (s->peer_ended || ring_of(s))) {
         loop_unwatch(s->loop, &s->watch);
     } else if (s->watch.ready) {
         loop_rewatch(s->loop, &s->watch, events);
@@ -99,7 +135,7 @@ static void update_interest(struct stream *s)
 
 static bool watches_write(const struct stream *s)
 {
-    return (s->watch.events & LOOP_WRITE) != 0;
+    return s->watch.ready && s->watch.events & LOOP_WRITE;
 }
 
 /* ---- out ----------------------------------------------------------------------------------------------------------- */
@@ -176,18 +212,9 @@ static err send_layered(struct stream *s)
     return OK;
 }
 
-static void send_pending(struct stream *s)
+/* After what there was has been offered to the socket. */
+static void settle_output(struct stream *s)
 {
-    if (buf_failed(&s->out)) {
-        die(s, s->out.failure);
-        return;
-    }
-    s->blocked = false;
-    err e = UNLIKELY(s->layer != NULL) ? send_layered(s) : send_bytes(s, &s->out, &s->out_sent) ? OK : ERR_SYSTEM;
-    if (e) { /* a peer that came to its end and does not take the rest has hung up in order all the same */
-        die(s, s->ending && e == ERR_SYSTEM ? s->reason : e);
-        return;
-    }
     if (!s->blocked && is_over(s)) {
         read_away(s->watch.fd);
         die(s, s->reason);
@@ -206,13 +233,39 @@ static void send_pending(struct stream *s)
     }
 }
 
+static void send_pending(struct stream *s)
+{
+    if (buf_failed(&s->out)) {
+        die(s, s->out.failure);
+        return;
+    }
+    s->blocked = false;
+    err e = UNLIKELY(s->layer != NULL) ? send_layered(s) : send_bytes(s, &s->out, &s->out_sent) ? OK : ERR_SYSTEM;
+    if (e) { /* a peer that came to its end and does not take the rest has hung up in order all the same */
+        die(s, s->ending && e == ERR_SYSTEM ? s->reason : e);
+    } else {
+        settle_output(s);
+    }
+}
+
+/* Leaves the sending to the ring when it is plain sailing; what it does not finish is gone on with here. */
+static bool send_by_ring(struct stream *s)
+{
+    if (!ring_of(s) || s->dead || s->blocked || s->ending || s->layer || buf_failed(&s->out)) {
+        return false;
+    }
+    return ring_send_later(ring_of(s), &s->socket);
+}
+
 static void run_flush(struct deferred *d)
 {
     struct stream *s = container_of(d, struct stream, flush);
-    if (UNLIKELY(s->layer && s->layer->unread) && !s->paused && !s->ending) {
-        take(s, S(""));
+    if (UNLIKELY(has_unread(s)) && is_reading(s)) {
+        deliver_unread(s);
     }
-    stream_flush(s);
+    if (!send_by_ring(s)) {
+        stream_flush(s);
+    }
 }
 
 void stream_touch(struct stream *s)
@@ -247,7 +300,7 @@ static void end_after_flush(struct stream *s, err reason)
 bool stream_deliver(struct stream *s, slice plain)
 {
     s->ops->received(s, plain);
-    return !s->paused && !s->ending && !s->dead;
+    return is_reading(s);
 }
 
 /* The layer cannot go on: what it still says to the peer is tried once, what the owner says has no way any more. */
@@ -275,11 +328,49 @@ static void take(struct stream *s, slice bytes)
     }
 }
 
+static void hand_over(struct stream *s, slice bytes)
+{
+    if (UNLIKELY(s->layer != NULL)) {
+        take(s, bytes);
+    } else {
+        s->ops->received(s, bytes);
+    }
+}
+
+/* Whether bytes that the socket has given wait for the owner. */
+static bool has_unread(const struct stream *s)
+{
+    return s->held.len > 0 || (s->layer && s->layer->unread);
+}
+
+/* Hands over what waits, until the owner pauses again. */
+static void deliver_unread(struct stream *s)
+{
+    if (s->layer && s->layer->unread) {
+        take(s, S(""));
+    }
+    size_t count = 0;
+    while (is_reading(s) && count < s->held.len) {
+        slice piece = slice_sub(buf_slice(&s->held), count, STREAM_READ_BYTES);
+        count += piece.len;
+        hand_over(s, piece);
+    }
+    if (count == s->held.len) {
+        buf_fini(&s->held);
+    } else {
+        buf_consume(&s->held, count);
+    }
+    if (is_reading(s)) {
+        s->peer_ended = false;
+        update_interest(s); /* the ring tells the end again */
+    }
+}
+
 static void receive(struct stream *s)
 {
-    if (UNLIKELY(s->layer && s->layer->unread)) {
-        take(s, S(""));
-        if (s->dead || s->ending || s->paused) {
+    if (UNLIKELY(has_unread(s))) {
+        deliver_unread(s);
+        if (!is_reading(s)) {
             return;
         }
     }
@@ -287,12 +378,7 @@ static void receive(struct stream *s)
     ssize_t count = recv(s->watch.fd, bytes, STREAM_READ_BYTES, 0);
     if (count > 0) {
         s->bytes_in += (uint64_t)count;
-        slice received = slice_make(bytes, (size_t)count);
-        if (UNLIKELY(s->layer != NULL)) {
-            take(s, received);
-        } else {
-            s->ops->received(s, received);
-        }
+        hand_over(s, slice_make(bytes, (size_t)count));
     } else if (count == 0) {
         end_after_flush(s, OK);
     } else if (errno != EAGAIN && errno != EINTR) {
@@ -300,16 +386,24 @@ static void receive(struct stream *s)
     }
 }
 
-/* The peer's end while paused: it counts only once the bytes before it are read. */
+/* The peer's end counts only once the bytes before it are read. */
+static void note_end(struct stream *s, bool has_bytes)
+{
+    if (has_bytes) {
+        s->peer_ended = true;
+        update_interest(s);
+    } else {
+        end_after_flush(s, OK);
+    }
+}
+
+/* While paused. */
 static void look_at_end(struct stream *s)
 {
     char byte;
     ssize_t count = recv(s->watch.fd, &byte, 1, MSG_PEEK);
-    if (count > 0 || (count == 0 && s->layer && s->layer->unread)) {
-        s->peer_ended = true;
-        update_interest(s);
-    } else if (count == 0) {
-        end_after_flush(s, OK);
+    if (count >= 0) {
+        note_end(s, count > 0 || has_unread(s));
     } else if (errno != EAGAIN && errno != EINTR) {
         die(s, ERR_SYSTEM);
     }
@@ -327,10 +421,71 @@ void stream_resume(struct stream *s)
     if (!s->dead) {
         update_interest(s);
     }
-    if (s->layer && s->layer->unread) {
+    if (has_unread(s)) {
         stream_touch(s);
     }
 }
+
+/* ---- the ring's calls ---------------------------------------------------------------------------------------------- */
+
+static struct stream *stream_of(struct ring_socket *socket)
+{
+    return container_of(socket, struct stream, socket);
+}
+
+static void ring_received(struct ring_socket *socket, slice bytes)
+{
+    struct stream *s = stream_of(socket);
+    s->bytes_in += bytes.len;
+    if (LIKELY(is_reading(s) && !has_unread(s))) {
+        hand_over(s, bytes);
+        return;
+    }
+    if (!s->ending) {
+        buf_append(&s->held, bytes);
+    }
+    if (buf_failed(&s->held)) {
+        die(s, s->held.failure);
+    } else if (!is_reading(s)) {
+        ring_stop_receiving(ring_of(s), socket);
+        update_interest(s);
+    }
+}
+
+static void ring_ended(struct ring_socket *socket, err reason)
+{
+    struct stream *s = stream_of(socket);
+    if (s->ending) {
+        return;
+    }
+    if (reason) {
+        die(s, reason);
+    } else {
+        note_end(s, has_unread(s));
+    }
+}
+
+static slice ring_sending(struct ring_socket *socket)
+{
+    const struct stream *s = stream_of(socket);
+    return s->blocked || buf_failed(&s->out) ? S("") : slice_sub(buf_slice(&s->out), s->out_sent, SIZE_MAX);
+}
+
+static void ring_sent(struct ring_socket *socket, ssize_t count)
+{
+    struct stream *s = stream_of(socket);
+    if (count < 0) {
+        die(s, ERR_SYSTEM);
+        return;
+    }
+    s->out_sent += (size_t)count;
+    s->bytes_out += (uint64_t)count;
+    s->blocked = stream_pending_bytes(s) > 0;
+    settle_output(s);
+}
+
+static const struct ring_ops ring_ops = {
+    .received = ring_received, .ended = ring_ended, .sending = ring_sending, .sent = ring_sent};
 
 /* ---- the loop's call ----------------------------------------------------------------------------------------------- */
 
@@ -346,7 +501,7 @@ static void ready(struct watch *w, unsigned events)
     if (s->dead || s->ending) {
         return;
     }
-    if (!s->paused && events & (LOOP_READ | LOOP_HANGUP)) {
+    if (!s->paused && events & (LOOP_READ | LOOP_HANGUP) && !ring_of(s)) {
         receive(s);
     } else if (s->paused && events & (LOOP_PEER_END | LOOP_HANGUP)) {
         look_at_end(s);
@@ -361,9 +516,18 @@ err stream_open(struct stream *s, struct loop *loop, int fd, const struct stream
 {
     *s = (struct stream){.loop = loop, .ops = ops};
     buf_init(&s->out, out_bytes_max);
+    buf_init(&s->held, SIZE_MAX);
     deferred_init(&s->flush, run_flush);
     deferred_init(&s->finish, run_finish);
-    return loop_watch(loop, &s->watch, fd, LOOP_READ, ready);
+    if (!loop_ring(loop)) {
+        return loop_watch(loop, &s->watch, fd, LOOP_READ, ready);
+    }
+    s->watch.fd = fd;
+    err e = ring_attach(loop_ring(loop), &s->socket, fd, &ring_ops);
+    if (e == OK) {
+        ring_receive(loop_ring(loop), &s->socket);
+    }
+    return e;
 }
 
 void stream_put_layer(struct stream *s, struct stream_layer *l)

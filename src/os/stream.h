@@ -1,5 +1,5 @@
 /* A connected socket on a loop, as a stream of bytes in and out. Completion-shaped: the loop hands over bytes that have arrived and takes
- * bytes to send; whoever uses it never sees readiness. Behind it epoll and recv/send today.
+ * bytes to send; whoever uses it sees neither readiness nor the loop's engine.
  *
  * In:  received() is called with bytes lent until it returns; the owner consumes or copies them. stream_pause() stops reading (nothing more
  *      is delivered after it returns, except the hang-up of a peer that has left no bytes unread), stream_resume() starts it again.
@@ -17,8 +17,9 @@
 
 #include "base/buf.h"
 #include "os/loop.h"
+#include "os/ring.h"
 
-/* The most that one received() is given, and that one stream reads in a turn. */
+/* The most that one received() is given. */
 enum { STREAM_READ_BYTES = LOOP_READ_BYTES };
 
 struct stream;
@@ -63,10 +64,12 @@ struct stream {
     const struct stream_ops *ops;
     struct stream_layer *layer; /* owned; NULL: none */
     struct watch watch;
+    struct ring_socket socket; /* when the loop has a ring */
     struct deferred flush;
     struct deferred finish;
     struct buf out; /* not yet sent, from out_sent on */
     size_t out_sent;
+    struct buf held;    /* received by the ring when the owner was paused */
     uint64_t bytes_in;  /* ever received from the socket */
     uint64_t bytes_out; /* ever sent to it */
     err reason;         /* for closed() */

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "os/clock.h"
-#include "os/lazy.h"
 #include "os/mem.h"
 #include "os/process.h"
 #include "os/thread.h"
@@ -53,23 +52,6 @@ static void test_the_allocator_tells_its_name_and_figures(void **state)
     assert_true(with.resident_bytes >= BIG_BYTES);
     mem_free(block);
     mem_purge();
-}
-
-static void test_a_large_block_is_freed_by_another_thread(void **state)
-{
-    (void)state;
-    struct mem_stats before = mem_stats();
-    lazy_free(mem_alloc(LAZY_BYTES_MIN)); /* nobody to hand it to */
-    assert_int_equal(lazy_start(), OK);
-    for (int i = 0; i < 10; i++) {
-        char *block = mem_alloc(LAZY_BYTES_MIN);
-        memset(block, 1, LAZY_BYTES_MIN);
-        lazy_free(block);
-    }
-    lazy_free(mem_alloc(1));
-    lazy_free(NULL);
-    lazy_stop();
-    assert_true(mem_stats().allocated_bytes < before.allocated_bytes + LAZY_BYTES_MIN);
 }
 
 #ifdef LARDER_TEST_HOOKS
@@ -146,7 +128,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks_have_room_for_what_was_asked),
-        cmocka_unit_test(test_a_large_block_is_freed_by_another_thread),
         cmocka_unit_test(test_the_allocator_tells_its_name_and_figures),
 #ifdef LARDER_TEST_HOOKS
         cmocka_unit_test(test_allocations_are_refused_when_asked),

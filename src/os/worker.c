@@ -48,11 +48,11 @@ static void woken(struct watch *wake, unsigned events)
     deliver_all(container_of(wake, struct worker, wake));
 }
 
-err worker_init(struct worker *w, unsigned index)
+err worker_init(struct worker *w, unsigned index, enum loop_engine engine)
 {
     assert(index < WORKER_COUNT_MAX);
     *w = (struct worker){.index = index, .wake.fd = -1};
-    err e = loop_new(&w->loop);
+    err e = loop_new(engine, &w->loop);
     if (e) {
         return e;
     }

@@ -27,7 +27,7 @@ struct worker {
 };
 
 /* Makes the loop and the outbox; the thread is not running yet, so that things can be put on the loop. */
-MUST_USE err worker_init(struct worker *w, unsigned index);
+MUST_USE err worker_init(struct worker *w, unsigned index, enum loop_engine engine);
 MUST_USE err worker_start(struct worker *w);
 /* From another thread: asks it to end after the turn and waits. Messages posted before are delivered. Harmless when it does not run. */
 void worker_stop(struct worker *w);

@@ -54,7 +54,7 @@ static void test_messages_arrive_in_the_order_of_each_poster(void **state)
     (void)state;
     struct tally tally = {0};
     struct worker w;
-    assert_int_equal(worker_init(&w, 1), OK);
+    assert_int_equal(worker_init(&w, 1, LOOP_EPOLL), OK);
     w.owner = &tally;
     assert_int_equal(worker_start(&w), OK);
     struct poster posters[POSTER_COUNT];
@@ -98,7 +98,7 @@ static void test_a_message_is_posted_again_from_its_delivery(void **state)
     struct worker players[2];
     struct ball ball = {.message.deliver = deliver_ball};
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(worker_init(&players[i], i), OK);
+        assert_int_equal(worker_init(&players[i], i, LOOP_EPOLL), OK);
         ball.players[i] = &players[i];
     }
     worker_post(&players[0], &ball.message); /* before it runs */
@@ -136,7 +136,7 @@ static void test_a_burst_wakes_once(void **state)
     struct worker w;
     struct message messages[] = {{.deliver = note_and_post}, {.deliver = note}};
     uint64_t wake_count;
-    assert_int_equal(worker_init(&w, 0), OK);
+    assert_int_equal(worker_init(&w, 0, LOOP_EPOLL), OK);
     worker_post(&w, &messages[0]);
     worker_post(&w, &messages[1]);
     assert_int_equal(read(w.wake.fd, &wake_count, sizeof wake_count), sizeof wake_count);
@@ -155,7 +155,7 @@ static void test_what_is_posted_after_the_end_is_settled(void **state)
     struct worker w;
     struct message m = {.deliver = note_and_post};
     memset(delivered, 0, sizeof delivered);
-    assert_int_equal(worker_init(&w, 0), OK);
+    assert_int_equal(worker_init(&w, 0, LOOP_EPOLL), OK);
     assert_int_equal(worker_start(&w), OK);
     worker_stop(&w);
     worker_post(&w, &m);

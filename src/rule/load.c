@@ -115,7 +115,7 @@ static void finish(struct load *l, struct outcome *o, const struct content *c, s
     arena_init(&arena);
     effect_init(&fx, &arena, now, keyspace_wants_records(l->rules->keyspace));
     uint64_t bytes = l->key.bytes.len + (c ? c->string.len : 0);
-    bool has_room = o->kind == OUTCOME_ERROR || keyspace_make_room(l->rules->keyspace, now, bytes) == OK;
+    bool has_room = o->kind == OUTCOME_ERROR || keyspace_make_room(l->rules->keyspace, now, bytes) != ERR_OOM;
     shard_lock(l->key.shard);
     o->voided = !l->pending->attached;
     if (!o->voided && o->kind != OUTCOME_ERROR && has_room && !keyspace_is_frozen(l->rules->keyspace, now)) {

@@ -564,7 +564,7 @@ static err pool_start(struct source *s, struct carrier **ret_carrier)
         return ERR_SYSTEM;
     }
     c->wake.fd = fd;
-    err e = loop_new(&c->loop);
+    err e = loop_new(LOOP_EPOLL, &c->loop);
     e = e == OK ? loop_watch(c->loop, &c->wake, fd, LOOP_READ, woken) : e;
     e = e == OK ? make_room_for_timers(c) : e;
     char name[16];

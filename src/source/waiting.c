@@ -76,7 +76,7 @@ err waiting_open(const struct driver_pipes *pipes, const struct config_source *c
         return no_memory(f);
     }
     *c = (struct driver_connection){.pipes = pipes, .listener = {on_ready, on_ended, on_lost}};
-    err e = loop_new(&c->loop);
+    err e = loop_new(LOOP_EPOLL, &c->loop);
     if (e != OK) {
         waiting_close(c);
         return no_memory(f);

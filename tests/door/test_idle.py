@@ -18,7 +18,7 @@ def descriptors():
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def allow(count):
-        wanted = count + 200
+        wanted = max(before[0], count + 200)
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, before[1])))
         except (PermissionError, ValueError):
@@ -74,7 +74,9 @@ def test_idle_and_active_connections(start_larder, scale, descriptors):
 @pytest.mark.limit(300)
 def test_idle_tls_connections(start_tls_larder, scale, descriptors, pki):
     """Most of it is OpenSSL's."""
-    count = scale(small=100, normal=1000, long=5000)
+    count = scale(small=0, normal=1000, long=5000)
+    if not count:
+        pytest.skip("a sanitizer keeps what a handshake frees")
     descriptors(count)
     server = start_tls_larder(auth="no", args=["--threads", 2, "--maxclients", 12_000])
     context = pki.context()

@@ -44,8 +44,8 @@ def wait_until(condition, seconds=10):
 
 
 def environment(extra):
-    """Ours without LARDER_*: to the server those are directives, and LARDER_SEED is not meant for it."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("LARDER_")}
+    """Ours without LARDER_*: to the server those are directives, and LARDER_SEED is not meant for it. But the I/O engine may be chosen so."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("LARDER_") or name == "LARDER_IO_ENGINE"}
     return {**env, **extra}
 
 

@@ -12,7 +12,7 @@ POLICIES = {"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "
 def table(done):
     """The ratios, by policy."""
     assert done.returncode == 0, done.stderr
-    rows = [line.split() for line in done.stdout.splitlines()[3:]]
+    rows = [line.split() for line in done.stdout.splitlines()[3:-1]]
     return {row[0]: [float(ratio) for ratio in row[1:]] for row in rows}
 
 
@@ -42,7 +42,7 @@ def test_every_policy_beside_the_optimum(run_larder, zipf):
 def test_the_same_trace_gives_the_same_ratios(run_larder, zipf):
     once, again = (run_larder("simulate", zipf, "--policy", "adaptive,allkeys-lfu").stdout for _ in range(2))
     assert once == again
-    assert [line.split()[0] for line in once.splitlines()[2:]] == ["maxmemory", "allkeys-lfu", "adaptive", "optimum"]
+    assert [line.split()[0] for line in once.splitlines()[2:]] == ["maxmemory", "allkeys-lfu", "adaptive", "optimum", "keys"]
 
 
 def test_sizes_of_values_count(run_larder, tmp_path):
@@ -50,6 +50,15 @@ def test_sizes_of_values_count(run_larder, tmp_path):
     file.write_text("".join(f"{i % 50} {size}\n" for size in ("1kb", 10) for i in range(500)))
     small, large = table(run_larder("simulate", file, "--sizes", "64kb,1mb", "--policy", "allkeys-lru"))["allkeys-lru"]
     assert large == 0.95 and 0.85 < small <= 0.95              # the second half's would not fit with the first half's size
+
+
+def test_what_is_missed_twice_in_a_window_is_missed_twice(run_larder, tmp_path):
+    file = tmp_path / "trace.txt"
+    file.write_text("a\na\nb\na\nb\n")
+    for window, ratio in ((1, 0.6), (2, 0.4), (5, 0)):
+        done = run_larder("simulate", file, "--sizes", "1mb", "--window", window)
+        assert {row[0] for row in table(done).values()} == {ratio}
+        assert done.stdout.splitlines()[-1].split() == ["keys", "2"]
 
 
 def test_what_is_wrong_is_said_with_file_and_line(run_larder, tmp_path):

@@ -14,6 +14,7 @@
 #include "observe/metric.h"
 #include "observe/rate.h"
 #include "observe/turns.h"
+#include "os/loop.h"
 #include "os/mem.h"
 #include "os/process.h"
 #include "rule/rules.h"
@@ -60,6 +61,7 @@ void info_ratio(struct buf *out, const char *name, double value)
 static void section_server(struct call *call, struct buf *out)
 {
     const struct engine *engine = call->engine;
+    slice io_engine = slice_of(loop_engine_name(engine->workers[0].loop));
     int64_t up_s = (call->now.mono_ms - engine->started.mono_ms) / 1000;
     info_option(out, "redis_version", OPTION_compat_version);
     info_text(out, "larder_version", S(LARDER_VERSION));
@@ -68,6 +70,8 @@ static void section_server(struct call *call, struct buf *out)
     info_u64(out, "process_id", (uint64_t)process_id());
     info_text(out, "run_id", slice_of(engine->run_id));
     info_option(out, "tcp_port", OPTION_port);
+    info_text(out, "multiplexing_api", io_engine);
+    info_text(out, "larder_io_engine", io_engine);
     info_u64(out, "server_time_usec", (uint64_t)clock_wall_us());
     info_u64(out, "uptime_in_seconds", (uint64_t)up_s);
     info_u64(out, "uptime_in_days", (uint64_t)up_s / (24 * 3600));
@@ -116,8 +120,11 @@ static double ratio(uint64_t part, uint64_t whole)
 
 static void section_memory(struct call *call, struct buf *out)
 {
-    const struct keyspace *ks = call->engine->keyspace;
+    struct keyspace *ks = call->engine->keyspace;
     struct mem_stats m = mem_stats();
+    struct keyspace_slabs slabs = keyspace_slabs(ks);
+    m.allocated_bytes += slabs.used_bytes;
+    m.active_bytes += slabs.held_bytes;
     uint64_t used = keyspace_used_bytes(ks), peak = keyspace_peak_bytes(ks);
     info_bytes(out, "used_memory", used);
     info_bytes(out, "used_memory_rss", m.resident_bytes);
@@ -128,6 +135,9 @@ static void section_memory(struct call *call, struct buf *out)
     info_u64(out, "allocator_resident", m.resident_bytes);
     info_ratio(out, "allocator_frag_ratio", ratio(m.active_bytes, m.allocated_bytes));
     info_u64(out, "allocator_frag_bytes", m.active_bytes - m.allocated_bytes);
+    info_u64(out, "slabs_used", slabs.used_bytes);
+    info_u64(out, "slabs_held", slabs.held_bytes);
+    info_u64(out, "slabs_reserved", slabs.reserved_bytes);
     info_bytes(out, "total_system_memory", process_machine_bytes());
     info_bytes(out, "maxmemory", config_now()->maxmemory);
     info_option(out, "maxmemory_policy", OPTION_maxmemory_policy);

@@ -1,11 +1,13 @@
 /* MEMORY: what keys and the server cost, from the accounts that the keyspace and the allocator keep. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "command/engine.h"
 #include "command/help.h"
 #include "command/verb.h"
 #include "os/mem.h"
+#include "os/worker.h"
 
 /* Key, value, times, all in, without the key's share of the index. Exact, so there is nothing to sample. */
 err cmd_memory_usage(struct call *call)
@@ -32,16 +34,56 @@ err cmd_memory_usage(struct call *call)
     return OK;
 }
 
+/* ---- PURGE ---------------------------------------------------------------------------------------------------------- */
+enum { PURGE_SLICE_US = 200 };
+
+/* A purge under way on a worker, a slice in each turn. */
+struct purge {
+    struct errand errand;
+    struct message next_slice; /* posted by the worker to itself */
+    struct keyspace *keyspace;
+};
+
+static void drop_purge(struct errand *errand)
+{
+    free(container_of(errand, struct purge, errand));
+}
+
+static void purge_slice(struct message *m, struct worker *w)
+{
+    struct purge *p = container_of(m, struct purge, next_slice);
+    if (keyspace_purge(p->keyspace, PURGE_SLICE_US)) {
+        mem_purge();
+        errand_end(&p->errand);
+    } else {
+        worker_post(w, m);
+    }
+}
+
 err cmd_memory_purge(struct call *call)
 {
-    mem_purge();
-    reply_ok(call->reply);
-    return OK;
+    if (call_errand(call)) {
+        reply_ok(call->reply);
+        return OK;
+    }
+    struct purge *p = malloc(sizeof *p);
+    if (!p) {
+        return ERR_NOMEM;
+    }
+    *p = (struct purge){
+        .errand.drop = drop_purge, .next_slice.deliver = purge_slice, .keyspace = call->engine->keyspace};
+    err e = call_await(call, &p->errand);
+    if (e != ERR_AGAIN) {
+        drop_purge(&p->errand);
+        return e;
+    }
+    worker_post(call->session->worker, &p->next_slice);
+    return ERR_AGAIN;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------ */
 struct account {
-    struct mem_stats mem;
+    struct mem_stats mem; /* with the slabs */
     uint64_t used, peak, keys, clients;
 };
 
@@ -54,11 +96,14 @@ static void add_client(void *argument, const struct session *s)
 
 static struct account account_of(struct call *call)
 {
-    const struct keyspace *ks = call->engine->keyspace;
+    struct keyspace *ks = call->engine->keyspace;
+    struct keyspace_slabs slabs = keyspace_slabs(ks);
     struct account a = {.mem = mem_stats(), .used = keyspace_used_bytes(ks), .peak = keyspace_peak_bytes(ks)};
     for (unsigned db = 0; db < keyspace_db_count(ks); db++) {
         a.keys += keyspace_key_count(ks, db);
     }
+    a.mem.allocated_bytes += slabs.used_bytes;
+    a.mem.active_bytes += slabs.held_bytes;
     sessions_each(add_client, &a.clients);
     return a;
 }

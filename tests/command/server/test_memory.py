@@ -43,3 +43,19 @@ def test_doctor(server):
         raw.call("CONFIG", "SET", "maxmemory", 9000000)
         assert b"of maxmemory" in raw.call("MEMORY", "DOCTOR")
         raw.call("CONFIG", "SET", "maxmemory", 0)
+
+
+def test_purge_gives_back_what_deletions_left_sparse(larder):
+    for first in range(0, 100_000, 10_000):
+        with larder.pipeline(transaction=False) as pipe:
+            for i in range(first, first + 10_000):
+                pipe.set(f"k{i}", b"v" * 200)
+            pipe.execute()
+    full = larder.info("memory")["slabs_held"]
+    for first in range(0, 100_000, 10_000):
+        larder.delete(*(f"k{i}" for i in range(first, first + 10_000) if i % 10))
+    assert larder.memory_purge()
+    after = larder.info("memory")
+    assert after["slabs_held"] < full / 3
+    assert after["slabs_held"] < after["slabs_used"] * 2
+    assert all(larder.get(f"k{i}") == b"v" * 200 for i in range(0, 100_000, 1000))

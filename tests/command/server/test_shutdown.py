@@ -48,7 +48,8 @@ def test_who_waits_longer_than_shutdown_timeout_is_told(start_larder):
         assert raw.read_reply() == ENDING
         raw.expect_closed()
         quiet.expect_closed()
-    server.stop()
+    assert server.process.wait(20) == 0
+    server.stop()                                               # its log is looked at
 
 
 @pytest.mark.concurrency
@@ -68,4 +69,5 @@ def test_cut_off_with_a_tour_on_its_way(start_larder):
         last.release()
         assert raw.read_reply() == ENDING
         raw.expect_closed()
-    server.stop()
+    assert server.process.wait(20) == 0
+    server.stop()                                               # its log is looked at

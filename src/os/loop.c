@@ -1,4 +1,5 @@
-/* The event loop on epoll, level-triggered.
+/* The event loop: watches on epoll, level-triggered, whatever the engine. With io_uring it sleeps in the ring (ring.c), which receives and
+ * sends for its streams and says when the epoll instance has something: that is then looked at without sleeping.
  *
  * Every registration carries the pointer of its watch. A batch of events is what one epoll_wait() gave; callbacks may end any watch, also
  * one whose event waits later in the same batch, and may free its memory or reuse its fd number. So loop_unwatch() strikes the watch's
@@ -22,12 +23,14 @@
 
 #include "base/assert.h"
 #include "base/num.h"
+#include "os/ring.h"
 #include "os/turn.h"
 
 enum { BATCH_COUNT_MAX = 256 };
 
 struct loop {
     int epoll_fd;
+    struct ring *ring; /* NULL: the engine is epoll alone */
     bool stopping;
     bool turning;
     struct now now;
@@ -46,21 +49,50 @@ struct loop {
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 
-err loop_new(struct loop **ret_loop)
+static err open_engine(struct loop *l, enum loop_engine engine, struct buf *why)
+{
+    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll_fd < 0) {
+        return ERR_SYSTEM;
+    }
+    err e = engine == LOOP_URING ? ring_new(l->epoll_fd, &l->ring, why) : OK;
+    if (e) {
+        close(l->epoll_fd);
+    }
+    return e;
+}
+
+static err new_loop(enum loop_engine engine, struct loop **ret_loop, struct buf *why)
 {
     struct loop *l = malloc(sizeof *l);
     if (!l) {
         return ERR_NOMEM;
     }
-    *l = (struct loop){.epoll_fd = epoll_create1(EPOLL_CLOEXEC), .now = clock_now()};
-    if (l->epoll_fd < 0) {
+    *l = (struct loop){.now = clock_now()};
+    err e = open_engine(l, engine, why);
+    if (e) {
         free(l);
-        return ERR_SYSTEM;
+        return e;
     }
     heap_init(&l->timers);
     list_init(&l->deferred);
     *ret_loop = l;
     return OK;
+}
+
+err loop_new(enum loop_engine engine, struct loop **ret_loop)
+{
+    return new_loop(engine, ret_loop, NULL);
+}
+
+err loop_engine_try(enum loop_engine engine, struct buf *why)
+{
+    struct loop *l;
+    err e = new_loop(engine, &l, why);
+    if (e == OK) {
+        loop_free(l);
+    }
+    return e;
 }
 
 void loop_free(struct loop *l)
@@ -71,8 +103,19 @@ void loop_free(struct loop *l)
     assert(!l->turning);
     assert(l->watch_count == 0);
     heap_fini(&l->timers);
+    ring_free(l->ring);
     close(l->epoll_fd);
     free(l);
+}
+
+const char *loop_engine_name(const struct loop *l)
+{
+    return l->ring ? "io_uring" : "epoll";
+}
+
+struct ring *loop_ring(const struct loop *l)
+{
+    return l->ring;
 }
 
 /* ---- the turn ------------------------------------------------------------------------------------------------------ */
@@ -134,18 +177,31 @@ static void run_deferred(struct loop *l)
     }
 }
 
-void loop_turn(struct loop *l, int wait_ms)
+static void take_events(struct loop *l, int wait_ms)
+{
+    int count = epoll_wait(l->epoll_fd, l->batch, BATCH_COUNT_MAX, wait_ms);
+    bool waited = count >= 0 || errno == EINTR;
+    assert(waited);
+    l->batch_at = 0;
+    l->batch_count = count < 0 ? 0 : count;
+}
+
+/* A turn, but for what the ring has still to send: that leaves with its next sleep. */
+static void turn(struct loop *l, int wait_ms)
 {
     assert(!l->turning);
     l->turning = true;
-    int count = epoll_wait(l->epoll_fd, l->batch, BATCH_COUNT_MAX, sleep_ms(l, wait_ms));
-    bool waited = count >= 0 || errno == EINTR;
-    assert(waited);
+    if (l->ring) {
+        ring_enter(l->ring, sleep_ms(l, wait_ms));
+    } else {
+        take_events(l, sleep_ms(l, wait_ms));
+    }
     turn_begin(&l->clock);
-    l->batch_at = 0;
-    l->batch_count = count < 0 ? 0 : count;
     l->now = clock_now();
     fire_timers(l);
+    if (l->ring && ring_deliver(l->ring)) {
+        take_events(l, 0);
+    }
     deliver_events(l);
     run_deferred(l);
     l->turning = false;
@@ -155,11 +211,25 @@ void loop_turn(struct loop *l, int wait_ms)
     }
 }
 
+static void send_rest(struct loop *l)
+{
+    if (l->ring) {
+        ring_enter(l->ring, 0);
+    }
+}
+
+void loop_turn(struct loop *l, int wait_ms)
+{
+    turn(l, wait_ms);
+    send_rest(l);
+}
+
 void loop_run(struct loop *l)
 {
     while (!l->stopping) {
-        loop_turn(l, -1);
+        turn(l, -1);
     }
+    send_rest(l);
     l->stopping = false;
 }
 

@@ -1,0 +1,545 @@
+/* io_uring for streams: multishot receives into provided buffers, sends in batches.
+ *
+ *      slots:  what the kernel knows of each socket         queue:  who has something to send
+ *      +---------+---------+---- ...                        +---+---+--- ...
+ *      | socket, | socket, |                                | s | s |
+ *      | armed   | free    |                                +---+---+--- ...
+ *      +---------+---------+---- ...                          | ring_enter(): sending(), submit, sleep, sent()
+ *           ^ a completion carries the number of the slot
+ *
+ * Receiving: one request a socket stays armed and yields a completion for every piece that comes, in the buffer that it names. The buffer
+ * goes back when received() returns. When no buffer is left, requests end with ENOBUFS; those sockets wait their turn in a queue and no more
+ * of them are armed at a time than there are buffers, or ten thousand of them would fail over and over.
+ *
+ * Sending: a send is asked for, submitted and completed within one ring_enter(): it does not wait for the peer (MSG_DONTWAIT), so the
+ * kernel does it while it is submitted. Hence no buffer of an owner is the kernel's while other code runs.
+ *
+ * Ending: a request that is armed keeps its socket open, so ring_detach() cancels it; the slot stays taken, without a socket, until the
+ * kernel has said the request's last word. A request that was not even submitted names an fd that is about to be closed, and perhaps to
+ * be another's: it is submitted first.
+ *
+ * Everything else that a loop waits for is in its epoll instance, which is one fd polled here.
+ *
+ * Invariants:
+ * (I1) A slot is free exactly if it has no socket and is neither armed nor starved.
+ * (I2) After ring_enter() no send is in flight and none unaccounted. For that their completions must find room: no send is made while
+ *      half of the places are taken.
+ * (I3) stopping implies armed; starved implies not armed.
+ *
+ * One thread: the ring is made disabled, and whoever enters it first enables it and is from then on the only one. */
+#include "os/ring.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/assert.h"
+#include "base/num.h"
+
+enum {
+    SUBMISSION_COUNT = 512,  /* places for requests between two system calls */
+    COMPLETION_COUNT = 8192, /* places for completions; idle sockets need none */
+    SEND_COUNT_MAX = 256,    /* sends of one submission */
+    BUFFER_COUNT = 64,       /* a power of two */
+    SLOT_COUNT_FIRST = 64,
+    BUFFER_GROUP = 0,
+};
+
+/* The lowest bits of a completion's name say what it completes, the others which. */
+enum kind { KIND_SEND, KIND_RECEIVE, KIND_POLL, KIND_CANCEL, KIND_BITS = 2 };
+
+struct slot {
+    struct ring_socket *socket;
+    const struct ring_ops *ops;
+    int fd;
+    uint32_t next;       /* free: the next free one; starved: the next of those */
+    uint32_t submission; /* in which it was armed */
+    bool wanted;         /* its owner wants to receive */
+    bool armed;          /* the kernel receives */
+    bool stopping;       /* the kernel has been told to cease */
+    bool starved;        /* to be armed when there are buffers */
+};
+
+struct ring {
+    struct io_uring uring;
+    int epoll_fd;
+    bool enabled;
+    bool polling; /* the poll of epoll_fd is armed */
+    struct io_uring_buf_ring *buffer_ring;
+    char *buffers;
+    struct slot *slots;
+    uint32_t slot_count;
+    uint32_t first_free;
+    uint32_t first_starved, last_starved;
+    uint32_t submission_count; /* wraps */
+    uint32_t send_count;
+    struct ring_socket *sends[SEND_COUNT_MAX];
+};
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+static size_t buffers_bytes(void)
+{
+    return (size_t)BUFFER_COUNT * RING_READ_BYTES;
+}
+
+static size_t buffer_ring_bytes(void)
+{
+    return BUFFER_COUNT * sizeof(struct io_uring_buf);
+}
+
+static void provide(struct ring *r, unsigned buffer)
+{
+    io_uring_buf_ring_add(r->buffer_ring, r->buffers + (size_t)buffer * RING_READ_BYTES, RING_READ_BYTES,
+                          (unsigned short)buffer, io_uring_buf_ring_mask(BUFFER_COUNT), 0);
+    io_uring_buf_ring_advance(r->buffer_ring, 1);
+}
+
+static void *map(size_t bytes)
+{
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+static void unmap(void *at, size_t bytes)
+{
+    if (at) {
+        munmap(at, bytes);
+    }
+}
+
+/* 0, or a negative errno. */
+static int provide_all(struct ring *r)
+{
+    r->buffer_ring = map(buffer_ring_bytes());
+    r->buffers = map(buffers_bytes());
+    if (!r->buffer_ring || !r->buffers) {
+        return -ENOMEM;
+    }
+    struct io_uring_buf_reg registration = {
+        .ring_addr = (uintptr_t)r->buffer_ring, .ring_entries = BUFFER_COUNT, .bgid = BUFFER_GROUP};
+    int failure = io_uring_register_buf_ring(&r->uring, &registration, 0);
+    if (failure) {
+        return failure;
+    }
+    io_uring_buf_ring_init(r->buffer_ring);
+    for (unsigned i = 0; i < BUFFER_COUNT; i++) {
+        provide(r, i);
+    }
+    return 0;
+}
+
+static void explain(struct buf *why, int failure)
+{
+    if (!why) {
+        return;
+    }
+    switch (-failure) {
+    case ENOSYS: buf_append(why, S("the kernel has no io_uring")); break;
+    case EPERM:
+        buf_append(why, S("io_uring is forbidden here (kernel.io_uring_disabled, or a filter of system calls)"));
+        break;
+    case EINVAL: buf_append(why, S("the kernel's io_uring is too old (Linux 6.1 is the first that will do)")); break;
+    default: buf_printf(why, "io_uring: %s", strerror(-failure));
+    }
+}
+
+/* What is asked for here came with Linux 6.1, later than all else that is used, so that it answers for the rest. */
+err ring_new(int epoll_fd, struct ring **ret_ring, struct buf *why)
+{
+    struct ring *r = malloc(sizeof *r);
+    if (!r) {
+        return ERR_NOMEM;
+    }
+    *r = (struct ring){
+        .epoll_fd = epoll_fd, .first_free = RING_NOWHERE, .first_starved = RING_NOWHERE, .last_starved = RING_NOWHERE};
+    struct io_uring_params asked = {.cq_entries = COMPLETION_COUNT};
+    asked.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED |
+                  IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
+    int failure = io_uring_queue_init_params(SUBMISSION_COUNT, &r->uring, &asked);
+    if (failure) {
+        free(r);
+    } else {
+        failure = provide_all(r);
+        if (failure) {
+            ring_free(r);
+        }
+    }
+    if (failure) {
+        explain(why, failure);
+        return failure == -ENOMEM ? ERR_NOMEM : ERR_SYSTEM;
+    }
+    *ret_ring = r;
+    return OK;
+}
+
+void ring_free(struct ring *r)
+{
+    if (!r) {
+        return;
+    }
+    for (uint32_t i = 0; i < r->slot_count; i++) {
+        assert(!r->slots[i].socket);
+    }
+    io_uring_queue_exit(&r->uring);
+    unmap(r->buffers, buffers_bytes());
+    unmap(r->buffer_ring, buffer_ring_bytes());
+    free(r->slots);
+    free(r);
+}
+
+/* ---- requests ------------------------------------------------------------------------------------------------------ */
+
+static void enable(struct ring *r)
+{
+    if (!r->enabled) {
+        int failure = io_uring_register((unsigned)r->uring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+        assert(failure == 0);
+        r->enabled = true;
+    }
+}
+
+/* Until the kernel has taken all requests; it refuses them for a moment when it is short of memory. */
+static void submit(struct ring *r)
+{
+    enable(r);
+    r->submission_count++;
+    do {
+        (void)!io_uring_submit(&r->uring);
+    } while (io_uring_sq_ready(&r->uring) > 0);
+}
+
+static struct io_uring_sqe *new_request(struct ring *r)
+{
+    struct io_uring_sqe *request = io_uring_get_sqe(&r->uring);
+    if (!request) {
+        submit(r);
+        request = io_uring_get_sqe(&r->uring);
+        assert(request != NULL);
+    }
+    return request;
+}
+
+static void name_request(struct io_uring_sqe *request, enum kind kind, uint64_t which)
+{
+    io_uring_sqe_set_data64(request, which << KIND_BITS | kind);
+}
+
+static enum kind kind_of(const struct io_uring_cqe *completion)
+{
+    return (enum kind)(completion->user_data & ((1 << KIND_BITS) - 1));
+}
+
+static uint32_t which_of(const struct io_uring_cqe *completion)
+{
+    return (uint32_t)(completion->user_data >> KIND_BITS);
+}
+
+/* ---- slots --------------------------------------------------------------------------------------------------------- */
+
+static void free_slot(struct ring *r, struct slot *slot)
+{
+    assert(!slot->socket && !slot->armed);
+    slot->next = r->first_free;
+    r->first_free = (uint32_t)(slot - r->slots);
+}
+
+static err more_slots(struct ring *r)
+{
+    uint32_t count = r->slot_count ? 2 * r->slot_count : SLOT_COUNT_FIRST;
+    struct slot *slots = realloc(r->slots, count * sizeof *slots);
+    if (!slots) {
+        return ERR_NOMEM;
+    }
+    uint32_t i = r->slot_count;
+    r->slots = slots;
+    r->slot_count = count;
+    for (; i < count; i++) {
+        slots[i] = (struct slot){0};
+        free_slot(r, &slots[i]);
+    }
+    return OK;
+}
+
+static struct slot *slot_of(const struct ring *r, const struct ring_socket *s)
+{
+    assert(s->slot < r->slot_count);
+    return &r->slots[s->slot];
+}
+
+err ring_attach(struct ring *r, struct ring_socket *s, int fd, const struct ring_ops *ops)
+{
+    *s = (struct ring_socket){.slot = RING_NOWHERE, .send_place = RING_NOWHERE};
+    if (r->first_free == RING_NOWHERE && more_slots(r) != OK) {
+        return ERR_NOMEM;
+    }
+    s->slot = r->first_free;
+    struct slot *slot = slot_of(r, s);
+    r->first_free = slot->next;
+    *slot = (struct slot){.socket = s, .ops = ops, .fd = fd};
+    return OK;
+}
+
+/* ---- receiving ----------------------------------------------------------------------------------------------------- */
+
+static void arm(struct ring *r, struct slot *slot)
+{
+    struct io_uring_sqe *request = new_request(r);
+    io_uring_prep_recv_multishot(request, slot->fd, NULL, 0, 0);
+    request->flags |= IOSQE_BUFFER_SELECT;
+    request->buf_group = BUFFER_GROUP;
+    name_request(request, KIND_RECEIVE, (uint64_t)(slot - r->slots));
+    slot->armed = true;
+    slot->submission = r->submission_count;
+}
+
+static void stop(struct ring *r, struct slot *slot)
+{
+    if (slot->armed && !slot->stopping) {
+        struct io_uring_sqe *request = new_request(r);
+        io_uring_prep_cancel64(request, (uint64_t)(slot - r->slots) << KIND_BITS | KIND_RECEIVE, 0);
+        request->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        name_request(request, KIND_CANCEL, 0);
+        slot->stopping = true;
+    }
+}
+
+static void starve(struct ring *r, struct slot *slot)
+{
+    uint32_t number = (uint32_t)(slot - r->slots);
+    slot->starved = true;
+    slot->next = RING_NOWHERE;
+    if (r->first_starved == RING_NOWHERE) {
+        r->first_starved = number;
+    } else {
+        r->slots[r->last_starved].next = number;
+    }
+    r->last_starved = number;
+}
+
+/* Those that no longer want to receive, or have gone, leave the queue here. */
+static void arm_starved(struct ring *r)
+{
+    for (unsigned i = 0; i < BUFFER_COUNT && r->first_starved != RING_NOWHERE; i++) {
+        struct slot *slot = &r->slots[r->first_starved];
+        r->first_starved = slot->next;
+        slot->starved = false;
+        if (!slot->socket) {
+            free_slot(r, slot);
+        } else if (slot->wanted) {
+            arm(r, slot);
+        }
+    }
+}
+
+void ring_receive(struct ring *r, const struct ring_socket *s)
+{
+    struct slot *slot = slot_of(r, s);
+    slot->wanted = true;
+    if (!slot->armed && !slot->starved) {
+        arm(r, slot);
+    }
+}
+
+void ring_stop_receiving(struct ring *r, const struct ring_socket *s)
+{
+    struct slot *slot = slot_of(r, s);
+    slot->wanted = false;
+    stop(r, slot);
+}
+
+bool ring_is_receiving(const struct ring *r, const struct ring_socket *s)
+{
+    return slot_of(r, s)->wanted;
+}
+
+void ring_detach(struct ring *r, struct ring_socket *s)
+{
+    if (s->slot == RING_NOWHERE) {
+        return;
+    }
+    struct slot *slot = slot_of(r, s);
+    if (slot->armed && slot->submission == r->submission_count) {
+        submit(r);
+    }
+    stop(r, slot);
+    slot->socket = NULL;
+    slot->wanted = false;
+    if (!slot->armed && !slot->starved) {
+        free_slot(r, slot);
+    }
+    if (s->send_place != RING_NOWHERE) {
+        r->sends[s->send_place] = NULL;
+    }
+    *s = (struct ring_socket){.slot = RING_NOWHERE, .send_place = RING_NOWHERE};
+}
+
+/* The last word of a request that received. */
+static void disarmed(struct ring *r, struct slot *slot, int result)
+{
+    bool ended = result == 0;
+    bool cut_short = result > 0 || result == -ENOBUFS || result == -ECANCELED || result == -EINTR || result == -EAGAIN;
+    slot->armed = false;
+    slot->stopping = false;
+    if (!slot->socket) {
+        free_slot(r, slot);
+    } else if (!ended && !cut_short) {
+        slot->wanted = false;
+        slot->ops->ended(slot->socket, ERR_SYSTEM);
+    } else if (!slot->wanted) {
+        return;
+    } else if (ended) {
+        slot->wanted = false;
+        slot->ops->ended(slot->socket, OK);
+    } else if (result == -ENOBUFS) {
+        starve(r, slot);
+    } else {
+        arm(r, slot);
+    }
+}
+
+static void received(struct ring *r, const struct io_uring_cqe *completion)
+{
+    uint32_t number = which_of(completion);
+    assert(number < r->slot_count);
+    if (completion->flags & IORING_CQE_F_BUFFER) {
+        unsigned buffer = completion->flags >> IORING_CQE_BUFFER_SHIFT;
+        const struct slot *slot = &r->slots[number];
+        if (slot->socket && completion->res > 0) {
+            const char *bytes = r->buffers + (size_t)buffer * RING_READ_BYTES;
+            slot->ops->received(slot->socket, slice_make(bytes, (size_t)completion->res));
+        }
+        provide(r, buffer);
+    }
+    if (!(completion->flags & IORING_CQE_F_MORE)) {
+        disarmed(r, &r->slots[number], completion->res);
+    }
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------------------- */
+
+bool ring_send_later(struct ring *r, struct ring_socket *s)
+{
+    if (s->send_place == RING_NOWHERE) {
+        if (r->send_count == SEND_COUNT_MAX) {
+            return false;
+        }
+        s->send_place = r->send_count;
+        r->sends[r->send_count++] = s;
+    }
+    return true;
+}
+
+/* How many sends were asked for. */
+static unsigned ask_sends(struct ring *r)
+{
+    unsigned count = 0;
+    for (uint32_t i = 0; i < r->send_count; i++) {
+        const struct slot *slot = r->sends[i] ? slot_of(r, r->sends[i]) : NULL;
+        slice bytes = slot ? slot->ops->sending(slot->socket) : S("");
+        if (bytes.len > 0) {
+            struct io_uring_sqe *request = new_request(r);
+            io_uring_prep_send(request, slot->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+            name_request(request, KIND_SEND, i);
+            count++;
+        }
+    }
+    return count;
+}
+
+static void sent(const struct ring *r, const struct io_uring_cqe *completion)
+{
+    struct ring_socket *s = r->sends[which_of(completion)];
+    bool nothing = completion->res == -EAGAIN || completion->res == -EINTR;
+    slot_of(r, s)->ops->sent(s, nothing ? 0 : completion->res);
+}
+
+/* Of `asked_count` sends, whose completions stand behind `old_count` others. */
+static void collect_sent(struct ring *r, unsigned asked_count, unsigned old_count)
+{
+    for (uint32_t i = 0; i < r->send_count; i++) {
+        if (r->sends[i]) {
+            r->sends[i]->send_place = RING_NOWHERE;
+        }
+    }
+    unsigned head, at = 0;
+    const struct io_uring_cqe *completion;
+    io_uring_for_each_cqe(&r->uring, head, completion)
+    {
+        if (at++ >= old_count && asked_count > 0 && kind_of(completion) == KIND_SEND) {
+            sent(r, completion);
+            asked_count--;
+        }
+    }
+    assert(asked_count == 0);
+    r->send_count = 0;
+}
+
+/* ---- the turn ------------------------------------------------------------------------------------------------------ */
+
+static void poll_events(struct ring *r)
+{
+    if (!r->polling) {
+        struct io_uring_sqe *request = new_request(r);
+        io_uring_prep_poll_add(request, r->epoll_fd, POLLIN);
+        name_request(request, KIND_POLL, 0);
+        r->polling = true;
+    }
+}
+
+/* Submits, and sleeps until `count` completions are there. */
+static void submit_and_wait(struct ring *r, unsigned count, int64_t wait_ms)
+{
+    r->submission_count++;
+    if (wait_ms == 0) {
+        (void)!io_uring_submit_and_get_events(&r->uring);
+    } else if (wait_ms < 0) {
+        (void)!io_uring_submit_and_wait(&r->uring, count);
+    } else {
+        struct __kernel_timespec time = {.tv_sec = wait_ms / 1000, .tv_nsec = wait_ms % 1000 * 1000000};
+        struct io_uring_cqe *first;
+        (void)!io_uring_submit_and_wait_timeout(&r->uring, &first, count, &time, NULL);
+    }
+}
+
+void ring_enter(struct ring *r, int64_t wait_ms)
+{
+    enable(r);
+    arm_starved(r);
+    poll_events(r);
+    unsigned old_count = io_uring_cq_ready(&r->uring);
+    bool behind = old_count > COMPLETION_COUNT / 2 || io_uring_cq_has_overflow(&r->uring);
+    unsigned send_count = behind ? 0 : ask_sends(r);
+    bool has_more = behind || old_count > 0 || r->first_starved != RING_NOWHERE;
+    submit_and_wait(r, send_count + 1, has_more ? 0 : wait_ms);
+    if (io_uring_sq_ready(&r->uring) > 0) {
+        submit(r);
+    }
+    if (!behind) {
+        collect_sent(r, send_count, old_count);
+    }
+}
+
+bool ring_deliver(struct ring *r)
+{
+    bool has_events = false;
+    for (unsigned left = io_uring_cq_ready(&r->uring); left > 0; left--) {
+        struct io_uring_cqe *completion;
+        int failure = io_uring_peek_cqe(&r->uring, &completion);
+        assert(failure == 0);
+        switch (kind_of(completion)) {
+        case KIND_RECEIVE: received(r, completion); break;
+        case KIND_POLL:
+            r->polling = false;
+            has_events = true;
+            break;
+        case KIND_SEND:
+        case KIND_CANCEL: break;
+        }
+        io_uring_cqe_seen(&r->uring, completion);
+    }
+    return has_events;
+}
