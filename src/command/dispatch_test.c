@@ -663,9 +663,32 @@ static void test_waking_against_leaving(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- without locks ----------------------------------------------------------------------------------------------- */
+
+static uint32_t lock_version(struct setting *s, const char *key)
+{
+    role_assume_worker();
+    struct key k = keyspace_key(s->engine->engine.keyspace, 0, slice_of(key));
+    return shard_prefetch_bucket(&k, false).version;
+}
+
+static void test_a_plain_read_takes_no_lock(void **state)
+{
+    struct setting *s = *state;
+    ASK(s->door, "SET k v", "+OK");
+    uint32_t version = lock_version(s, "k");
+    ASK(s->door, "GET k", "\"v\"");
+    ASK(s->door, "STRLEN k", ":1");
+    ASK(s->door, "TTL k", ":-1");
+    assert_int_equal(lock_version(s, "k"), version);
+    ASK(s->door, "MGET k", "*1 \"v\"");
+    assert_int_not_equal(lock_version(s, "k"), version);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_a_plain_read_takes_no_lock),
         TEST(test_words_of_refusal),
         TEST(test_long_arguments_of_unknown_commands_are_cut),
         TEST(test_password),

@@ -73,19 +73,27 @@ static uint32_t place_of(uint64_t hash)
     return (hash >> 16) & 0xffff;
 }
 
-/* A bit for each slot with this tag. */
-static unsigned match(const struct bucket *b, uint8_t tag)
+/* A bit for each of the first tags in a bucket's first two words that is this one. */
+static unsigned match_words(uint64_t first, uint64_t second, uint8_t tag)
 {
 #ifdef __SSE2__
-    __m128i line = _mm_loadu_si128((const __m128i *)b);
+    __m128i line = _mm_set_epi64x((long long)second, (long long)first);
     return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag))) & ((1u << SLOTS) - 1);
 #else
     unsigned mask = 0;
     for (unsigned i = 0; i < SLOTS; i++) {
-        mask |= (unsigned)(b->tags[i] == tag) << i;
+        mask |= (unsigned)((uint8_t)(i < 8 ? first >> i * 8 : second >> (i - 8) * 8) == tag) << i;
     }
     return mask;
 #endif
+}
+
+/* A bit for each slot with this tag. */
+static unsigned match(const struct bucket *b, uint8_t tag)
+{
+    uint64_t words[2];
+    memcpy(words, b, sizeof words);
+    return match_words(words[0], words[1], tag);
 }
 
 /* Slots that hold entries; slots that are free. */
@@ -465,14 +473,14 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
     return NULL;
 }
 
-/* Reading without the lock, in the two functions below and nowhere else. Others may be changing what they read; but it
- * is memory that stays (limbo_priv.h), is read word by word, and what comes of it is only ever prefetched. Plain reads,
- * since atomic ones would be told by TSan; `volatile` keeps each to one. */
-#define NO_TSAN __attribute__((no_sanitize("thread")))
+/* Reading without the lock, in the functions below and nowhere else in this file. Others may be changing what they
+ * read; but it is memory that stays (limbo_priv.h), is read word by word, and what comes of it is prefetched or, by
+ * glimpse.c, used only when nothing has changed meanwhile. Plain reads, since atomic ones would be told by TSan;
+ * `volatile` keeps each to one. */
 
 typedef volatile const uint64_t word;
 
-NO_TSAN const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
+READS_UNLOCKED const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
 {
     uint64_t root = *(word *)&ix->root;
     if (!root) {
@@ -484,23 +492,30 @@ NO_TSAN const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
     return bucket_in(slot_segment((const struct segment *)slot), slot_bucket_count(slot), hash);
 }
 
-/* The lowest of eight bytes that equals the tag, 8 if none does. */
-static unsigned first_equal(uint64_t tags, uint8_t tag)
+READS_UNLOCKED unsigned index_slots_unlocked(const void *bucket, uint64_t hash, bool *ret_chained)
 {
-    const uint64_t each = UINT64_C(0x0101010101010101);
-    tags ^= each * tag;
-    uint64_t equal = (tags - each) & ~tags & each << 7;
-    return equal ? (unsigned)__builtin_ctzll(equal) / 8 : 8;
+    static_assert(offsetof(struct bucket, chained) == SLOTS && SLOTS > 8, "tags and mark are two words");
+    uint64_t first = ((word *)bucket)[0], second = ((word *)bucket)[1];
+    *ret_chained = second >> 8 * (SLOTS - 8) & 0xff;
+    return match_words(first, second, tag_of(hash));
 }
 
-NO_TSAN const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash)
+READS_UNLOCKED handle index_handle_unlocked(const void *bucket, unsigned slot)
 {
-    const struct bucket *b = bucket;
-    unsigned slot = first_equal(*(word *)b->tags, tag_of(hash));
-    if (slot == 8) {
-        slot += first_equal(*(volatile const uint32_t *)(b->tags + 8), tag_of(hash));
-    }
-    return slot < SLOTS ? slab_at(slabs, *(volatile const handle *)&b->handles[slot]) : NULL;
+    return *(volatile const handle *)&((const struct bucket *)bucket)->handles[slot];
+}
+
+handle index_next_unlocked(const void *bucket)
+{
+    return index_handle_unlocked(bucket, CHAIN_SLOT);
+}
+
+/* The last slot is not looked at: it may have become a chain's meanwhile, whose handle is none of the entries'. */
+const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash)
+{
+    bool chained;
+    unsigned slots = index_slots_unlocked(bucket, hash, &chained) & ~(1u << CHAIN_SLOT);
+    return slots ? slab_at(slabs, index_handle_unlocked(bucket, (unsigned)__builtin_ctz(slots))) : NULL;
 }
 
 err index_insert(struct index *ix, uint64_t hash, struct entry *entry)

@@ -10,7 +10,7 @@
  * walk's cursor counts on. Bytes per key: about 8.7 on average.
  *
  * A cursor is (1, prefix of a segment) : place, 41 bits; 0 is the start and the end. Under the shard's lock, but for
- * the two functions that say otherwise. */
+ * the functions that say otherwise. */
 #ifndef KEYSPACE_INDEX_PRIV_H
 #define KEYSPACE_INDEX_PRIV_H
 
@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/slice.h"
+#include "keyspace/slab_priv.h"
 
 struct entry;
 struct limbo;
@@ -54,6 +55,13 @@ const void *index_bucket_unlocked(const struct index *ix, uint64_t hash);
 /* Where an entry with the hash's tag may be that is or was in that bucket; not to be read from. `slabs` are the
  * index's. */
 const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash);
+
+/* A bit for each of its slots that may have an entry with that hash; *ret_chained: there may be others in the next one. */
+unsigned index_slots_unlocked(const void *bucket, uint64_t hash, bool *ret_chained);
+/* What stands in a slot: the handle of an entry if nothing has changed since the bits were read. */
+handle index_handle_unlocked(const void *bucket, unsigned slot);
+/* The same of the next bucket, among the shard's parts, when it is chained. */
+handle index_next_unlocked(const void *bucket);
 
 /* Adds an entry whose key is absent. ERR_NOMEM leaves everything as it was. */
 MUST_USE err index_insert(struct index *ix, uint64_t hash, struct entry *e);
