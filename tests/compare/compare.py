@@ -184,7 +184,8 @@ def random_steps(rng):
 
 def step_of(words, inline=False):
     if words[0].lower() == b"dbsize":
-        return Step([b"TOUCH", *grammar.KEYS], words)           # what is over goes when it is met; DBSIZE meets nothing
+        # What is over goes when it is met, unless there is a pause; DBSIZE meets nothing.
+        return Step([b"CLIENT", b"UNPAUSE"], [b"TOUCH", *grammar.KEYS], words)
     if words[0].lower() == b"quit" or [word.lower() for word in words[:2]] == [b"client", b"kill"]:
         return Step([b"CLIENT", b"REPLY", b"ON"], words)        # without a reply to wait for, redis-server never closes
     return Step(words, inline=inline and sum(map(len, words)) < 10_000)
