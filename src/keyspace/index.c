@@ -1,19 +1,21 @@
 /* Extendible hashing in cache lines; what and why is in index_priv.h.
  *
- *      bucket (64 bytes)   | tags: 12 bytes | chained: 1 | free: 3 | handles: 12 x 4 bytes |
+ *      bucket (64 bytes)   | tags: 12 bytes | passed: 1 | distances: 3 | handles: 12 x 4 bytes |
  *
  * A tag is a byte of the hash, 0 where the slot is free, so that one compare of 16 bytes finds the candidates. Handles
- * are of the shard's entries (slab_priv.h). In a chained bucket the last slot has the handle of the next bucket of the
- * chain, which stands in the shard's `parts`.
+ * are of the shard's entries (slab_priv.h). The bucket that an entry's place says is its home. When that is full the
+ * entry stands in the next one of the segment that is not; behind the last comes the first. Each bucket that it has
+ * passed is marked, so that a look-up goes no further than it must. Two bits for each slot say how far its entry is
+ * from home, so that removing and walking need not hash keys again: 0, 1, 2, or 3 and more.
  *
  * Invariants: (I1) a segment of depth d stands in the 2^(depth - d) neighbouring slots of the directory that share its
- * prefix. (I2) An entry is in the chain of the bucket that its place says. (I3) A segment has at most segment_limit()
- * entries. (I4) In a chain every bucket but the last has the `chained` mark, and none but the first is empty. (I5)
- * `bytes` is the sum of directory, segments and chain buckets. (I6) deepest_count counts the segments whose depth is
- * the directory's.
+ * prefix. (I2) From an entry's home to where it stands every bucket before that is marked `passed`. (I3) A segment has
+ * at most segment_limit() entries, so that one of its buckets has room. (I4) A bucket that is marked is full: who makes
+ * a hole fills it with what has passed, or clears the mark. (I5) `bytes` is the sum of directory and segments. (I6)
+ * deepest_count counts the segments whose depth is the directory's.
  *
- * Growing, splitting and merging build fresh segments and then free the old ones, so that a failure leaves everything
- * as it was. They hash the keys again: entries do not store hashes; the entries are prefetched first, so that the
+ * Growing and splitting get a fresh segment before they change anything, so that a failure leaves everything as it was.
+ * They and merging hash the keys again: entries do not store hashes; the entries are prefetched first, so that the
  * misses overlap. */
 #include "keyspace/index_priv.h"
 
@@ -27,7 +29,7 @@
 
 enum {
     SLOTS = 12,
-    CHAIN_SLOT = SLOTS - 1,
+    FAR = 3, /* the largest distance that is written down */
     BUCKETS_MIN = 3,
     BUCKETS_MAX = 63,
     PLACE_BITS = 16,
@@ -37,8 +39,8 @@ enum {
 
 struct bucket {
     uint8_t tags[SLOTS];
-    uint8_t chained;
-    uint8_t unused[3];
+    uint8_t passed;
+    uint8_t distances[SLOTS / 4];
     handle handles[SLOTS];
 };
 
@@ -88,25 +90,33 @@ static unsigned match(const struct bucket *b, uint8_t tag)
 #endif
 }
 
-/* Slots that hold entries; slots that are free. */
+/* Slots that are free; slots that hold entries. */
+static unsigned vacant(const struct bucket *b)
+{
+    return match(b, 0);
+}
+
 static unsigned used(const struct bucket *b)
 {
     return ~match(b, 0) & ((1u << SLOTS) - 1);
 }
 
-static unsigned vacant(const struct bucket *b)
+static unsigned noted_distance(const struct bucket *b, unsigned slot)
 {
-    return match(b, 0) & ((1u << (SLOTS - (b->chained ? 1 : 0))) - 1);
+    return b->distances[slot / 4] >> slot % 4 * 2 & FAR;
+}
+
+static void set_slot(struct bucket *b, unsigned slot, uint8_t tag, handle h, unsigned distance)
+{
+    unsigned shift = slot % 4 * 2, noted = distance < FAR ? distance : FAR;
+    b->tags[slot] = tag;
+    b->handles[slot] = h;
+    b->distances[slot / 4] = (uint8_t)((b->distances[slot / 4] & ~(FAR << shift)) | noted << shift);
 }
 
 static struct entry *entry_at(const struct index *ix, const struct bucket *b, unsigned slot)
 {
     return slab_at(ix->slabs, b->handles[slot]);
-}
-
-static struct bucket *next_of(const struct index *ix, const struct bucket *b)
-{
-    return b->chained ? slab_at(ix->parts, b->handles[CHAIN_SLOT]) : NULL;
 }
 
 static struct bucket *bucket_in(const struct segment *g, uint32_t bucket_count, uint64_t hash)
@@ -119,16 +129,43 @@ static struct bucket *home(const struct segment *g, uint64_t hash)
     return bucket_in(g, g->bucket_count, hash);
 }
 
-/* Entries of a whole chain. */
-static size_t gather(const struct index *ix, const struct bucket *b, struct entry **entries)
+/* Where to look on, or for room, when a bucket is full. */
+static struct bucket *bucket_after(const struct segment *g, uint32_t bucket_count, const struct bucket *b)
+{
+    return (struct bucket *)(b + 1 < g->buckets + bucket_count ? b + 1 : g->buckets);
+}
+
+static struct bucket *next_of(const struct segment *g, const struct bucket *b)
+{
+    return bucket_after(g, g->bucket_count, b);
+}
+
+static unsigned distance_of(const struct index *ix, const struct segment *g, const struct bucket *b, unsigned slot)
+{
+    unsigned distance = noted_distance(b, slot);
+    if (distance == FAR) {
+        ptrdiff_t buckets = b - home(g, hash_keyed(ix->hash_key, entry_key(entry_at(ix, b, slot))));
+        distance = (unsigned)(buckets < 0 ? buckets + g->bucket_count : buckets);
+    }
+    return distance;
+}
+
+/* Entries whose home is this bucket. */
+static size_t gather(const struct index *ix, const struct segment *g, const struct bucket *b, struct entry **entries)
 {
     size_t count = 0;
-    for (; b; b = next_of(ix, b)) {
+    for (unsigned distance = 0;; distance++) {
         for (unsigned mask = used(b); mask; mask &= mask - 1) {
-            entries[count++] = entry_at(ix, b, (unsigned)__builtin_ctz(mask));
+            unsigned slot = (unsigned)__builtin_ctz(mask);
+            if (noted_distance(b, slot) <= distance && distance_of(ix, g, b, slot) == distance) {
+                entries[count++] = entry_at(ix, b, slot);
+            }
         }
+        if (!b->passed) {
+            return count;
+        }
+        b = next_of(g, b);
     }
-    return count;
 }
 
 /* ---- segments ---------------------------------------------------------------------------------------------------- */
@@ -156,77 +193,52 @@ static struct segment *segment_new(struct index *ix, uint32_t depth, uint32_t bu
     return g;
 }
 
-static void chain_free(struct index *ix, struct bucket *b)
-{
-    slab_free(ix->parts, b, sizeof *b);
-    ix->bytes -= sizeof *b;
-}
-
 static void segment_free(struct index *ix, struct segment *g)
 {
-    if (!g) {
-        return;
+    if (g) {
+        ix->bytes -= limbo_good_bytes(segment_bytes(g->bucket_count));
+        limbo_put(ix->limbo, &g->limbo);
     }
-    for (uint32_t i = 0; i < g->bucket_count; i++) {
-        for (struct bucket *b = next_of(ix, &g->buckets[i]), *next; b; b = next) {
-            next = next_of(ix, b);
-            chain_free(ix, b);
-        }
-    }
-    ix->bytes -= limbo_good_bytes(segment_bytes(g->bucket_count));
-    limbo_put(ix->limbo, &g->limbo);
 }
 
-static err segment_put(struct index *ix, struct segment *g, uint64_t hash, struct entry *e)
+static void segment_put(const struct index *ix, struct segment *g, uint64_t hash, const struct entry *e)
 {
     struct bucket *b = home(g, hash);
-    while (b->chained && !vacant(b)) {
-        b = next_of(ix, b);
+    unsigned distance = 0;
+    assert(g->count < g->bucket_count * SLOTS);
+    for (; !vacant(b); b = next_of(g, b), distance++) {
+        b->passed = 1;
     }
-    if (!vacant(b)) {
-        struct bucket *more = slab_alloc(ix->parts, sizeof *more);
-        if (!more) {
-            return ERR_NOMEM;
-        }
-        ix->bytes += sizeof *more;
-        *more = (struct bucket){.tags = {b->tags[CHAIN_SLOT]}, .handles = {b->handles[CHAIN_SLOT]}};
-        b->tags[CHAIN_SLOT] = 0;
-        b->chained = 1;
-        b->handles[CHAIN_SLOT] = slab_handle(ix->parts, more);
-        b = more;
-    }
-    unsigned slot = (unsigned)__builtin_ctz(vacant(b));
-    b->tags[slot] = tag_of(hash);
-    b->handles[slot] = slab_handle(ix->slabs, e);
+    set_slot(b, (unsigned)__builtin_ctz(vacant(b)), tag_of(hash), slab_handle(ix->slabs, e), distance);
     g->count++;
-    return OK;
 }
 
 static size_t segment_gather(const struct index *ix, const struct segment *g, struct entry **entries)
 {
     size_t count = 0;
-    for (uint32_t i = 0; i < g->bucket_count; i++) {
-        count += gather(ix, &g->buckets[i], entries + count);
+    for (const struct bucket *b = g->buckets; b < g->buckets + g->bucket_count; b++) {
+        for (unsigned mask = used(b); mask; mask &= mask - 1) {
+            entries[count++] = entry_at(ix, b, (unsigned)__builtin_ctz(mask));
+        }
     }
     return count;
 }
 
-/* Adds all entries of `from` to `to`, or, when there are two, to the one that the bit below `depth` chooses. */
-static err segment_distribute(struct index *ix, const struct segment *from, struct segment *to[2], uint32_t depth)
+/* Moves all entries of `from`, to which of the two the bit below `depth` chooses. One of them may be `from` itself. */
+static void segment_distribute(const struct index *ix, struct segment *from, struct segment *const to[2],
+                               uint32_t depth)
 {
     struct entry *entries[INDEX_STEP_MAX];
     size_t count = segment_gather(ix, from, entries);
     for (size_t i = 0; i < count; i++) {
         __builtin_prefetch(entries[i]);
     }
+    memset(from->buckets, 0, from->bucket_count * sizeof *from->buckets);
+    from->count = 0;
     for (size_t i = 0; i < count; i++) {
         uint64_t hash = hash_keyed(ix->hash_key, entry_key(entries[i]));
-        err e = segment_put(ix, to[hash << depth >> 63], hash, entries[i]);
-        if (e) {
-            return e;
-        }
+        segment_put(ix, to[hash << depth >> 63], hash, entries[i]);
     }
-    return OK;
 }
 
 /* ---- directory --------------------------------------------------------------------------------------------------- */
@@ -257,13 +269,6 @@ static uint32_t slot_bucket_count(uintptr_t slot)
 static struct segment *segment_at(const struct index *ix, uint64_t hash)
 {
     return slot_segment(ix->directory->slots[slot_of(ix, hash)]);
-}
-
-/* Where a key's entry is, if it is anywhere. */
-static struct bucket *bucket_at(const struct index *ix, uint64_t hash)
-{
-    const struct segment *slot = ix->directory->slots[slot_of(ix, hash)];
-    return bucket_in(slot_segment(slot), slot_bucket_count((uintptr_t)slot), hash);
 }
 
 /* Puts a segment into every slot of its prefix. */
@@ -357,11 +362,7 @@ static err resize_segment(struct index *ix, struct segment *g, uint64_t hash, ui
     if (!fresh) {
         return ERR_NOMEM;
     }
-    err e = segment_distribute(ix, g, (struct segment *[2]){fresh, fresh}, 0);
-    if (e) {
-        segment_free(ix, fresh);
-        return e;
-    }
+    segment_distribute(ix, g, (struct segment *[2]){fresh, fresh}, 0);
     directory_set(ix, hash, fresh);
     segment_free(ix, g);
     return OK;
@@ -379,23 +380,19 @@ static err split_segment(struct index *ix, struct segment *g, uint64_t hash)
             return e;
         }
     }
-    struct segment *halves[2] = {segment_new(ix, depth + 1, BUCKETS_MAX), segment_new(ix, depth + 1, BUCKETS_MAX)};
-    err e = halves[0] && halves[1] ? segment_distribute(ix, g, halves, depth) : ERR_NOMEM;
-    if (e) {
-        segment_free(ix, halves[0]);
-        segment_free(ix, halves[1]);
+    struct segment *fresh = segment_new(ix, depth + 1, BUCKETS_MAX);
+    if (!fresh) {
         directory_halve(ix);
-        return e;
+        return ERR_NOMEM;
     }
-    uint64_t bit = (uint64_t)1 << (63 - depth);
-    directory_set(ix, hash & ~bit, halves[0]);
-    directory_set(ix, hash | bit, halves[1]);
+    g->depth++;
+    segment_distribute(ix, g, (struct segment *[2]){g, fresh}, depth);
+    directory_set(ix, hash | (uint64_t)1 << (63 - depth), fresh);
     ix->deepest_count += depth + 1 == ix->depth ? 2 : 0;
-    segment_free(ix, g);
     return OK;
 }
 
-/* Makes one of two neighbours when both are sparse. It may find no memory and try again later. */
+/* Makes one of two neighbours when both are sparse. */
 static void merge_segments(struct index *ix, struct segment *g, uint64_t hash)
 {
     uint64_t bit = (uint64_t)1 << (64 - g->depth);
@@ -403,18 +400,10 @@ static void merge_segments(struct index *ix, struct segment *g, uint64_t hash)
     if (other->depth != g->depth || g->count + other->count > segment_limit(BUCKETS_MAX) / 2) {
         return;
     }
-    struct segment *one = segment_new(ix, g->depth - 1, BUCKETS_MAX);
-    if (!one) {
-        return;
-    }
-    if (segment_distribute(ix, g, (struct segment *[2]){one, one}, 0) != OK ||
-        segment_distribute(ix, other, (struct segment *[2]){one, one}, 0) != OK) {
-        segment_free(ix, one);
-        return;
-    }
     ix->deepest_count -= g->depth == ix->depth ? 2 : 0;
-    directory_set(ix, hash, one);
-    segment_free(ix, g);
+    segment_distribute(ix, other, (struct segment *[2]){g, g}, 0);
+    g->depth--;
+    directory_set(ix, hash, g);
     segment_free(ix, other);
     directory_halve(ix);
 }
@@ -433,10 +422,9 @@ static void shrink(struct index *ix, struct segment *g, uint64_t hash)
 
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
 
-void index_init(struct index *ix, const struct hash_key *hash_key, struct slabs *slabs, struct slabs *parts,
-                struct limbo *limbo)
+void index_init(struct index *ix, const struct hash_key *hash_key, struct slabs *slabs, struct limbo *limbo)
 {
-    *ix = (struct index){.hash_key = hash_key, .slabs = slabs, .parts = parts, .limbo = limbo};
+    *ix = (struct index){.hash_key = hash_key, .slabs = slabs, .limbo = limbo};
 }
 
 void index_move(struct index *ix, struct index *from)
@@ -453,16 +441,20 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
     if (!ix->directory) {
         return NULL;
     }
+    const struct segment *slot = ix->directory->slots[slot_of(ix, hash)], *g = slot_segment(slot);
+    uint32_t bucket_count = slot_bucket_count((uintptr_t)slot);
     uint8_t tag = tag_of(hash);
-    for (const struct bucket *b = bucket_at(ix, hash); b; b = next_of(ix, b)) {
+    for (const struct bucket *b = bucket_in(g, bucket_count, hash);; b = bucket_after(g, bucket_count, b)) {
         for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
             struct entry *e = entry_at(ix, b, (unsigned)__builtin_ctz(mask));
             if (entry_has_key(e, key)) {
                 return e;
             }
         }
+        if (!b->passed) {
+            return NULL;
+        }
     }
-    return NULL;
 }
 
 /* Reading without the lock, in the two functions below and nowhere else. Others may be changing what they read; but it
@@ -520,79 +512,81 @@ err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
         }
         g = segment_at(ix, hash);
     }
-    err e = segment_put(ix, g, hash, entry);
-    if (e == OK) {
-        ix->count++;
-    }
-    return e;
+    segment_put(ix, g, hash, entry);
+    ix->count++;
+    return OK;
 }
 
-/* The bucket and slot of an entry that is in. */
-static struct bucket *locate(const struct index *ix, uint64_t hash, const struct entry *e, unsigned *ret_slot)
+/* The bucket and slot of an entry that is in the segment. */
+static struct bucket *locate(const struct index *ix, const struct segment *g, uint64_t hash, const struct entry *e,
+                             unsigned *ret_slot)
 {
-    assert(ix->directory != NULL);
-    uint8_t tag = tag_of(hash);
     handle h = slab_handle(ix->slabs, e);
-    for (struct bucket *b = bucket_at(ix, hash); b; b = next_of(ix, b)) {
-        for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
+    for (struct bucket *b = home(g, hash);; b = next_of(g, b)) {
+        for (unsigned mask = match(b, tag_of(hash)); mask; mask &= mask - 1) {
             unsigned slot = (unsigned)__builtin_ctz(mask);
             if (b->handles[slot] == h) {
                 *ret_slot = slot;
                 return b;
             }
         }
+        assert(b->passed);
     }
-    unreachable();
 }
 
 void index_replace(struct index *ix, uint64_t hash, const struct entry *from, struct entry *to)
 {
+    assert(ix->directory != NULL);
     unsigned slot;
-    struct bucket *b = locate(ix, hash, from, &slot);
+    struct bucket *b = locate(ix, segment_at(ix, hash), hash, from, &slot);
     b->handles[slot] = slab_handle(ix->slabs, to);
 }
 
-/* Fills a hole from the end of the chain and drops the last bucket when that empties it. */
-static void close_hole(struct index *ix, struct bucket *b, unsigned slot)
+/* Finds an entry that has passed a bucket; NULL when there is none. */
+static struct bucket *find_passer(const struct index *ix, const struct segment *g, const struct bucket *passed,
+                                  unsigned *ret_slot, unsigned *ret_beyond)
 {
-    struct bucket *before = NULL, *last = b;
-    while (last->chained) {
-        before = last;
-        last = next_of(ix, last);
+    const struct bucket *b = passed;
+    for (unsigned beyond = 1; b->passed; beyond++) {
+        b = next_of(g, b);
+        for (unsigned mask = used(b); mask; mask &= mask - 1) {
+            unsigned slot = (unsigned)__builtin_ctz(mask);
+            if (noted_distance(b, slot) > 0 && distance_of(ix, g, b, slot) >= beyond) {
+                *ret_slot = slot;
+                *ret_beyond = beyond;
+                return (struct bucket *)b;
+            }
+        }
     }
-    if (last == b) {
-        return;
-    }
-    unsigned moved = (unsigned)__builtin_ctz(used(last));
-    b->tags[slot] = last->tags[moved];
-    b->handles[slot] = last->handles[moved];
-    last->tags[moved] = 0;
-    if (!used(last)) {
-        before->chained = 0;
-        chain_free(ix, last);
-    }
+    return NULL;
 }
 
-/* Drops a chain's last bucket when it is empty: the hole was in it. */
-static void trim_chain(struct index *ix, struct bucket *first)
+/* Fills a hole with an entry that has passed it, and then the hole that this leaves, until none has. */
+static void close_hole(const struct index *ix, const struct segment *g, struct bucket *b, unsigned slot)
 {
-    for (struct bucket *b = first, *next; (next = next_of(ix, b)); b = next) {
-        if (!next->chained && !used(next)) {
-            b->chained = 0;
-            chain_free(ix, next);
+    while (b->passed) {
+        unsigned from_slot, beyond;
+        struct bucket *from = find_passer(ix, g, b, &from_slot, &beyond);
+        if (!from) {
+            b->passed = 0;
             return;
         }
+        unsigned distance = distance_of(ix, g, from, from_slot) - beyond;
+        set_slot(b, slot, from->tags[from_slot], from->handles[from_slot], distance);
+        from->tags[from_slot] = 0;
+        b = from;
+        slot = from_slot;
     }
 }
 
 void index_remove(struct index *ix, uint64_t hash, const struct entry *e)
 {
+    assert(ix->directory != NULL);
     unsigned slot;
-    struct bucket *b = locate(ix, hash, e, &slot);
     struct segment *g = segment_at(ix, hash);
+    struct bucket *b = locate(ix, g, hash, e, &slot);
     b->tags[slot] = 0;
-    close_hole(ix, b, slot);
-    trim_chain(ix, home(g, hash));
+    close_hole(ix, g, b, slot);
     g->count--;
     ix->count--;
     if (g->count < segment_limit(g->bucket_count) / 4 || g->count == 0) {
@@ -618,7 +612,7 @@ size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entrie
         place = 0; /* merged since: what its neighbour held may not have been seen */
     }
     uint64_t bucket = place * g->bucket_count >> PLACE_BITS;
-    size_t count = gather(ix, &g->buckets[bucket], entries);
+    size_t count = gather(ix, g, &g->buckets[bucket], entries);
 
     uint64_t prefix = hash >> 1 >> (63 - g->depth);
     place = 0;
@@ -633,7 +627,11 @@ size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entrie
 
 size_t index_sample(const struct index *ix, uint64_t random, struct entry *entries[static INDEX_STEP_MAX])
 {
-    return ix->directory ? gather(ix, bucket_at(ix, random), entries) : 0;
+    if (!ix->directory) {
+        return 0;
+    }
+    const struct segment *g = segment_at(ix, random);
+    return gather(ix, g, home(g, random), entries);
 }
 
 size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX])
@@ -653,31 +651,29 @@ size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX
     return count;
 }
 
-/* One segment: (I2) to (I4). Returns what it and its chains cost. */
+/* One segment: (I2) to (I4). Returns what it costs. */
 static size_t check_segment(const struct index *ix, const struct segment *g, size_t prefix)
 {
-    size_t count = 0, bytes = limbo_good_bytes(segment_bytes(g->bucket_count));
+    size_t count = 0;
     assert(g->count <= segment_limit(g->bucket_count));
-    for (uint32_t i = 0; i < g->bucket_count; i++) {
-        const struct bucket *first = &g->buckets[i];
-        for (const struct bucket *b = first; b; b = next_of(ix, b)) {
-            assert(!b->chained || b->tags[CHAIN_SLOT] == 0);
-            assert(b == first || used(b) != 0);
-            bytes += b == first ? 0 : sizeof *b;
-            for (unsigned mask = used(b); mask; mask &= mask - 1) {
-                unsigned slot = (unsigned)__builtin_ctz(mask);
-                struct entry *e = entry_at(ix, b, slot);
-                uint64_t hash = hash_keyed(ix->hash_key, entry_key(e));
-                assert(b->tags[slot] == tag_of(hash));
-                assert(home(g, hash) == first);
-                assert(hash >> 1 >> (63 - g->depth) == prefix);
-                assert(index_find(ix, hash, entry_key(e)) == e);
-                count++;
+    for (const struct bucket *b = g->buckets; b < g->buckets + g->bucket_count; b++) {
+        assert(!b->passed || !vacant(b));
+        for (unsigned mask = used(b); mask; mask &= mask - 1) {
+            unsigned slot = (unsigned)__builtin_ctz(mask), distance = 0;
+            struct entry *e = entry_at(ix, b, slot);
+            uint64_t hash = hash_keyed(ix->hash_key, entry_key(e));
+            for (const struct bucket *before = home(g, hash); before != b; before = next_of(g, before), distance++) {
+                assert(before->passed);
             }
+            assert(distance_of(ix, g, b, slot) == distance);
+            assert(b->tags[slot] == tag_of(hash));
+            assert(hash >> 1 >> (63 - g->depth) == prefix);
+            assert(index_find(ix, hash, entry_key(e)) == e);
+            count++;
         }
     }
     assert(count == g->count);
-    return bytes;
+    return limbo_good_bytes(segment_bytes(g->bucket_count));
 }
 
 void index_check(const struct index *ix)
