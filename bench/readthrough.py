@@ -5,8 +5,8 @@ law, at a given second the cache is emptied under them. The ways take turns, so 
 
 Queries are counted by PostgreSQL itself. It logs each statement of the role `counted` with its time and its parameter, before it runs it: so there is
 one line a query, with the key. The cache was full and nothing in it expires, so every query of the turn itself belongs to the emptying. To write a line costs
-PostgreSQL time; the turns of PostgreSQL alone, where each read is a query anyway, use a role that is not logged. The log and the application's count
-are held against PostgreSQL's statistics of the table, which must agree. Writes bench/results/readthrough.md and .svg; exits 1 when a demanded number is missed.
+PostgreSQL time; so a turn of a cache has two runs, one as a role that is not logged, whose latencies are shown, and one that is counted. The log and the application's
+count are held against PostgreSQL's statistics of the table, which must agree. Writes bench/results/readthrough.md and .svg; exits 1 when a demanded number is missed.
 """
 import collections
 import json
@@ -55,9 +55,9 @@ rule item:{{id}} {{
 }}
 """
 
-Turn = collections.namedtuple("Turn", "before seconds queries keys_after emptying_ms")
-Turn.__doc__ = """What a turn showed. before: latencies of the seconds before the emptying, but the first; seconds: requests and latencies of each second;
-queries: those that reached the database in each second; keys_after: key -> queries after the emptying; emptying_ms: how long FLUSHALL took."""
+Turn = collections.namedtuple("Turn", "before seconds emptying_ms reads queries keys_after")
+Turn.__doc__ = """What a turn showed. before: latencies of the seconds before the emptying, but the first; seconds: requests and latencies of each second; emptying_ms: how long
+FLUSHALL took. Of the run that is counted: reads of each second; queries: those that reached the database in each second; keys_after: key -> queries after the emptying."""
 
 
 class Database:
@@ -113,17 +113,28 @@ def turn_alone(database):
     shown = app(*arguments)
     queries = [second["queries"] for second in shown["seconds"]]
     agree("statistics and application", database.scans() - before, sum(queries), slack=CLIENTS)     # a client's last query may end after the end
-    return Turn(shown["before"], shown["seconds"], queries, {}, 0)
+    return Turn(shown["before"], shown["seconds"], 0, requests_of(shown), queries, {})
 
 
-def turn_cached(database, peer, way):
-    arguments = ("--way", way, "--port", peer.port, "--postgres", database.url["counted"])
-    scans, start = database.scans(), database.log_bytes()
+def requests_of(shown):
+    return [second["requests"] for second in shown["seconds"]]
+
+
+def run_cached(database, peer, way, role):
+    """What the application showed, and where the log was when the cache was full."""
+    arguments = ("--way", way, "--port", peer.port, "--postgres", database.url[role])
     with peer:
         app(*arguments, "--fill")
         filled = database.log_bytes()
-        shown = app(*arguments)
-    agree("statistics and log", database.scans() - scans, len(database.logged(start)))
+        return app(*arguments), filled
+
+
+def turn_cached(database, start, way):
+    """start(role) -> the cache, freshly started, which loads as that role."""
+    timed, _ = run_cached(database, start("plain"), way, "plain")
+    scans, began = database.scans(), database.log_bytes()
+    shown, filled = run_cached(database, start("counted"), way, "counted")
+    agree("statistics and log", database.scans() - scans, len(database.logged(began)))
     queries, keys = [0] * SECONDS, collections.Counter()
     for at, key in database.logged(filled):
         second = int(at - shown["began"])
@@ -131,18 +142,19 @@ def turn_cached(database, peer, way):
             queries[second] += 1
         keys[key] += 1
     if sum(queries[:EMPTY_AT]):
-        raise SystemExit(f"readthrough: {peer.name} was full, and yet {sum(queries[:EMPTY_AT])} queries came before it was emptied")
-    return Turn(shown["before"], shown["seconds"], queries, keys, (shown["emptying_answered"] - shown["emptying_sent"]) * 1000)
+        raise SystemExit(f"readthrough: the cache was full, and yet {sum(queries[:EMPTY_AT])} queries came before it was emptied: {way}")
+    return Turn(timed["before"], timed["seconds"], (timed["emptying_answered"] - timed["emptying_sent"]) * 1000, requests_of(shown), queries, keys)
 
 
 def measure(database, directory):
     """{way: [Turn]}"""
-    config = Path(directory) / "larder.conf"
-    config.write_text(RULE.format(url=database.url["counted"], connections=CONNECTIONS))
+    configs = {role: Path(directory) / f"{role}.conf" for role in database.url}
+    for role, config in configs.items():
+        config.write_text(RULE.format(url=database.url[role], connections=CONNECTIONS))
     ways = {
         "PostgreSQL alone": lambda: turn_alone(database),
-        "redis-server, cache-aside": lambda: turn_cached(database, Redis(cores=ALL_CORES), "aside"),
-        "Larder, rule": lambda: turn_cached(database, Larder(cores=ALL_CORES, config=config), "rule"),
+        "redis-server, cache-aside": lambda: turn_cached(database, lambda _: Redis(cores=ALL_CORES), "aside"),
+        "Larder, rule": lambda: turn_cached(database, lambda role: Larder(cores=ALL_CORES, config=configs[role]), "rule"),
     }
     turns = {way: [] for way in ways}
     for _ in range(ROUNDS):
@@ -200,7 +212,7 @@ def rows_of_table(turns):
         yield row(f"{name} second after: longest, ms", ms(after(number, "max_us")), "{:.1f}")
         yield row(f"{name} second after: queries", lambda turn, number=number: turn.queries[EMPTY_AT + number - 1])
         yield row(f"{name} second after: queries for 100 reads",
-                  lambda turn, number=number: 100 * turn.queries[EMPTY_AT + number - 1] / after(number, "requests")(turn), "{:.1f}")
+                  lambda turn, number=number: 100 * turn.queries[EMPTY_AT + number - 1] / turn.reads[EMPTY_AT + number - 1], "{:.1f}")
     yield row("p99 two seconds after, of before", recovery, "{:.2f}", alone=False)
     yield row("p99 of keys that are back two seconds after, of before", recovery_of_returned, "{:.2f}", alone=False)
     yield row(f"seconds until p99 was at most {RECOVERED} of before ({LAST + 1}: never)", recovered_after, "{:.0f}", alone=False)

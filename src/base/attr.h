@@ -10,6 +10,8 @@
 #define NOINLINE __attribute__((noinline))
 /* Seldom called: kept out of its callers, whose registers and stack it would take. */
 #define COLD __attribute__((cold, noinline))
+/* Reads what others may be changing and judges afterwards whether it was whole: the sanitizers cannot know that. */
+#define READS_UNLOCKED __attribute__((no_sanitize("thread", "address")))
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define CACHE_LINE_BYTES 64

@@ -27,7 +27,7 @@ struct call_key {
     unsigned argument; /* index of the argument that is the key */
     enum key_use use;
     bool timed;              /* this call gave it times of its rule, of which the call's own words say nothing */
-    const void *bucket;      /* where it will be looked for: a hint, for dispatch_prefetch() */
+    struct sight sight;      /* where it will be looked for */
     struct entry *entry;     /* as found under the lock: not expired; maybe stale or negative; NULL when absent */
     const struct rule *rule; /* that governs it; NULL: none */
     struct outcome

@@ -12,7 +12,7 @@
  * event: what a change is called unless the verb says otherwise (keyspace/event.def), or NONE.
  * traits, joined by | (0: none): FAST, DENYOOM, ADMIN, NOAUTH (allowed before AUTH), LOADING, STALE, NOSCRIPT, NO_MULTI, SKIP_MONITOR, ALLOW_BUSY, PUBSUB as Redis's flags;
  *   ALL_SHARDS (runs with the gate and every shard locked), QUIET (its look at a key is no use of it: OBJECT IDLETIME goes on, as for TTL, EXISTS, TYPE),
- *   TOUCHES (is a use also when the client said NO-TOUCH). Flags write, readonly and movablekeys follow from effect and keys.
+ *   TOUCHES (is a use also when the client said NO-TOUCH), GLIMPSE (its one key's entry may be a copy that was taken without the lock). Flags write, readonly and movablekeys follow from effect and keys.
  * acl: Redis's categories, "@write @string @slow". */
 #ifndef COMMAND_COMMAND_H
 #define COMMAND_COMMAND_H
@@ -41,6 +41,7 @@ enum command_trait {
     TRAIT_PUBSUB = 1 << 11,
     TRAIT_QUIET = 1 << 12,
     TRAIT_TOUCHES = 1 << 13,
+    TRAIT_GLIMPSE = 1 << 14,
 };
 
 enum key_range { RANGE_NONE, RANGE_FIXED, RANGE_COUNTED };

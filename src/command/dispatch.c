@@ -4,6 +4,7 @@
  *               and that one may be SELECT or AUTH)
  *     run       refused? authenticated? room? -> lock -> find, expire -> consult -> verb -> publish -> unlock -> count
  *               one key: one lock, no set; several: keyspace_lock_keys(); ALL_SHARDS rows: keyspace_lock_all()
+ *               GLIMPSE rows need no lock as long as nobody changes the shard (shard_glimpse())
  *
  * Parking (park.c): when the loader wants a key waited for, all keys that need it join their pendings in this one run, and the call goes to
  * sleep on the count of them. The next run hands each key's outcome to the loader, which then says use or fail, never wait, except when
@@ -118,7 +119,7 @@ static inline void prepare_key(struct call *call, unsigned argument, enum key_us
     ret_key->entry = NULL;
     ret_key->rule = NULL;
     ret_key->outcome = NULL;
-    ret_key->bucket = shard_prefetch_bucket(&ret_key->key);
+    ret_key->sight = shard_prefetch_bucket(&ret_key->key, call->command->effect == EFFECT_WRITE);
 }
 
 NOINLINE static err prepare_listed_keys(struct call *call) ON(worker)
@@ -166,10 +167,10 @@ void dispatch_prepare(struct call *call)
     }
 }
 
-void dispatch_prefetch(const struct call *call)
+void dispatch_prefetch(struct call *call)
 {
     for (unsigned i = 0; i < call->key_count; i++) {
-        shard_prefetch_entry(call->keys[i].bucket, &call->keys[i].key, call->command->effect == EFFECT_WRITE);
+        shard_prefetch_entry(&call->keys[i].sight, &call->keys[i].key, call->command->effect == EFFECT_WRITE);
     }
 }
 
@@ -251,17 +252,27 @@ static void unlock_shards(struct call *call, unsigned key_count) UNCHECKED_LOCKS
 
 /* ---- keys ----------------------------------------------------------------------------------------------------------- */
 /* A look at a key counts as a hit or a miss of a READ row, and as a use of the entry. */
+static void count_look(const struct call *call, bool there)
+{
+    if (call->command->effect == EFFECT_READ) {
+        metric_add(there ? METRIC_keyspace_hits : METRIC_keyspace_misses, 1);
+    }
+}
+
+static bool is_use(const struct call *call)
+{
+    unsigned traits = call->command->traits;
+    return !(traits & TRAIT_QUIET) && (!call->session->no_touch || traits & TRAIT_TOUCHES);
+}
+
 static void note_look(struct call *call, const struct call_key *ck)
 {
     if (ck->use != KEY_READS && ck->use != KEY_NEEDS) {
         return;
     }
     bool there = ck->entry && !entry_negative(ck->entry);
-    unsigned traits = call->command->traits;
-    if (call->command->effect == EFFECT_READ) {
-        metric_add(there ? METRIC_keyspace_hits : METRIC_keyspace_misses, 1);
-    }
-    if (there && !(traits & TRAIT_QUIET) && (!call->session->no_touch || traits & TRAIT_TOUCHES)) {
+    count_look(call, there);
+    if (there && is_use(call)) {
         shard_note_read(ck->key.shard, ck->entry, call->now.wall_ms);
     }
 }
@@ -385,7 +396,10 @@ static bool govern_keys(struct call *call, struct loader *loader)
     bool governed = false;
     for (unsigned i = 0; i < call->key_count; i++) {
         struct call_key *ck = &call->keys[i];
-        ck->key.db = call->session->db;
+        if (UNLIKELY(ck->key.db != call->session->db)) {
+            ck->key.db = call->session->db;
+            ck->sight.blind = true;
+        }
         ck->rule = loader ? loader->govern(loader, ck->key.db, ck->key.bytes) : NULL;
         governed |= ck->rule != NULL;
     }
@@ -439,6 +453,26 @@ static err run_locked(struct call *call, struct loader *loader, bool governed)
         monitor_feed(call);
     }
     return e;
+}
+
+/* Tries to find the entry of a GLIMPSE row without the lock. What has to be seen or told in the order of changes
+ * (loads, parks, MONITOR) needs it. */
+static bool glimpse(struct call *call, bool governed) ON(worker)
+{
+    static struct {
+        char bytes[SHARD_GLIMPSE_BYTES_MAX];
+    } ALIGNED(CACHE_LINE_BYTES) copies[WORKER_COUNT_MAX];
+    if (!(call->command->traits & TRAIT_GLIMPSE) || governed || call->park || UNLIKELY(monitor_is_on())) {
+        return false;
+    }
+    assert(call->key_count == 1);
+    struct call_key *ck = call->keys;
+    void *memory = copies[call->session->worker->index].bytes;
+    if (!shard_glimpse(&ck->key, &ck->sight, call->now.wall_ms, is_use(call), memory, &ck->entry)) {
+        return false;
+    }
+    count_look(call, ck->entry != NULL);
+    return true;
 }
 
 /* The call is over. */
@@ -499,9 +533,13 @@ enum run dispatch_run(struct call *call)
     unsigned key_count = call->key_count;
     size_t reply_mark = call->reply->out->len;
     bool governed = govern_keys(call, loader);
-    lock_shards(call, key_count);
-    e = run_locked(call, loader, governed);
-    unlock_shards(call, key_count);
+    if (glimpse(call, governed)) {
+        e = call->command->handler(call);
+    } else {
+        lock_shards(call, key_count);
+        e = run_locked(call, loader, governed);
+        unlock_shards(call, key_count);
+    }
     if (UNLIKELY(e == ERR_AGAIN)) {
         e = park_sleep(call);
         if (e == OK) {

@@ -29,7 +29,7 @@ void dispatch_begin(struct worker *w) ON(worker);
 /* session, reply, argc, argv, resumed and owner are set by the door before. */
 void dispatch_prepare(struct call *call) ON(worker);
 /* The second half of fetching from memory what the keys need. */
-void dispatch_prefetch(const struct call *call) ON(worker);
+void dispatch_prefetch(struct call *call) ON(worker);
 enum run dispatch_run(struct call *call) ON(worker);
 /* Of a parked call, on its worker; harmless when it is not parked. */
 void call_cancel(struct call *call) ON(worker);

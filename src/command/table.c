@@ -35,6 +35,7 @@ enum {
     PUBSUB = TRAIT_PUBSUB,
     QUIET = TRAIT_QUIET,
     TOUCHES = TRAIT_TOUCHES,
+    GLIMPSE = TRAIT_GLIMPSE,
 };
 
 #define NO_KEYS                 \

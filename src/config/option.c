@@ -2,6 +2,8 @@
  * Redis's, since clients see them; option_expected() has ours, for people who write files. */
 #include "config/option_priv.h"
 
+#include <ctype.h>
+
 #include "base/assert.h"
 #include "base/num.h"
 
@@ -62,6 +64,26 @@ static const char *events_reason(const slice *words, unsigned count)
     return NULL;
 }
 
+static bool is_address(slice word)
+{
+    bool good = word.len > 0;
+    for (size_t i = 0; i < word.len; i++) {
+        good = good && word.ptr[i] != '\0' && !isspace((unsigned char)word.ptr[i]);
+    }
+    return good;
+}
+
+static const char *bind_reason(const slice *words, unsigned count)
+{
+    enum { ADDRESSES_MAX = 16 };
+    for (unsigned i = 0; i < count; i++) {
+        if (!is_address(words[i])) {
+            return "an address is not empty and has no blanks";
+        }
+    }
+    return count <= ADDRESSES_MAX ? NULL : "wrong number of arguments";
+}
+
 static const char *oom_values_reason(const slice *words, unsigned count)
 {
     if (count != 3) {
@@ -109,6 +131,7 @@ static const struct option_check check_version = {version_reason, "a version lik
 static const struct option_check check_save = {save_reason, "pairs of seconds and changes, or \"\""};
 static const struct option_check check_percentiles = {percentiles_reason, "numbers from 0 to 100"};
 static const struct option_check check_events = {events_reason, "characters out of Ag$lshzxeKEtmdn"};
+static const struct option_check check_bind = {bind_reason, "at most 16 addresses"};
 static const struct option_check check_oom_values = {oom_values_reason, "three numbers from -2000 to 2000"};
 static const struct option_check check_tls_protocols = {tls_protocols_reason, "TLSv1.2, TLSv1.3 or both"};
 static const struct option_check check_shutdown = {shutdown_reason, "words out of default, save, nosave, now, force"};

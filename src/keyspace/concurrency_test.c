@@ -66,7 +66,8 @@ static void run(void *argument)
         size_t count = 1 + random_below(&r, 2);
         arena_reset(&arena);
         effect_init(&fx, &arena, now, true);
-        shard_prefetch_entry(shard_prefetch_bucket(&keys[0]), &keys[0], true);
+        struct sight sight = shard_prefetch_bucket(&keys[0], step % 2);
+        shard_prefetch_entry(&sight, &keys[0], step % 2);
         (void)!keyspace_make_room(a->ks, now, 100);
         keyspace_lock_keys(a->ks, keys, count);
         for (size_t i = 0; i < count; i++) {

@@ -97,6 +97,9 @@ static_assert(ENTRY_INLINE_MAX < 1 << ENTRY_LENGTH_BITS, "the header holds the l
 
 static inline size_t entry_options_bytes(unsigned flags)
 {
+    if (LIKELY(!(flags & (ENTRY_FRESH | ENTRY_LOADED | ENTRY_LONG_KEY | ENTRY_EXTERNAL)))) {
+        return flags & ENTRY_TIMED ? sizeof(struct entry_timed) : 0;
+    }
     return (flags & ENTRY_TIMED ? sizeof(struct entry_timed) : 0) + (flags & ENTRY_FRESH ? sizeof(int64_t) : 0) +
            (flags & ENTRY_LOADED ? sizeof(struct entry_loaded) : 0) +
            (flags & ENTRY_LONG_KEY ? sizeof(struct entry_long_key) : 0) +

@@ -65,8 +65,8 @@ void evict_set_policy(struct shard *s, enum eviction kind)
     if (!same_stamps) {
         forget(s);
     }
-    s->evict.kind = kind;
-    s->evict.policy = kinds[kind].policy;
+    PUBLISH(s->evict.kind, kind);
+    PUBLISH(s->evict.policy, kinds[kind].policy);
     if (!same_stamps) {
         forget(s);
         evict_begin_adopting(s);
@@ -108,6 +108,11 @@ void evict_flushed(struct shard *s, uint64_t count)
         forget(s);
         evict_begin_adopting(s);
     }
+}
+
+bool evict_would_note(const struct shard *s, const struct entry *e, int64_t now_wall_ms)
+{
+    return PEEK(s->evict.policy)->would_note(s, e, now_wall_ms);
 }
 
 struct entry *evict_victim(struct shard *s, int64_t now_wall_ms, struct space **ret_space)

@@ -185,6 +185,13 @@ static void used(struct shard *s, struct entry *e, int64_t now_wall_ms)
     }
 }
 
+static bool would_note(const struct shard *s, const struct entry *e, int64_t now_wall_ms)
+{
+    (void)s;
+    (void)now_wall_ms;
+    return uses_of(e) < USES_MAX;
+}
+
 static void moved(struct shard *s, struct entry *from, struct entry *to)
 {
     struct adaptive *a = &s->evict.adaptive;
@@ -288,6 +295,7 @@ static void check(const struct shard *s)
 const struct evict_policy evict_adaptive = {
     .inserted = inserted,
     .used = used,
+    .would_note = would_note,
     .moved = moved,
     .removed = removed,
     .adopted = adopted,

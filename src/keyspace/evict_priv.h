@@ -25,6 +25,8 @@ struct evict_policy {
     void (*inserted)(struct shard *s, struct entry *e, uint64_t hash, int64_t now_wall_ms);
     /* Read or written. Writes only what changes. */
     void (*used)(struct shard *s, struct entry *e, int64_t now_wall_ms);
+    /* Whether that would write anything, given a copy of the entry. Without the lock. */
+    bool (*would_note)(const struct shard *s, const struct entry *e, int64_t now_wall_ms);
     /* `to`, with the same stamp, takes the place of `from`, which is about to be freed. NULL: of no interest. */
     void (*moved)(struct shard *s, struct entry *from, struct entry *to);
     /* It is about to be freed; `evicted`: as victim. NULL: of no interest. */
@@ -51,7 +53,7 @@ struct adaptive {
 };
 
 struct evict {
-    enum eviction kind;
+    enum eviction kind; /* it and its policy are read without the lock, too */
     const struct evict_policy *policy;
     struct random random;
     uint64_t entry_count;     /* inserted and not removed; read without the lock */
@@ -71,6 +73,9 @@ void evict_moved(struct shard *s, struct entry *from, struct entry *to);
 void evict_removed(struct shard *s, struct entry *e, uint64_t hash, bool evicted);
 /* `count` entries, all of one database, are gone together. */
 void evict_flushed(struct shard *s, uint64_t count);
+
+/* Whether the policy would write something if this entry, of which `e` is a copy, were used. Without the lock. */
+bool evict_would_note(const struct shard *s, const struct entry *e, int64_t now_wall_ms);
 
 /* The entry that should go, and its space, NULL when the policy did not come to it by an index; NULL when the policy
  * allows none. It may be an expired one. */

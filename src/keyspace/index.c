@@ -1,18 +1,18 @@
 /* Extendible hashing in cache lines; what and why is in index_priv.h.
  *
- *      bucket (64 bytes)   | tags: 12 bytes | passed: 1 | distances: 3 | handles: 12 x 4 bytes |
+ *      bucket (64 bytes)   | tags: 12 bytes | onward: 1 | distances: 3 | handles: 12 x 4 bytes |
  *
  * A tag is a byte of the hash, 0 where the slot is free, so that one compare of 16 bytes finds the candidates. Handles
  * are of the shard's entries (slab_priv.h). The bucket that an entry's place says is its home. When that is full the
  * entry stands in the next one of the segment that is not; behind the last comes the first. Each bucket that it has
- * passed is marked, so that a look-up goes no further than it must. Two bits for each slot say how far its entry is
- * from home, so that removing and walking need not hash keys again: 0, 1, 2, or 3 and more.
+ * passed points onward to the next one, so that a look-up goes no further than it must. Two bits for each slot say how
+ * far its entry is from home, so that removing and walking need not hash keys again: 0, 1, 2, or 3 and more.
  *
  * Invariants: (I1) a segment of depth d stands in the 2^(depth - d) neighbouring slots of the directory that share its
- * prefix. (I2) From an entry's home to where it stands every bucket before that is marked `passed`. (I3) A segment has
- * at most segment_limit() entries, so that one of its buckets has room. (I4) A bucket that is marked is full: who makes
- * a hole fills it with what has passed, or clears the mark. (I5) `bytes` is the sum of directory and segments. (I6)
- * deepest_count counts the segments whose depth is the directory's.
+ * prefix. (I2) From an entry's home pointers lead to where it stands. (I3) A segment has at most segment_limit()
+ * entries, so that one of its buckets has room. (I4) A bucket that points onward is full: who makes a hole fills it with
+ * what has passed, or clears the pointer. (I5) `bytes` is the sum of directory and segments. (I6) deepest_count counts
+ * the segments whose depth is the directory's.
  *
  * Growing and splitting get a fresh segment before they change anything, so that a failure leaves everything as it was.
  * They and merging hash the keys again: entries do not store hashes; the entries are prefetched first, so that the
@@ -39,7 +39,7 @@ enum {
 
 struct bucket {
     uint8_t tags[SLOTS];
-    uint8_t passed;
+    int8_t onward; /* buckets to the next one, when an entry has passed; else 0 */
     uint8_t distances[SLOTS / 4];
     handle handles[SLOTS];
 };
@@ -75,19 +75,27 @@ static uint32_t place_of(uint64_t hash)
     return (hash >> 16) & 0xffff;
 }
 
-/* A bit for each slot with this tag. */
-static unsigned match(const struct bucket *b, uint8_t tag)
+/* A bit for each of the first tags in a bucket's first two words that is this one. */
+static unsigned match_words(uint64_t first, uint64_t second, uint8_t tag)
 {
 #ifdef __SSE2__
-    __m128i line = _mm_loadu_si128((const __m128i *)b);
+    __m128i line = _mm_set_epi64x((long long)second, (long long)first);
     return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag))) & ((1u << SLOTS) - 1);
 #else
     unsigned mask = 0;
     for (unsigned i = 0; i < SLOTS; i++) {
-        mask |= (unsigned)(b->tags[i] == tag) << i;
+        mask |= (unsigned)((uint8_t)(i < 8 ? first >> i * 8 : second >> (i - 8) * 8) == tag) << i;
     }
     return mask;
 #endif
+}
+
+/* A bit for each slot with this tag. */
+static unsigned match(const struct bucket *b, uint8_t tag)
+{
+    uint64_t words[2];
+    memcpy(words, b, sizeof words);
+    return match_words(words[0], words[1], tag);
 }
 
 /* Slots that are free; slots that hold entries. */
@@ -129,15 +137,10 @@ static struct bucket *home(const struct segment *g, uint64_t hash)
     return bucket_in(g, g->bucket_count, hash);
 }
 
-/* Where to look on, or for room, when a bucket is full. */
-static struct bucket *bucket_after(const struct segment *g, uint32_t bucket_count, const struct bucket *b)
+/* Where to look on, NULL when nothing has passed. */
+static struct bucket *next_of(const struct bucket *b)
 {
-    return (struct bucket *)(b + 1 < g->buckets + bucket_count ? b + 1 : g->buckets);
-}
-
-static struct bucket *next_of(const struct segment *g, const struct bucket *b)
-{
-    return bucket_after(g, g->bucket_count, b);
+    return b->onward ? (struct bucket *)b + b->onward : NULL;
 }
 
 static unsigned distance_of(const struct index *ix, const struct segment *g, const struct bucket *b, unsigned slot)
@@ -154,18 +157,15 @@ static unsigned distance_of(const struct index *ix, const struct segment *g, con
 static size_t gather(const struct index *ix, const struct segment *g, const struct bucket *b, struct entry **entries)
 {
     size_t count = 0;
-    for (unsigned distance = 0;; distance++) {
+    for (unsigned distance = 0; b; distance++, b = next_of(b)) {
         for (unsigned mask = used(b); mask; mask &= mask - 1) {
             unsigned slot = (unsigned)__builtin_ctz(mask);
             if (noted_distance(b, slot) <= distance && distance_of(ix, g, b, slot) == distance) {
                 entries[count++] = entry_at(ix, b, slot);
             }
         }
-        if (!b->passed) {
-            return count;
-        }
-        b = next_of(g, b);
     }
+    return count;
 }
 
 /* ---- segments ---------------------------------------------------------------------------------------------------- */
@@ -206,8 +206,8 @@ static void segment_put(const struct index *ix, struct segment *g, uint64_t hash
     struct bucket *b = home(g, hash);
     unsigned distance = 0;
     assert(g->count < g->bucket_count * SLOTS);
-    for (; !vacant(b); b = next_of(g, b), distance++) {
-        b->passed = 1;
+    for (; !vacant(b); b = next_of(b), distance++) {
+        b->onward = b + 1 < g->buckets + g->bucket_count ? 1 : (int8_t)(g->buckets - b);
     }
     set_slot(b, (unsigned)__builtin_ctz(vacant(b)), tag_of(hash), slab_handle(ix->slabs, e), distance);
     g->count++;
@@ -269,6 +269,13 @@ static uint32_t slot_bucket_count(uintptr_t slot)
 static struct segment *segment_at(const struct index *ix, uint64_t hash)
 {
     return slot_segment(ix->directory->slots[slot_of(ix, hash)]);
+}
+
+/* Where a key's entry is or has passed, if it is anywhere. */
+static struct bucket *bucket_at(const struct index *ix, uint64_t hash)
+{
+    const struct segment *slot = ix->directory->slots[slot_of(ix, hash)];
+    return bucket_in(slot_segment(slot), slot_bucket_count((uintptr_t)slot), hash);
 }
 
 /* Puts a segment into every slot of its prefix. */
@@ -441,30 +448,26 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
     if (!ix->directory) {
         return NULL;
     }
-    const struct segment *slot = ix->directory->slots[slot_of(ix, hash)], *g = slot_segment(slot);
-    uint32_t bucket_count = slot_bucket_count((uintptr_t)slot);
     uint8_t tag = tag_of(hash);
-    for (const struct bucket *b = bucket_in(g, bucket_count, hash);; b = bucket_after(g, bucket_count, b)) {
+    for (const struct bucket *b = bucket_at(ix, hash); b; b = next_of(b)) {
         for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
             struct entry *e = entry_at(ix, b, (unsigned)__builtin_ctz(mask));
             if (entry_has_key(e, key)) {
                 return e;
             }
         }
-        if (!b->passed) {
-            return NULL;
-        }
     }
+    return NULL;
 }
 
-/* Reading without the lock, in the two functions below and nowhere else. Others may be changing what they read; but it
- * is memory that stays (limbo_priv.h), is read word by word, and what comes of it is only ever prefetched. Plain reads,
- * since atomic ones would be told by TSan; `volatile` keeps each to one. */
-#define NO_TSAN __attribute__((no_sanitize("thread")))
+/* Reading without the lock, in the functions below and nowhere else in this file. Others may be changing what they
+ * read; but it is memory that stays (limbo_priv.h), is read word by word, and what comes of it is prefetched or, by
+ * glimpse.c, used only when nothing has changed meanwhile. Plain reads, since atomic ones would be told by TSan;
+ * `volatile` keeps each to one. */
 
 typedef volatile const uint64_t word;
 
-NO_TSAN const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
+READS_UNLOCKED const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
 {
     uint64_t root = *(word *)&ix->root;
     if (!root) {
@@ -476,23 +479,25 @@ NO_TSAN const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
     return bucket_in(slot_segment((const struct segment *)slot), slot_bucket_count(slot), hash);
 }
 
-/* The lowest of eight bytes that equals the tag, 8 if none does. */
-static unsigned first_equal(uint64_t tags, uint8_t tag)
+READS_UNLOCKED unsigned index_slots_unlocked(const void *bucket, uint64_t hash, const void **ret_next)
 {
-    const uint64_t each = UINT64_C(0x0101010101010101);
-    tags ^= each * tag;
-    uint64_t equal = (tags - each) & ~tags & each << 7;
-    return equal ? (unsigned)__builtin_ctzll(equal) / 8 : 8;
+    static_assert(offsetof(struct bucket, onward) == SLOTS && SLOTS > 8, "tags and pointer are two words");
+    uint64_t first = ((word *)bucket)[0], second = ((word *)bucket)[1];
+    int8_t onward = (int8_t)(second >> 8 * (SLOTS - 8));
+    *ret_next = onward ? (const struct bucket *)bucket + onward : NULL;
+    return match_words(first, second, tag_of(hash));
 }
 
-NO_TSAN const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash)
+READS_UNLOCKED handle index_handle_unlocked(const void *bucket, unsigned slot)
 {
-    const struct bucket *b = bucket;
-    unsigned slot = first_equal(*(word *)b->tags, tag_of(hash));
-    if (slot == 8) {
-        slot += first_equal(*(volatile const uint32_t *)(b->tags + 8), tag_of(hash));
-    }
-    return slot < SLOTS ? slab_at(slabs, *(volatile const handle *)&b->handles[slot]) : NULL;
+    return *(volatile const handle *)&((const struct bucket *)bucket)->handles[slot];
+}
+
+const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash)
+{
+    const void *next;
+    unsigned slots = index_slots_unlocked(bucket, hash, &next);
+    return slots ? slab_at(slabs, index_handle_unlocked(bucket, (unsigned)__builtin_ctz(slots))) : NULL;
 }
 
 err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
@@ -517,28 +522,28 @@ err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
     return OK;
 }
 
-/* The bucket and slot of an entry that is in the segment. */
-static struct bucket *locate(const struct index *ix, const struct segment *g, uint64_t hash, const struct entry *e,
-                             unsigned *ret_slot)
+/* The bucket and slot of an entry that is in. */
+static struct bucket *locate(const struct index *ix, uint64_t hash, const struct entry *e, unsigned *ret_slot)
 {
+    assert(ix->directory != NULL);
+    uint8_t tag = tag_of(hash);
     handle h = slab_handle(ix->slabs, e);
-    for (struct bucket *b = home(g, hash);; b = next_of(g, b)) {
-        for (unsigned mask = match(b, tag_of(hash)); mask; mask &= mask - 1) {
+    for (struct bucket *b = bucket_at(ix, hash); b; b = next_of(b)) {
+        for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
             unsigned slot = (unsigned)__builtin_ctz(mask);
             if (b->handles[slot] == h) {
                 *ret_slot = slot;
                 return b;
             }
         }
-        assert(b->passed);
     }
+    unreachable();
 }
 
 void index_replace(struct index *ix, uint64_t hash, const struct entry *from, struct entry *to)
 {
-    assert(ix->directory != NULL);
     unsigned slot;
-    struct bucket *b = locate(ix, segment_at(ix, hash), hash, from, &slot);
+    struct bucket *b = locate(ix, hash, from, &slot);
     b->handles[slot] = slab_handle(ix->slabs, to);
 }
 
@@ -546,15 +551,14 @@ void index_replace(struct index *ix, uint64_t hash, const struct entry *from, st
 static struct bucket *find_passer(const struct index *ix, const struct segment *g, const struct bucket *passed,
                                   unsigned *ret_slot, unsigned *ret_beyond)
 {
-    const struct bucket *b = passed;
-    for (unsigned beyond = 1; b->passed; beyond++) {
-        b = next_of(g, b);
+    unsigned beyond = 1;
+    for (struct bucket *b = next_of(passed); b; b = next_of(b), beyond++) {
         for (unsigned mask = used(b); mask; mask &= mask - 1) {
             unsigned slot = (unsigned)__builtin_ctz(mask);
             if (noted_distance(b, slot) > 0 && distance_of(ix, g, b, slot) >= beyond) {
                 *ret_slot = slot;
                 *ret_beyond = beyond;
-                return (struct bucket *)b;
+                return b;
             }
         }
     }
@@ -564,27 +568,20 @@ static struct bucket *find_passer(const struct index *ix, const struct segment *
 /* Fills a hole with an entry that has passed it, and then the hole that this leaves, until none has. */
 static void close_hole(const struct index *ix, const struct segment *g, struct bucket *b, unsigned slot)
 {
-    while (b->passed) {
-        unsigned from_slot, beyond;
-        struct bucket *from = find_passer(ix, g, b, &from_slot, &beyond);
-        if (!from) {
-            b->passed = 0;
-            return;
-        }
+    unsigned from_slot, beyond;
+    for (struct bucket *from; (from = find_passer(ix, g, b, &from_slot, &beyond)); b = from, slot = from_slot) {
         unsigned distance = distance_of(ix, g, from, from_slot) - beyond;
         set_slot(b, slot, from->tags[from_slot], from->handles[from_slot], distance);
         from->tags[from_slot] = 0;
-        b = from;
-        slot = from_slot;
     }
+    b->onward = 0;
 }
 
 void index_remove(struct index *ix, uint64_t hash, const struct entry *e)
 {
-    assert(ix->directory != NULL);
     unsigned slot;
+    struct bucket *b = locate(ix, hash, e, &slot);
     struct segment *g = segment_at(ix, hash);
-    struct bucket *b = locate(ix, g, hash, e, &slot);
     b->tags[slot] = 0;
     close_hole(ix, g, b, slot);
     g->count--;
@@ -657,13 +654,13 @@ static size_t check_segment(const struct index *ix, const struct segment *g, siz
     size_t count = 0;
     assert(g->count <= segment_limit(g->bucket_count));
     for (const struct bucket *b = g->buckets; b < g->buckets + g->bucket_count; b++) {
-        assert(!b->passed || !vacant(b));
+        assert(!b->onward || !vacant(b));
         for (unsigned mask = used(b); mask; mask &= mask - 1) {
             unsigned slot = (unsigned)__builtin_ctz(mask), distance = 0;
             struct entry *e = entry_at(ix, b, slot);
             uint64_t hash = hash_keyed(ix->hash_key, entry_key(e));
-            for (const struct bucket *before = home(g, hash); before != b; before = next_of(g, before), distance++) {
-                assert(before->passed);
+            for (const struct bucket *before = home(g, hash); before != b; before = next_of(before), distance++) {
+                assert(before->onward != 0);
             }
             assert(distance_of(ix, g, b, slot) == distance);
             assert(b->tags[slot] == tag_of(hash));

@@ -11,7 +11,7 @@
  * 6 when all segments are about to split, 12 when all have, 8.7 on average.
  *
  * A cursor is (1, prefix of a segment) : place, 41 bits; 0 is the start and the end. Under the shard's lock, but for
- * the two functions that say otherwise. */
+ * the functions that say otherwise. */
 #ifndef KEYSPACE_INDEX_PRIV_H
 #define KEYSPACE_INDEX_PRIV_H
 
@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/slice.h"
+#include "keyspace/slab_priv.h"
 
 struct entry;
 struct limbo;
@@ -53,6 +54,12 @@ const void *index_bucket_unlocked(const struct index *ix, uint64_t hash);
 /* Where an entry with the hash's tag may be that is or was in that bucket; not to be read from. `slabs` are the
  * index's. */
 const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash);
+
+/* A bit for each of its slots that may have an entry with that hash; *ret_next: the bucket where others may be, or NULL.
+ * It may be looked at only if nothing has changed since. */
+unsigned index_slots_unlocked(const void *bucket, uint64_t hash, const void **ret_next);
+/* What stands in a slot: the handle of an entry if nothing has changed since the bits were read. */
+handle index_handle_unlocked(const void *bucket, unsigned slot);
 
 /* Adds an entry whose key is absent. ERR_NOMEM leaves everything as it was. */
 MUST_USE err index_insert(struct index *ix, uint64_t hash, struct entry *e);

@@ -150,12 +150,6 @@ static void enter(struct shard *s, struct space *sp, struct entry *e)
 
 /* ---- spaces ------------------------------------------------------------------------------------------------------ */
 
-static struct space *space_of(const struct shard *s, unsigned db)
-{
-    assert(db < s->db_count);
-    return __atomic_load_n(&s->spaces[db], __ATOMIC_ACQUIRE);
-}
-
 /* The space of a database, made at first use. */
 static struct space *space_make(struct shard *s, unsigned db)
 {
@@ -242,19 +236,24 @@ void shard_fini(struct shard *s)
 
 /* Spaces stay as long as their shard, directories and segments long enough (limbo_priv.h): so this needs no lock. Taking
  * it would make each look-up wait for the one before, which is what prefetching is to avoid. */
-const void *shard_prefetch_bucket(const struct key *k)
+struct sight shard_prefetch_bucket(const struct key *k, bool to_write)
 {
-    struct shard *s = k->shard;
-    __builtin_prefetch(&s->lock, 1);
+    const struct shard *s = k->shard;
+    struct sight sight = {0};
+    if (to_write) {
+        __builtin_prefetch(&s->lock, 1);
+    }
+    sight.blind = to_write || !lock_look(&s->lock, &sight.version);
     const struct space *sp = space_of(s, k->db);
-    const void *bucket = sp ? index_bucket_unlocked(&sp->index, k->hash) : NULL;
-    __builtin_prefetch(bucket);
-    return bucket;
+    sight.bucket = sp ? index_bucket_unlocked(&sp->index, k->hash) : NULL;
+    __builtin_prefetch(sight.bucket);
+    return sight;
 }
 
-void shard_prefetch_entry(const void *bucket, const struct key *k, bool to_write)
+void shard_prefetch_entry(struct sight *sight, const struct key *k, bool to_write)
 {
-    const char *e = bucket ? index_entry_unlocked(&k->shard->slabs, bucket, k->hash) : NULL;
+    const char *e = sight->bucket ? index_entry_unlocked(&k->shard->slabs, sight->bucket, k->hash) : NULL;
+    sight->entry = e;
     if (!e) {
         return;
     }

@@ -37,11 +37,18 @@ void shard_unlock(struct shard *s) UNCHECKED_LOCKS;
 void shard_assert_locked(const struct shard *s);
 unsigned shard_number(const struct shard *s);
 
-/* Hints to the processor, without the lock: the lock and the bucket, then the entry that a key probably has, to be read or
- * written, each when there was time for the one before to arrive. By a worker; the bucket may be used until its next
- * keyspace_tick(). */
-const void *shard_prefetch_bucket(const struct key *k) ON(worker);
-void shard_prefetch_entry(const void *bucket, const struct key *k, bool to_write) ON(worker);
+/* Where a key will be looked for, as seen without the shard's lock. By a worker, until its next keyspace_tick(). */
+struct sight {
+    const void *bucket; /* NULL: the database is empty */
+    const void *entry;  /* what the key probably has; NULL: not looked for, or nothing */
+    uint32_t version;   /* of the shard's lock, before */
+    bool blind;         /* it says nothing */
+};
+
+/* Hints to the processor, without the lock: the bucket and, when it will be changed, the lock; then the entry that a key
+ * probably has: each when there was time for the one before to arrive. */
+struct sight shard_prefetch_bucket(const struct key *k, bool to_write) ON(worker);
+void shard_prefetch_entry(struct sight *sight, const struct key *k, bool to_write) ON(worker);
 
 /* The entry of a key as it is there, whatever its state: maybe expired, stale or negative. NULL when absent. */
 struct entry *shard_find(struct shard *s, const struct key *k);
@@ -78,6 +85,13 @@ void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct 
 
 /* Notes a read for the eviction policy and OBJECT IDLETIME/FREQ; writes only when something changes. */
 void shard_note_read(struct shard *s, struct entry *e, int64_t now_wall_ms);
+
+/* The entry of a key without the lock: a copy in `memory`, aligned to eight bytes, of SHARD_GLIMPSE_BYTES_MAX; or NULL
+ * when the key is absent. It is neither expired nor negative, and if this `is_use` of it there was nothing to note. False when that cannot be said
+ * without the lock, or something in the shard was changed since the sight. */
+enum { SHARD_GLIMPSE_BYTES_MAX = 2048 };
+bool shard_glimpse(const struct key *k, const struct sight *sight, int64_t now_wall_ms, bool is_use, void *memory,
+                   struct entry **ret_entry) ON(worker);
 
 /* Marks a loaded entry as stale from now on (soft invalidation); the stale window that it has left stays. Voids a
  * pending load. */

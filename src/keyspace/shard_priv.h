@@ -71,6 +71,13 @@ struct shard {
 
 static_assert(offsetof(struct shard, lock) == CACHE_LINE_BYTES, "what look-ups read is not where changes write");
 
+/* NULL when it was never used. */
+static inline struct space *space_of(const struct shard *s, unsigned db)
+{
+    assert(db < s->db_count);
+    return __atomic_load_n(&s->spaces[db], __ATOMIC_ACQUIRE);
+}
+
 MUST_USE err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned db_count,
                         const struct hash_key *hash_key, enum eviction eviction);
 void shard_fini(struct shard *s);

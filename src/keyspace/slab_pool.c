@@ -11,7 +11,7 @@
 enum {
     BLOCK_SLABS = RANGE_HUGE_BYTES / SLAB_BYTES,
     BLOCK_WORDS = BLOCK_SLABS / 64,
-    SMALL_PAGE_BLOCKS = 8, /* the first 16 MB */
+    SMALL_PAGE_BLOCKS = 32, /* the first 64 MB: a huge page is at most 3 % of what there is */
     LEAST_BYTES = 64 << 20,
     KEEP_PART = 64, /* of the slabs in use */
     KEEP_COUNT = (1 << 20) / SLAB_BYTES,

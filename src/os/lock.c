@@ -1,8 +1,9 @@
 /* A futex lock of one word, its ranks, and a condition.
  *
- * The word is 0 (free), 1 (held) or 2 (held, and somebody may sleep). Who comes to a held lock pauses a little, for the holder is usually
- * on another core and almost done; then yields, for on few cores the holder may have been preempted; then sets 2 and sleeps until it was
- * the one that took 2 from 0. Who has slept holds with 2 and so wakes the next one at release. (U. Drepper, "Futexes are tricky".)
+ * The word says whether it is held, and whether somebody may sleep until it is not. Who comes to a held lock pauses a little, for the holder
+ * is usually on another core and almost done; then yields, for on few cores the holder may have been preempted; then says that it sleeps, and
+ * sleeps. Who has slept says so again when it has the lock, for others may, and so wakes the next one at release. (U. Drepper, "Futexes are
+ * tricky".) The rest of the word counts the releases, for those who read without the lock (lock_look()).
  *
  * Locks are not fair: a running thread may take one before a woken one does. They are held for microseconds, so that does not matter.
  *
@@ -137,57 +138,69 @@ void lock_init(struct lock *l, enum lock_rank rank, uint32_t order)
 
 void lock_assert_held(const struct lock *l) UNCHECKED_LOCKS
 {
-    assert(__atomic_load_n(&l->word, __ATOMIC_RELAXED) != 0);
+    assert(__atomic_load_n(&l->word, __ATOMIC_RELAXED) & LOCK_HELD);
 }
 
 #endif
 
 /* ---- lock ---------------------------------------------------------------------------------------------------------- */
 
-static inline bool take_free(struct lock *l)
+static inline bool take_free(struct lock *l, unsigned more)
 {
-    uint32_t free = 0;
-    return __atomic_compare_exchange_n(&l->word, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    uint32_t word = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
+    return !(word & LOCK_HELD) && __atomic_compare_exchange_n(&l->word, &word, word | LOCK_HELD | more, false,
+                                                              __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-static bool take_when_seen_free(struct lock *l)
+/* Sleeps while it is held, but for wake-ups without reason. */
+static void sleep_for(struct lock *l)
 {
-    return __atomic_load_n(&l->word, __ATOMIC_RELAXED) == 0 && take_free(l);
+    uint32_t word = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
+    if (!(word & LOCK_HELD)) {
+        return;
+    }
+    uint32_t marked = word | LOCK_SLEPT_FOR;
+    if (word == marked ||
+        __atomic_compare_exchange_n(&l->word, &word, marked, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+        futex_wait(&l->word, marked, INT64_MAX);
+    }
 }
 
 NOINLINE static void take_held(struct lock *l)
 {
     for (int i = 0; i < PAUSES; i++) {
         pause_cpu();
-        if (take_when_seen_free(l)) {
+        if (take_free(l, 0)) {
             return;
         }
     }
     for (int i = 0; i < YIELDS; i++) {
         sched_yield();
-        if (take_when_seen_free(l)) {
+        if (take_free(l, 0)) {
             return;
         }
     }
-    while (__atomic_exchange_n(&l->word, 2, __ATOMIC_ACQUIRE) != 0) {
-        futex_wait(&l->word, 2, INT64_MAX);
+    while (!take_free(l, LOCK_SLEPT_FOR)) {
+        sleep_for(l);
     }
 }
 
 void lock_acquire(struct lock *l) UNCHECKED_LOCKS
 {
     check_order(l);
-    if (UNLIKELY(!take_free(l))) {
+    if (UNLIKELY(!take_free(l, 0))) {
         take_held(l);
     }
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* that it is held is seen before any change: for lock_is_untouched() */
     note_acquired(l);
 }
 
 bool lock_try(struct lock *l) UNCHECKED_LOCKS
 {
-    if (!take_when_seen_free(l)) {
+    if (!take_free(l, 0)) {
         return false;
     }
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     note_acquired(l);
     return true;
 }
@@ -195,9 +208,11 @@ bool lock_try(struct lock *l) UNCHECKED_LOCKS
 void lock_release(struct lock *l) UNCHECKED_LOCKS
 {
     note_released(l);
-    uint32_t was = __atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE);
-    assert(was != 0);
-    if (UNLIKELY(was == 2)) {
+    const uint32_t state = LOCK_HELD | LOCK_SLEPT_FOR;
+    uint32_t released = (__atomic_load_n(&l->word, __ATOMIC_RELAXED) | state) + 1;
+    uint32_t was = __atomic_exchange_n(&l->word, released, __ATOMIC_RELEASE);
+    assert(was & LOCK_HELD);
+    if (UNLIKELY(was & LOCK_SLEPT_FOR)) {
         futex_wake(&l->word, 1);
     }
 }

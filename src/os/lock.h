@@ -19,8 +19,10 @@ enum lock_rank {
     LOCK_RANK_COUNT
 };
 
+enum { LOCK_HELD = 1, LOCK_SLEPT_FOR = 2 };
+
 struct LOCK_TYPE("lock") lock {
-    uint32_t word; /* 0 free, 1 held, 2 held and somebody sleeps; atomic */
+    uint32_t word; /* LOCK_HELD, LOCK_SLEPT_FOR, and above them how often it was released; atomic */
 #ifdef LARDER_CHECKS
     uint32_t rank;  /* of enum lock_rank */
     uint32_t order; /* among those of its rank */
@@ -36,6 +38,20 @@ bool lock_try(struct lock *l) TRY_ACQUIRES(true, *l);
 void lock_release(struct lock *l) RELEASES(*l);
 /* Asserts (with LARDER_CHECKS; else that it is held by somebody) that the calling thread holds it. */
 void lock_assert_held(const struct lock *l) ASSERTS_HELD(*l);
+
+/* For who reads what the lock guards without taking it. What was read between the two is whole if the first said true, nobody
+ * held it then, and the second says true, nobody has since. Until then it may be anything. (2^30 releases in between would not be
+ * noticed.) */
+static inline bool lock_look(const struct lock *l, uint32_t *ret_version)
+{
+    *ret_version = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE);
+    return !(*ret_version & (LOCK_HELD | LOCK_SLEPT_FOR));
+}
+static inline bool lock_is_untouched(const struct lock *l, uint32_t version)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&l->word, __ATOMIC_RELAXED) == version;
+}
 
 /* What is waited for is changed under the lock that the waiters hold; the wake-up may come after its release. */
 struct condition {

@@ -8,8 +8,9 @@
  *           ^ a completion carries the number of the slot
  *
  * Receiving: one request a socket stays armed and yields a completion for every piece that comes, in the buffer that it names. The buffer
- * goes back when received() returns. When no buffer is left, requests end with ENOBUFS; those sockets wait their turn in a queue and no more
- * of them are armed at a time than there are buffers, or ten thousand of them would fail over and over.
+ * goes back when received() returns. When no buffer is left, requests end with ENOBUFS: the kernel gets more buffers, up to a number, since
+ * it uses all that it has in turn, and memory that was used once stays. Those sockets wait their turn in a queue and no more of them are armed
+ * at a time than there are buffers, or ten thousand of them would fail over and over.
  *
  * Sending: a send is asked for, submitted and completed within one ring_enter(): it does not wait for the peer (MSG_DONTWAIT), so the
  * kernel does it while it is submitted. Hence no buffer of an owner is the kernel's while other code runs.
@@ -43,7 +44,8 @@ enum {
     SUBMISSION_COUNT = 512,  /* places for requests between two system calls */
     COMPLETION_COUNT = 8192, /* places for completions; idle sockets need none */
     SEND_COUNT_MAX = 256,    /* sends of one submission */
-    BUFFER_COUNT = 64,       /* a power of two */
+    BUFFER_COUNT_FIRST = 4,
+    BUFFER_COUNT_MAX = 64, /* a power of two */
     SLOT_COUNT_FIRST = 64,
     BUFFER_GROUP = 0,
 };
@@ -70,6 +72,7 @@ struct ring {
     bool polling; /* the poll of epoll_fd is armed */
     struct io_uring_buf_ring *buffer_ring;
     char *buffers;
+    uint32_t buffer_count; /* of BUFFER_COUNT_MAX, that the kernel has been given */
     struct slot *slots;
     uint32_t slot_count;
     uint32_t first_free;
@@ -83,19 +86,26 @@ struct ring {
 
 static size_t buffers_bytes(void)
 {
-    return (size_t)BUFFER_COUNT * RING_READ_BYTES;
+    return (size_t)BUFFER_COUNT_MAX * RING_READ_BYTES;
 }
 
 static size_t buffer_ring_bytes(void)
 {
-    return BUFFER_COUNT * sizeof(struct io_uring_buf);
+    return BUFFER_COUNT_MAX * sizeof(struct io_uring_buf);
 }
 
 static void provide(struct ring *r, unsigned buffer)
 {
     io_uring_buf_ring_add(r->buffer_ring, r->buffers + (size_t)buffer * RING_READ_BYTES, RING_READ_BYTES,
-                          (unsigned short)buffer, io_uring_buf_ring_mask(BUFFER_COUNT), 0);
+                          (unsigned short)buffer, io_uring_buf_ring_mask(BUFFER_COUNT_MAX), 0);
     io_uring_buf_ring_advance(r->buffer_ring, 1);
+}
+
+static void provide_up_to(struct ring *r, uint32_t count)
+{
+    for (; r->buffer_count < count; r->buffer_count++) {
+        provide(r, r->buffer_count);
+    }
 }
 
 static void *map(size_t bytes)
@@ -120,15 +130,13 @@ static int provide_all(struct ring *r)
         return -ENOMEM;
     }
     struct io_uring_buf_reg registration = {
-        .ring_addr = (uintptr_t)r->buffer_ring, .ring_entries = BUFFER_COUNT, .bgid = BUFFER_GROUP};
+        .ring_addr = (uintptr_t)r->buffer_ring, .ring_entries = BUFFER_COUNT_MAX, .bgid = BUFFER_GROUP};
     int failure = io_uring_register_buf_ring(&r->uring, &registration, 0);
     if (failure) {
         return failure;
     }
     io_uring_buf_ring_init(r->buffer_ring);
-    for (unsigned i = 0; i < BUFFER_COUNT; i++) {
-        provide(r, i);
-    }
+    provide_up_to(r, BUFFER_COUNT_FIRST);
     return 0;
 }
 
@@ -323,7 +331,7 @@ static void starve(struct ring *r, struct slot *slot)
 /* Those that no longer want to receive, or have gone, leave the queue here. */
 static void arm_starved(struct ring *r)
 {
-    for (unsigned i = 0; i < BUFFER_COUNT && r->first_starved != RING_NOWHERE; i++) {
+    for (unsigned i = 0; i < r->buffer_count && r->first_starved != RING_NOWHERE; i++) {
         struct slot *slot = &r->slots[r->first_starved];
         r->first_starved = slot->next;
         slot->starved = false;
@@ -395,6 +403,7 @@ static void disarmed(struct ring *r, struct slot *slot, int result)
         slot->wanted = false;
         slot->ops->ended(slot->socket, OK);
     } else if (result == -ENOBUFS) {
+        provide_up_to(r, (uint32_t)num_min_u64(2 * r->buffer_count, BUFFER_COUNT_MAX));
         starve(r, slot);
     } else {
         arm(r, slot);

@@ -4,9 +4,11 @@ Each has a directory of its own (its working directory: larder.conf, log, what e
 on 127.0.0.1. It is ended by its pid, and with the test run (PR_SET_PDEATHSIG) whatever happens to that. Start servers
 from the test's own thread: the kernel takes the death of the thread that started them for the death of the test run.
 """
+import contextlib
 import ctypes
 import os
 import pathlib
+import random
 import re
 import resource
 import signal
@@ -31,9 +33,13 @@ def binary():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """None of those that the system gives to clients: one of these might have it before the server, even our own first
+    connection to it, which then is connected to itself and takes that for an answer."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32768)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition, seconds=10):

@@ -17,7 +17,9 @@ CONNECTED = f"SELECT count(*) {OURS}"
 
 
 def config(url, rules, knobs=""):
-    return f'source db {{\n postgres "{url}"\n {knobs}\n}}\n' + rules
+    """On a busy machine a connection takes longer than connect-timeout has by itself."""
+    patience = "" if "connect-timeout" in knobs else "connect-timeout 10s\n"
+    return f'source db {{\n postgres "{url}"\n {patience}{knobs}\n}}\n' + rules
 
 
 def figures(client):

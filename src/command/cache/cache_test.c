@@ -104,11 +104,11 @@ static void a_wait_ends_with_wait_timeout(void **state)
     (void)state;
     fake_source_close_gate();
     assert_int_equal(fake_door_start(door, "GET k:1"), RUN_PARKED);
-    if (!fake_clock_advance(fe, 4900)) {
+    if (!fake_clock_advance(fe, 2500)) {
         skip();
     }
     assert_null(fake_door_reply(door));
-    fake_clock_advance(fe, 200);
+    fake_clock_advance(fe, 2500);
     assert_string_equal(await(door), "-SOURCETIMEOUT the source did not answer in time");
     fake_source_open_gate();
 }

@@ -1,4 +1,5 @@
-import os
+import contextlib
+import pathlib
 import signal
 
 import pytest
@@ -10,7 +11,11 @@ ENDING = b"ERR the server ends before this command can"
 
 
 def threads(server):
-    return {open(f"/proc/{server.pid}/task/{task}/comm").read().strip() for task in os.listdir(f"/proc/{server.pid}/task")}
+    names = set()
+    for task in pathlib.Path(f"/proc/{server.pid}/task").iterdir():
+        with contextlib.suppress(OSError):                      # it has ended meanwhile
+            names.add((task / "comm").read_text().strip())
+    return names
 
 
 @pytest.mark.parametrize("line", ["SHUTDOWN now what", "SHUTDOWN SAVE NOSAVE", "SHUTDOWN ABORT", "SHUTDOWN ABORT NOW"])
