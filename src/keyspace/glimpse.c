@@ -58,9 +58,9 @@ static enum glimpse copy_entry(const struct lock *l, uint32_t version, const str
 
 /* The same of a bucket: GLIMPSE_OTHER when the key is in none of its slots. */
 static enum glimpse copy_from_bucket(const struct shard *s, uint32_t version, const void *bucket, const struct key *k,
-                                     struct entry *copy, bool *ret_chained)
+                                     struct entry *copy, const void **ret_next)
 {
-    for (unsigned slots = index_slots_unlocked(bucket, k->hash, ret_chained); slots; slots &= slots - 1) {
+    for (unsigned slots = index_slots_unlocked(bucket, k->hash, ret_next); slots; slots &= slots - 1) {
         handle h = index_handle_unlocked(bucket, (unsigned)__builtin_ctz(slots));
         if (!lock_is_untouched(&s->lock, version)) {
             return GLIMPSE_NOTHING;
@@ -78,14 +78,11 @@ NOINLINE static enum glimpse search(const struct shard *s, const struct sight *s
                                     struct entry *copy)
 {
     enum glimpse g = GLIMPSE_OTHER;
-    for (const void *bucket = sight->bucket; bucket && g == GLIMPSE_OTHER;) {
-        bool chained;
-        g = copy_from_bucket(s, sight->version, bucket, k, copy, &chained);
-        handle next = index_next_unlocked(bucket);
+    for (const void *bucket = sight->bucket, *next; bucket && g == GLIMPSE_OTHER; bucket = next) {
+        g = copy_from_bucket(s, sight->version, bucket, k, copy, &next);
         if (!lock_is_untouched(&s->lock, sight->version)) {
             return GLIMPSE_NOTHING;
         }
-        bucket = chained ? slab_at(&s->parts, next) : NULL;
     }
     return g;
 }

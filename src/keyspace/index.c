@@ -1,19 +1,21 @@
 /* Extendible hashing in cache lines; what and why is in index_priv.h.
  *
- *      bucket (64 bytes)   | tags: 12 bytes | chained: 1 | free: 3 | handles: 12 x 4 bytes |
+ *      bucket (64 bytes)   | tags: 12 bytes | onward: 1 | distances: 3 | handles: 12 x 4 bytes |
  *
  * A tag is a byte of the hash, 0 where the slot is free, so that one compare of 16 bytes finds the candidates. Handles
- * are of the shard's entries (slab_priv.h). In a chained bucket the last slot has the handle of the next bucket of the
- * chain, which stands in the shard's `parts`.
+ * are of the shard's entries (slab_priv.h). The bucket that an entry's place says is its home. When that is full the
+ * entry stands in the next one of the segment that is not; behind the last comes the first. Each bucket that it has
+ * passed points onward to the next one, so that a look-up goes no further than it must. Two bits for each slot say how
+ * far its entry is from home, so that removing and walking need not hash keys again: 0, 1, 2, or 3 and more.
  *
  * Invariants: (I1) a segment of depth d stands in the 2^(depth - d) neighbouring slots of the directory that share its
- * prefix. (I2) An entry is in the chain of the bucket that its place says. (I3) A segment has at most segment_limit()
- * entries. (I4) In a chain every bucket but the last has the `chained` mark, and none but the first is empty. (I5)
- * `bytes` is the sum of directory, segments and chain buckets. (I6) deepest_count counts the segments whose depth is
- * the directory's.
+ * prefix. (I2) From an entry's home pointers lead to where it stands. (I3) A segment has at most segment_limit()
+ * entries, so that one of its buckets has room. (I4) A bucket that points onward is full: who makes a hole fills it with
+ * what has passed, or clears the pointer. (I5) `bytes` is the sum of directory and segments. (I6) deepest_count counts
+ * the segments whose depth is the directory's.
  *
- * Growing, splitting and merging build fresh segments and then free the old ones, so that a failure leaves everything
- * as it was. They hash the keys again: entries do not store hashes; the entries are prefetched first, so that the
+ * Growing and splitting get a fresh segment before they change anything, so that a failure leaves everything as it was.
+ * They and merging hash the keys again: entries do not store hashes; the entries are prefetched first, so that the
  * misses overlap. */
 #include "keyspace/index_priv.h"
 
@@ -27,7 +29,7 @@
 
 enum {
     SLOTS = 12,
-    CHAIN_SLOT = SLOTS - 1,
+    FAR = 3, /* the largest distance that is written down */
     BUCKETS_MIN = 3,
     BUCKETS_MAX = 63,
     PLACE_BITS = 16,
@@ -37,8 +39,8 @@ enum {
 
 struct bucket {
     uint8_t tags[SLOTS];
-    uint8_t chained;
-    uint8_t unused[3];
+    int8_t onward; /* buckets to the next one, when an entry has passed; else 0 */
+    uint8_t distances[SLOTS / 4];
     handle handles[SLOTS];
 };
 
@@ -96,25 +98,33 @@ static unsigned match(const struct bucket *b, uint8_t tag)
     return match_words(words[0], words[1], tag);
 }
 
-/* Slots that hold entries; slots that are free. */
+/* Slots that are free; slots that hold entries. */
+static unsigned vacant(const struct bucket *b)
+{
+    return match(b, 0);
+}
+
 static unsigned used(const struct bucket *b)
 {
     return ~match(b, 0) & ((1u << SLOTS) - 1);
 }
 
-static unsigned vacant(const struct bucket *b)
+static unsigned noted_distance(const struct bucket *b, unsigned slot)
 {
-    return match(b, 0) & ((1u << (SLOTS - (b->chained ? 1 : 0))) - 1);
+    return b->distances[slot / 4] >> slot % 4 * 2 & FAR;
+}
+
+static void set_slot(struct bucket *b, unsigned slot, uint8_t tag, handle h, unsigned distance)
+{
+    unsigned shift = slot % 4 * 2, noted = distance < FAR ? distance : FAR;
+    b->tags[slot] = tag;
+    b->handles[slot] = h;
+    b->distances[slot / 4] = (uint8_t)((b->distances[slot / 4] & ~(FAR << shift)) | noted << shift);
 }
 
 static struct entry *entry_at(const struct index *ix, const struct bucket *b, unsigned slot)
 {
     return slab_at(ix->slabs, b->handles[slot]);
-}
-
-static struct bucket *next_of(const struct index *ix, const struct bucket *b)
-{
-    return b->chained ? slab_at(ix->parts, b->handles[CHAIN_SLOT]) : NULL;
 }
 
 static struct bucket *bucket_in(const struct segment *g, uint32_t bucket_count, uint64_t hash)
@@ -127,13 +137,32 @@ static struct bucket *home(const struct segment *g, uint64_t hash)
     return bucket_in(g, g->bucket_count, hash);
 }
 
-/* Entries of a whole chain. */
-static size_t gather(const struct index *ix, const struct bucket *b, struct entry **entries)
+/* Where to look on, NULL when nothing has passed. */
+static struct bucket *next_of(const struct bucket *b)
+{
+    return b->onward ? (struct bucket *)b + b->onward : NULL;
+}
+
+static unsigned distance_of(const struct index *ix, const struct segment *g, const struct bucket *b, unsigned slot)
+{
+    unsigned distance = noted_distance(b, slot);
+    if (distance == FAR) {
+        ptrdiff_t buckets = b - home(g, hash_keyed(ix->hash_key, entry_key(entry_at(ix, b, slot))));
+        distance = (unsigned)(buckets < 0 ? buckets + g->bucket_count : buckets);
+    }
+    return distance;
+}
+
+/* Entries whose home is this bucket. */
+static size_t gather(const struct index *ix, const struct segment *g, const struct bucket *b, struct entry **entries)
 {
     size_t count = 0;
-    for (; b; b = next_of(ix, b)) {
+    for (unsigned distance = 0; b; distance++, b = next_of(b)) {
         for (unsigned mask = used(b); mask; mask &= mask - 1) {
-            entries[count++] = entry_at(ix, b, (unsigned)__builtin_ctz(mask));
+            unsigned slot = (unsigned)__builtin_ctz(mask);
+            if (noted_distance(b, slot) <= distance && distance_of(ix, g, b, slot) == distance) {
+                entries[count++] = entry_at(ix, b, slot);
+            }
         }
     }
     return count;
@@ -164,77 +193,52 @@ static struct segment *segment_new(struct index *ix, uint32_t depth, uint32_t bu
     return g;
 }
 
-static void chain_free(struct index *ix, struct bucket *b)
-{
-    slab_free(ix->parts, b, sizeof *b);
-    ix->bytes -= sizeof *b;
-}
-
 static void segment_free(struct index *ix, struct segment *g)
 {
-    if (!g) {
-        return;
+    if (g) {
+        ix->bytes -= limbo_good_bytes(segment_bytes(g->bucket_count));
+        limbo_put(ix->limbo, &g->limbo);
     }
-    for (uint32_t i = 0; i < g->bucket_count; i++) {
-        for (struct bucket *b = next_of(ix, &g->buckets[i]), *next; b; b = next) {
-            next = next_of(ix, b);
-            chain_free(ix, b);
-        }
-    }
-    ix->bytes -= limbo_good_bytes(segment_bytes(g->bucket_count));
-    limbo_put(ix->limbo, &g->limbo);
 }
 
-static err segment_put(struct index *ix, struct segment *g, uint64_t hash, struct entry *e)
+static void segment_put(const struct index *ix, struct segment *g, uint64_t hash, const struct entry *e)
 {
     struct bucket *b = home(g, hash);
-    while (b->chained && !vacant(b)) {
-        b = next_of(ix, b);
+    unsigned distance = 0;
+    assert(g->count < g->bucket_count * SLOTS);
+    for (; !vacant(b); b = next_of(b), distance++) {
+        b->onward = b + 1 < g->buckets + g->bucket_count ? 1 : (int8_t)(g->buckets - b);
     }
-    if (!vacant(b)) {
-        struct bucket *more = slab_alloc(ix->parts, sizeof *more);
-        if (!more) {
-            return ERR_NOMEM;
-        }
-        ix->bytes += sizeof *more;
-        *more = (struct bucket){.tags = {b->tags[CHAIN_SLOT]}, .handles = {b->handles[CHAIN_SLOT]}};
-        b->tags[CHAIN_SLOT] = 0;
-        b->chained = 1;
-        b->handles[CHAIN_SLOT] = slab_handle(ix->parts, more);
-        b = more;
-    }
-    unsigned slot = (unsigned)__builtin_ctz(vacant(b));
-    b->tags[slot] = tag_of(hash);
-    b->handles[slot] = slab_handle(ix->slabs, e);
+    set_slot(b, (unsigned)__builtin_ctz(vacant(b)), tag_of(hash), slab_handle(ix->slabs, e), distance);
     g->count++;
-    return OK;
 }
 
 static size_t segment_gather(const struct index *ix, const struct segment *g, struct entry **entries)
 {
     size_t count = 0;
-    for (uint32_t i = 0; i < g->bucket_count; i++) {
-        count += gather(ix, &g->buckets[i], entries + count);
+    for (const struct bucket *b = g->buckets; b < g->buckets + g->bucket_count; b++) {
+        for (unsigned mask = used(b); mask; mask &= mask - 1) {
+            entries[count++] = entry_at(ix, b, (unsigned)__builtin_ctz(mask));
+        }
     }
     return count;
 }
 
-/* Adds all entries of `from` to `to`, or, when there are two, to the one that the bit below `depth` chooses. */
-static err segment_distribute(struct index *ix, const struct segment *from, struct segment *to[2], uint32_t depth)
+/* Moves all entries of `from`, to which of the two the bit below `depth` chooses. One of them may be `from` itself. */
+static void segment_distribute(const struct index *ix, struct segment *from, struct segment *const to[2],
+                               uint32_t depth)
 {
     struct entry *entries[INDEX_STEP_MAX];
     size_t count = segment_gather(ix, from, entries);
     for (size_t i = 0; i < count; i++) {
         __builtin_prefetch(entries[i]);
     }
+    memset(from->buckets, 0, from->bucket_count * sizeof *from->buckets);
+    from->count = 0;
     for (size_t i = 0; i < count; i++) {
         uint64_t hash = hash_keyed(ix->hash_key, entry_key(entries[i]));
-        err e = segment_put(ix, to[hash << depth >> 63], hash, entries[i]);
-        if (e) {
-            return e;
-        }
+        segment_put(ix, to[hash << depth >> 63], hash, entries[i]);
     }
-    return OK;
 }
 
 /* ---- directory --------------------------------------------------------------------------------------------------- */
@@ -267,7 +271,7 @@ static struct segment *segment_at(const struct index *ix, uint64_t hash)
     return slot_segment(ix->directory->slots[slot_of(ix, hash)]);
 }
 
-/* Where a key's entry is, if it is anywhere. */
+/* Where a key's entry is or has passed, if it is anywhere. */
 static struct bucket *bucket_at(const struct index *ix, uint64_t hash)
 {
     const struct segment *slot = ix->directory->slots[slot_of(ix, hash)];
@@ -365,11 +369,7 @@ static err resize_segment(struct index *ix, struct segment *g, uint64_t hash, ui
     if (!fresh) {
         return ERR_NOMEM;
     }
-    err e = segment_distribute(ix, g, (struct segment *[2]){fresh, fresh}, 0);
-    if (e) {
-        segment_free(ix, fresh);
-        return e;
-    }
+    segment_distribute(ix, g, (struct segment *[2]){fresh, fresh}, 0);
     directory_set(ix, hash, fresh);
     segment_free(ix, g);
     return OK;
@@ -387,23 +387,19 @@ static err split_segment(struct index *ix, struct segment *g, uint64_t hash)
             return e;
         }
     }
-    struct segment *halves[2] = {segment_new(ix, depth + 1, BUCKETS_MAX), segment_new(ix, depth + 1, BUCKETS_MAX)};
-    err e = halves[0] && halves[1] ? segment_distribute(ix, g, halves, depth) : ERR_NOMEM;
-    if (e) {
-        segment_free(ix, halves[0]);
-        segment_free(ix, halves[1]);
+    struct segment *fresh = segment_new(ix, depth + 1, BUCKETS_MAX);
+    if (!fresh) {
         directory_halve(ix);
-        return e;
+        return ERR_NOMEM;
     }
-    uint64_t bit = (uint64_t)1 << (63 - depth);
-    directory_set(ix, hash & ~bit, halves[0]);
-    directory_set(ix, hash | bit, halves[1]);
+    g->depth++;
+    segment_distribute(ix, g, (struct segment *[2]){g, fresh}, depth);
+    directory_set(ix, hash | (uint64_t)1 << (63 - depth), fresh);
     ix->deepest_count += depth + 1 == ix->depth ? 2 : 0;
-    segment_free(ix, g);
     return OK;
 }
 
-/* Makes one of two neighbours when both are sparse. It may find no memory and try again later. */
+/* Makes one of two neighbours when both are sparse. */
 static void merge_segments(struct index *ix, struct segment *g, uint64_t hash)
 {
     uint64_t bit = (uint64_t)1 << (64 - g->depth);
@@ -411,18 +407,10 @@ static void merge_segments(struct index *ix, struct segment *g, uint64_t hash)
     if (other->depth != g->depth || g->count + other->count > segment_limit(BUCKETS_MAX) / 2) {
         return;
     }
-    struct segment *one = segment_new(ix, g->depth - 1, BUCKETS_MAX);
-    if (!one) {
-        return;
-    }
-    if (segment_distribute(ix, g, (struct segment *[2]){one, one}, 0) != OK ||
-        segment_distribute(ix, other, (struct segment *[2]){one, one}, 0) != OK) {
-        segment_free(ix, one);
-        return;
-    }
     ix->deepest_count -= g->depth == ix->depth ? 2 : 0;
-    directory_set(ix, hash, one);
-    segment_free(ix, g);
+    segment_distribute(ix, other, (struct segment *[2]){g, g}, 0);
+    g->depth--;
+    directory_set(ix, hash, g);
     segment_free(ix, other);
     directory_halve(ix);
 }
@@ -441,10 +429,9 @@ static void shrink(struct index *ix, struct segment *g, uint64_t hash)
 
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
 
-void index_init(struct index *ix, const struct hash_key *hash_key, struct slabs *slabs, struct slabs *parts,
-                struct limbo *limbo)
+void index_init(struct index *ix, const struct hash_key *hash_key, struct slabs *slabs, struct limbo *limbo)
 {
-    *ix = (struct index){.hash_key = hash_key, .slabs = slabs, .parts = parts, .limbo = limbo};
+    *ix = (struct index){.hash_key = hash_key, .slabs = slabs, .limbo = limbo};
 }
 
 void index_move(struct index *ix, struct index *from)
@@ -462,7 +449,7 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
         return NULL;
     }
     uint8_t tag = tag_of(hash);
-    for (const struct bucket *b = bucket_at(ix, hash); b; b = next_of(ix, b)) {
+    for (const struct bucket *b = bucket_at(ix, hash); b; b = next_of(b)) {
         for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
             struct entry *e = entry_at(ix, b, (unsigned)__builtin_ctz(mask));
             if (entry_has_key(e, key)) {
@@ -492,11 +479,12 @@ READS_UNLOCKED const void *index_bucket_unlocked(const struct index *ix, uint64_
     return bucket_in(slot_segment((const struct segment *)slot), slot_bucket_count(slot), hash);
 }
 
-READS_UNLOCKED unsigned index_slots_unlocked(const void *bucket, uint64_t hash, bool *ret_chained)
+READS_UNLOCKED unsigned index_slots_unlocked(const void *bucket, uint64_t hash, const void **ret_next)
 {
-    static_assert(offsetof(struct bucket, chained) == SLOTS && SLOTS > 8, "tags and mark are two words");
+    static_assert(offsetof(struct bucket, onward) == SLOTS && SLOTS > 8, "tags and pointer are two words");
     uint64_t first = ((word *)bucket)[0], second = ((word *)bucket)[1];
-    *ret_chained = second >> 8 * (SLOTS - 8) & 0xff;
+    int8_t onward = (int8_t)(second >> 8 * (SLOTS - 8));
+    *ret_next = onward ? (const struct bucket *)bucket + onward : NULL;
     return match_words(first, second, tag_of(hash));
 }
 
@@ -505,16 +493,10 @@ READS_UNLOCKED handle index_handle_unlocked(const void *bucket, unsigned slot)
     return *(volatile const handle *)&((const struct bucket *)bucket)->handles[slot];
 }
 
-handle index_next_unlocked(const void *bucket)
-{
-    return index_handle_unlocked(bucket, CHAIN_SLOT);
-}
-
-/* The last slot is not looked at: it may have become a chain's meanwhile, whose handle is none of the entries'. */
 const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash)
 {
-    bool chained;
-    unsigned slots = index_slots_unlocked(bucket, hash, &chained) & ~(1u << CHAIN_SLOT);
+    const void *next;
+    unsigned slots = index_slots_unlocked(bucket, hash, &next);
     return slots ? slab_at(slabs, index_handle_unlocked(bucket, (unsigned)__builtin_ctz(slots))) : NULL;
 }
 
@@ -535,11 +517,9 @@ err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
         }
         g = segment_at(ix, hash);
     }
-    err e = segment_put(ix, g, hash, entry);
-    if (e == OK) {
-        ix->count++;
-    }
-    return e;
+    segment_put(ix, g, hash, entry);
+    ix->count++;
+    return OK;
 }
 
 /* The bucket and slot of an entry that is in. */
@@ -548,7 +528,7 @@ static struct bucket *locate(const struct index *ix, uint64_t hash, const struct
     assert(ix->directory != NULL);
     uint8_t tag = tag_of(hash);
     handle h = slab_handle(ix->slabs, e);
-    for (struct bucket *b = bucket_at(ix, hash); b; b = next_of(ix, b)) {
+    for (struct bucket *b = bucket_at(ix, hash); b; b = next_of(b)) {
         for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
             unsigned slot = (unsigned)__builtin_ctz(mask);
             if (b->handles[slot] == h) {
@@ -567,37 +547,34 @@ void index_replace(struct index *ix, uint64_t hash, const struct entry *from, st
     b->handles[slot] = slab_handle(ix->slabs, to);
 }
 
-/* Fills a hole from the end of the chain and drops the last bucket when that empties it. */
-static void close_hole(struct index *ix, struct bucket *b, unsigned slot)
+/* Finds an entry that has passed a bucket; NULL when there is none. */
+static struct bucket *find_passer(const struct index *ix, const struct segment *g, const struct bucket *passed,
+                                  unsigned *ret_slot, unsigned *ret_beyond)
 {
-    struct bucket *before = NULL, *last = b;
-    while (last->chained) {
-        before = last;
-        last = next_of(ix, last);
-    }
-    if (last == b) {
-        return;
-    }
-    unsigned moved = (unsigned)__builtin_ctz(used(last));
-    b->tags[slot] = last->tags[moved];
-    b->handles[slot] = last->handles[moved];
-    last->tags[moved] = 0;
-    if (!used(last)) {
-        before->chained = 0;
-        chain_free(ix, last);
-    }
-}
-
-/* Drops a chain's last bucket when it is empty: the hole was in it. */
-static void trim_chain(struct index *ix, struct bucket *first)
-{
-    for (struct bucket *b = first, *next; (next = next_of(ix, b)); b = next) {
-        if (!next->chained && !used(next)) {
-            b->chained = 0;
-            chain_free(ix, next);
-            return;
+    unsigned beyond = 1;
+    for (struct bucket *b = next_of(passed); b; b = next_of(b), beyond++) {
+        for (unsigned mask = used(b); mask; mask &= mask - 1) {
+            unsigned slot = (unsigned)__builtin_ctz(mask);
+            if (noted_distance(b, slot) > 0 && distance_of(ix, g, b, slot) >= beyond) {
+                *ret_slot = slot;
+                *ret_beyond = beyond;
+                return b;
+            }
         }
     }
+    return NULL;
+}
+
+/* Fills a hole with an entry that has passed it, and then the hole that this leaves, until none has. */
+static void close_hole(const struct index *ix, const struct segment *g, struct bucket *b, unsigned slot)
+{
+    unsigned from_slot, beyond;
+    for (struct bucket *from; (from = find_passer(ix, g, b, &from_slot, &beyond)); b = from, slot = from_slot) {
+        unsigned distance = distance_of(ix, g, from, from_slot) - beyond;
+        set_slot(b, slot, from->tags[from_slot], from->handles[from_slot], distance);
+        from->tags[from_slot] = 0;
+    }
+    b->onward = 0;
 }
 
 void index_remove(struct index *ix, uint64_t hash, const struct entry *e)
@@ -606,8 +583,7 @@ void index_remove(struct index *ix, uint64_t hash, const struct entry *e)
     struct bucket *b = locate(ix, hash, e, &slot);
     struct segment *g = segment_at(ix, hash);
     b->tags[slot] = 0;
-    close_hole(ix, b, slot);
-    trim_chain(ix, home(g, hash));
+    close_hole(ix, g, b, slot);
     g->count--;
     ix->count--;
     if (g->count < segment_limit(g->bucket_count) / 4 || g->count == 0) {
@@ -633,7 +609,7 @@ size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entrie
         place = 0; /* merged since: what its neighbour held may not have been seen */
     }
     uint64_t bucket = place * g->bucket_count >> PLACE_BITS;
-    size_t count = gather(ix, &g->buckets[bucket], entries);
+    size_t count = gather(ix, g, &g->buckets[bucket], entries);
 
     uint64_t prefix = hash >> 1 >> (63 - g->depth);
     place = 0;
@@ -648,7 +624,11 @@ size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entrie
 
 size_t index_sample(const struct index *ix, uint64_t random, struct entry *entries[static INDEX_STEP_MAX])
 {
-    return ix->directory ? gather(ix, bucket_at(ix, random), entries) : 0;
+    if (!ix->directory) {
+        return 0;
+    }
+    const struct segment *g = segment_at(ix, random);
+    return gather(ix, g, home(g, random), entries);
 }
 
 size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX])
@@ -668,31 +648,29 @@ size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX
     return count;
 }
 
-/* One segment: (I2) to (I4). Returns what it and its chains cost. */
+/* One segment: (I2) to (I4). Returns what it costs. */
 static size_t check_segment(const struct index *ix, const struct segment *g, size_t prefix)
 {
-    size_t count = 0, bytes = limbo_good_bytes(segment_bytes(g->bucket_count));
+    size_t count = 0;
     assert(g->count <= segment_limit(g->bucket_count));
-    for (uint32_t i = 0; i < g->bucket_count; i++) {
-        const struct bucket *first = &g->buckets[i];
-        for (const struct bucket *b = first; b; b = next_of(ix, b)) {
-            assert(!b->chained || b->tags[CHAIN_SLOT] == 0);
-            assert(b == first || used(b) != 0);
-            bytes += b == first ? 0 : sizeof *b;
-            for (unsigned mask = used(b); mask; mask &= mask - 1) {
-                unsigned slot = (unsigned)__builtin_ctz(mask);
-                struct entry *e = entry_at(ix, b, slot);
-                uint64_t hash = hash_keyed(ix->hash_key, entry_key(e));
-                assert(b->tags[slot] == tag_of(hash));
-                assert(home(g, hash) == first);
-                assert(hash >> 1 >> (63 - g->depth) == prefix);
-                assert(index_find(ix, hash, entry_key(e)) == e);
-                count++;
+    for (const struct bucket *b = g->buckets; b < g->buckets + g->bucket_count; b++) {
+        assert(!b->onward || !vacant(b));
+        for (unsigned mask = used(b); mask; mask &= mask - 1) {
+            unsigned slot = (unsigned)__builtin_ctz(mask), distance = 0;
+            struct entry *e = entry_at(ix, b, slot);
+            uint64_t hash = hash_keyed(ix->hash_key, entry_key(e));
+            for (const struct bucket *before = home(g, hash); before != b; before = next_of(before), distance++) {
+                assert(before->onward != 0);
             }
+            assert(distance_of(ix, g, b, slot) == distance);
+            assert(b->tags[slot] == tag_of(hash));
+            assert(hash >> 1 >> (63 - g->depth) == prefix);
+            assert(index_find(ix, hash, entry_key(e)) == e);
+            count++;
         }
     }
     assert(count == g->count);
-    return bytes;
+    return limbo_good_bytes(segment_bytes(g->bucket_count));
 }
 
 void index_check(const struct index *ix)

@@ -5,9 +5,10 @@
  *             directory        tag        place (bucket)    the shard's
  *
  * It grows by splitting one segment in two (a few microseconds), never by rehashing everything, and shrinks by merging
- * neighbours. A small index is one segment of 3, 7, 15, 31, then 63 buckets. What does not fit a bucket hangs off it in
- * a chain. The order of hashes (directory bits, then place) never changes however it grows and shrinks: that is what a
- * walk's cursor counts on. Bytes per key: about 8.7 on average.
+ * neighbours. A small index is one segment of 3, 7, 15, 31, then 63 buckets. What does not fit its bucket, its home,
+ * stands in the next one of the segment that has room; walks and samples go by homes. The order of hashes (directory
+ * bits, then place) never changes however it grows and shrinks: that is what a walk's cursor counts on. Bytes per key:
+ * 6 when all segments are about to split, 12 when all have, 8.7 on average.
  *
  * A cursor is (1, prefix of a segment) : place, 41 bits; 0 is the start and the end. Under the shard's lock, but for
  * the functions that say otherwise. */
@@ -38,12 +39,10 @@ struct index {
     size_t drained;              /* slots of the directory that index_drain() has passed */
     const struct hash_key *hash_key;
     struct slabs *slabs; /* of the entries */
-    struct slabs *parts; /* of chained buckets */
     struct limbo *limbo; /* of directories and segments */
 };
 
-void index_init(struct index *ix, const struct hash_key *hash_key, struct slabs *slabs, struct slabs *parts,
-                struct limbo *limbo);
+void index_init(struct index *ix, const struct hash_key *hash_key, struct slabs *slabs, struct limbo *limbo);
 /* Takes everything out of `from`, which is empty then. */
 void index_move(struct index *ix, struct index *from);
 
@@ -56,12 +55,11 @@ const void *index_bucket_unlocked(const struct index *ix, uint64_t hash);
  * index's. */
 const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash);
 
-/* A bit for each of its slots that may have an entry with that hash; *ret_chained: there may be others in the next one. */
-unsigned index_slots_unlocked(const void *bucket, uint64_t hash, bool *ret_chained);
+/* A bit for each of its slots that may have an entry with that hash; *ret_next: the bucket where others may be, or NULL.
+ * It may be looked at only if nothing has changed since. */
+unsigned index_slots_unlocked(const void *bucket, uint64_t hash, const void **ret_next);
 /* What stands in a slot: the handle of an entry if nothing has changed since the bits were read. */
 handle index_handle_unlocked(const void *bucket, unsigned slot);
-/* The same of the next bucket, among the shard's parts, when it is chained. */
-handle index_next_unlocked(const void *bucket);
 
 /* Adds an entry whose key is absent. ERR_NOMEM leaves everything as it was. */
 MUST_USE err index_insert(struct index *ix, uint64_t hash, struct entry *e);
@@ -70,10 +68,10 @@ void index_replace(struct index *ix, uint64_t hash, const struct entry *from, st
 /* Takes out an entry that is in; may shrink. */
 void index_remove(struct index *ix, uint64_t hash, const struct entry *e);
 
-/* Gathers the entries of the bucket at the cursor and moves the cursor to the next one, 0 at the end. Returns their
- * count. Any cursor is safe. */
+/* Gathers the entries whose home is the bucket at the cursor and moves the cursor to the next one, 0 at the end. Returns
+ * their count. Any cursor is safe. */
 size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entries[static INDEX_STEP_MAX]);
-/* Gathers the entries of a bucket chosen by random bits. */
+/* Gathers the entries whose home is a bucket chosen by random bits. */
 size_t index_sample(const struct index *ix, uint64_t random, struct entry *entries[static INDEX_STEP_MAX]);
 
 /* Takes all entries out of one segment and frees it; 0 when the index is empty and everything freed. For an index that

@@ -68,7 +68,7 @@ static struct world *world_new(void)
     memset(w, 0, sizeof *w);
     hash_key_init(&w->hash_key, (unsigned char[16]){5});
     slab_bench_init(&w->slabs);
-    index_init(&w->index, &w->hash_key, &w->slabs.slabs, &w->slabs.slabs, &w->slabs.limbo);
+    index_init(&w->index, &w->hash_key, &w->slabs.slabs, &w->slabs.limbo);
     random_init(&w->random, 3, 4);
     return w;
 }
@@ -226,6 +226,46 @@ static void test_draining(void **state)
     world_free(w);
 }
 
+/* The next key whose home is the last bucket of its segment, however many buckets that has. */
+static unsigned crowded_after(struct world *w, unsigned number)
+{
+    do {
+        number++;
+    } while (number < KEYS && (hash_of(w, &number) >> 16 & 0xffff) < 0xffff - 0xffff / 64);
+    return number;
+}
+
+/* All homes are one bucket: what has no room there goes on to the first buckets of the segment and comes back. */
+static void test_a_crowded_bucket(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct entry *met[INDEX_STEP_MAX];
+    for (unsigned turn = 0; turn < 400; turn++) {
+        unsigned puts = turn < 200 ? 7 : 3; /* of ten */
+        for (unsigned i = crowded_after(w, 0); i < KEYS; i = crowded_after(w, i)) {
+            if (random_below(&w->random, 50) == 0) {
+                (random_below(&w->random, 10) < puts ? put : take)(w, i);
+            }
+            assert_ptr_equal(index_find(&w->index, hash_of(w, &i), key_of(&i)), w->entries[i]);
+        }
+        index_check(&w->index);
+        uint64_t cursor = 0;
+        size_t most = 0, count = 0;
+        memset(w->visits, 0, sizeof w->visits);
+        do {
+            count = index_step(&w->index, &cursor, met);
+            most = count > most ? count : most;
+            visit_all(w, met, count);
+        } while (cursor != 0);
+        assert_int_equal(most, w->count);
+        for (unsigned i = 0; i < KEYS; i++) {
+            assert_int_equal(w->visits[i], w->entries[i] != NULL);
+        }
+    }
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_a_quiet_walk_meets_everything_once),
         cmocka_unit_test(test_any_cursor_is_safe),
         cmocka_unit_test(test_draining),
+        cmocka_unit_test(test_a_crowded_bucket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -749,7 +749,7 @@ struct keyspace_slabs keyspace_slabs(struct keyspace *ks)
                                  .held_bytes = pool.taken_bytes + pool.idle_bytes,
                                  .used_bytes = slab_used_bytes(&ks->limbo.slabs)};
     for (unsigned i = 0; i < ks->shard_count; i++) {
-        sum.used_bytes += slab_used_bytes(&ks->shards[i].slabs) + slab_used_bytes(&ks->shards[i].parts);
+        sum.used_bytes += slab_used_bytes(&ks->shards[i].slabs);
     }
     return sum;
 }

@@ -160,7 +160,7 @@ static struct space *space_make(struct shard *s, unsigned db)
     sp = mem_alloc(sizeof *sp);
     if (sp) {
         *sp = (struct space){.db = db, .next = s->all_spaces};
-        index_init(&sp->index, s->hash_key, &s->slabs, &s->parts, keyspace_limbo(s->keyspace));
+        index_init(&sp->index, s->hash_key, &s->slabs, keyspace_limbo(s->keyspace));
         s->all_spaces = sp;
         __atomic_store_n(&s->spaces[db], sp, __ATOMIC_RELEASE);
     }
@@ -189,7 +189,6 @@ err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned d
     memcpy(&seed, hash_key->secret, sizeof seed);
     evict_init(s, eviction, seed + number);
     slabs_init(&s->slabs, keyspace_slab_pool(ks), keyspace_limbo(ks));
-    slabs_init(&s->parts, keyspace_slab_pool(ks), keyspace_limbo(ks));
     calendar_init(&s->calendar, &s->slabs);
     s->spaces = mem_alloc(db_count * sizeof *s->spaces);
     if (!s->spaces) {
@@ -229,7 +228,6 @@ void shard_fini(struct shard *s)
     }
     calendar_clear(&s->calendar);
     slabs_fini(&s->slabs);
-    slabs_fini(&s->parts);
     mem_free(s->spaces);
     s->spaces = NULL;
 }
@@ -883,7 +881,6 @@ void shard_check(struct shard *s)
     assert(!exact || bytes == s->used_bytes);
     assert(s->retired || block_bytes == slab_used_bytes(&s->slabs));
     slab_check(&s->slabs);
-    slab_check(&s->parts);
     assert(entries == s->evict.entry_count);
     evict_check(s);
     pending_table_check(s);

@@ -67,7 +67,6 @@ struct shard {
     struct calendar calendar;
     size_t calendar_bytes; /* what it has in used_bytes */
     struct slabs slabs;    /* of the entries */
-    struct slabs parts;    /* of what their indexes need besides */
 } ALIGNED(CACHE_LINE_BYTES);
 
 static_assert(offsetof(struct shard, lock) == CACHE_LINE_BYTES, "what look-ups read is not where changes write");

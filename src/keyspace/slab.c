@@ -3,8 +3,11 @@
  * A class is a size of blocks. Its slabs with room form a list; the first is filled until it is full and leaves the list, one that gets room again
  * goes to the end. A slab without blocks goes back to the pool at once.
  *
+ * A bit for each block says whether it is allocated. The record has the bits of up to 320 blocks, which are of 56 bytes or more; where blocks are smaller
+ * the bits are the last 128 bytes of the slab.
+ *
  * Invariants: (I1) a slab is in its class's list exactly when one of its blocks is free and it is not the one that is
- * drained. (I2) live_count is the count of bits in `live` that stand for
+ * drained. (I2) live_count is the count of its bits that stand for
  * blocks. (I3) No slab is without blocks. (I4) table[place] is the slab whose record has that place, 0 in holes. */
 #include "keyspace/slab_priv.h"
 
@@ -35,6 +38,8 @@ enum {
     LOOK_AT_MAX = 32,                           /* slabs, for one to drain */
     PLACES_MIN = 16,
     PLACES_MAX = 1 << (32 - SLAB_HANDLE_BITS),
+    TAIL_WORDS = 16,
+    TAIL_BYTES = TAIL_WORDS * sizeof(uint64_t),
 };
 
 static_assert(SLAB_BYTES / SLAB_GRANULE == 1 << SLAB_HANDLE_BITS, "a handle reaches every granule of a slab");
@@ -68,7 +73,8 @@ static unsigned class_bytes(unsigned size_class)
 /* Blocks in a slab. */
 static unsigned capacity_of(unsigned size_class)
 {
-    return (unsigned)num_min_u64(SLAB_BYTES / class_bytes(size_class), SLAB_WORDS * 64);
+    unsigned capacity = SLAB_BYTES / class_bytes(size_class);
+    return capacity <= SLAB_WORDS * 64 ? capacity : (SLAB_BYTES - TAIL_BYTES) / class_bytes(size_class);
 }
 
 /* What is read without the lock. */
@@ -85,6 +91,24 @@ static struct slab *record_of(const struct slabs *s, uint32_t number)
 static char *memory_of(const struct slabs *s, uint32_t number)
 {
     return (char *)s->base + (size_t)number * SLAB_BYTES;
+}
+
+/* Whether the bits of its blocks are too many for its record: they are the last bytes of the slab then. */
+static bool has_tail(const struct slab *slab)
+{
+    return slab->capacity > SLAB_WORDS * 64;
+}
+
+static unsigned words_of(const struct slab *slab)
+{
+    return has_tail(slab) ? TAIL_WORDS : SLAB_WORDS;
+}
+
+/* A bit for each block that is allocated; those behind the last block are set. */
+static uint64_t *live_of(const struct slabs *s, uint32_t number)
+{
+    struct slab *slab = record_of(s, number);
+    return has_tail(slab) ? (uint64_t *)(memory_of(s, number) + SLAB_BYTES - TAIL_BYTES) : slab->live;
 }
 
 static void link_slab(struct slabs *s, uint32_t number)
@@ -170,11 +194,12 @@ static uint32_t add_slab(struct slabs *s, unsigned size_class)
                           .size_class = (uint8_t)size_class,
                           .capacity = (uint16_t)capacity,
                           .hint = (uint16_t)(number * 7 % capacity)};
-    for (unsigned word = 0; word < SLAB_WORDS; word++) {
+    uint64_t *live = live_of(s, number);
+    for (unsigned word = 0; word < words_of(slab); word++) {
         unsigned blocks = (unsigned)num_min_u64(64, capacity > word * 64 ? capacity - word * 64 : 0);
-        slab->live[word] = blocks == 64 ? 0 : ~(uint64_t)0 << blocks;
+        live[word] = blocks == 64 ? 0 : ~(uint64_t)0 << blocks;
     }
-    ASAN_POISON_MEMORY_REGION(memory_of(s, number), SLAB_BYTES);
+    ASAN_POISON_MEMORY_REGION(memory_of(s, number), SLAB_BYTES - (has_tail(slab) ? TAIL_BYTES : 0));
     link_slab(s, number);
     return number;
 }
@@ -198,13 +223,13 @@ static void drop_slab(struct slabs *s, uint32_t number)
 }
 
 /* A free block of a slab that has one: the first at or after the hint, else the first from its start. */
-static unsigned free_block(const struct slab *slab)
+static unsigned free_block(const struct slab *slab, const uint64_t *live)
 {
     unsigned word = slab->hint / 64;
-    uint64_t vacant = ~slab->live[word] & ~(uint64_t)0 << slab->hint % 64;
+    uint64_t vacant = ~live[word] & ~(uint64_t)0 << slab->hint % 64;
     while (!vacant) {
-        word = word + 1 < SLAB_WORDS ? word + 1 : 0;
-        vacant = ~slab->live[word];
+        word = word + 1 < words_of(slab) ? word + 1 : 0;
+        vacant = ~live[word];
     }
     return word * 64 + (unsigned)__builtin_ctzll(vacant);
 }
@@ -231,8 +256,9 @@ void *slab_alloc(struct slabs *s, size_t bytes)
         return NULL;
     }
     struct slab *slab = record_of(s, number);
-    unsigned block = free_block(slab), block_bytes = class_bytes(size_class);
-    slab->live[block / 64] |= (uint64_t)1 << block % 64;
+    uint64_t *live = live_of(s, number);
+    unsigned block = free_block(slab, live), block_bytes = class_bytes(size_class);
+    live[block / 64] |= (uint64_t)1 << block % 64;
     slab->hint = (uint16_t)block;
     if (++slab->live_count == slab->capacity) {
         unlink_slab(s, number);
@@ -255,9 +281,10 @@ void slab_free(struct slabs *s, void *memory, size_t bytes)
     unsigned block_bytes = class_bytes(slab->size_class), block = (unsigned)(offset % SLAB_BYTES) / block_bytes;
     assert(slab->size_class == class_of(bytes));
     assert(s->table[slab->place] == number);
-    assert(slab->live[block / 64] >> block % 64 & 1);
+    uint64_t *live = live_of(s, number);
+    assert(live[block / 64] >> block % 64 & 1);
     ASAN_POISON_MEMORY_REGION(memory, block_bytes);
-    slab->live[block / 64] &= ~((uint64_t)1 << block % 64);
+    live[block / 64] &= ~((uint64_t)1 << block % 64);
     s->classes[slab->size_class].free_count++;
     PUBLISH(s->used_bytes, s->used_bytes - block_bytes);
     if (slab->live_count-- == slab->capacity) {
@@ -277,7 +304,7 @@ bool slab_is_live(const struct slabs *s, handle h)
     const struct slab *slab = record_of(s, number);
     unsigned offset = h % (1u << SLAB_HANDLE_BITS) * SLAB_GRANULE, bytes = class_bytes(slab->size_class);
     unsigned block = offset / bytes;
-    return block * bytes == offset && block < slab->capacity && slab->live[block / 64] >> block % 64 & 1;
+    return block * bytes == offset && block < slab->capacity && live_of(s, number)[block / 64] >> block % 64 & 1;
 }
 
 uint64_t slab_taken_bytes(const struct slabs *s)
@@ -339,11 +366,12 @@ void *slab_sparse_block(struct slabs *s, bool thorough)
         return NULL;
     }
     const struct slab *slab = record_of(s, s->draining);
+    const uint64_t *live = live_of(s, s->draining);
     unsigned word = 0;
-    while (!slab->live[word]) {
+    while (!live[word]) {
         word++;
     }
-    unsigned block = word * 64 + (unsigned)__builtin_ctzll(slab->live[word]);
+    unsigned block = word * 64 + (unsigned)__builtin_ctzll(live[word]);
     assert(block < slab->capacity);
     return memory_of(s, s->draining) + (size_t)block * class_bytes(slab->size_class);
 }
@@ -364,8 +392,9 @@ static size_t check_slab(const struct slabs *s, uint32_t place)
     unsigned capacity = slab->capacity, live_count = 0;
     assert(slab->place == place);
     assert(capacity == capacity_of(slab->size_class));
-    for (unsigned block = 0; block < SLAB_WORDS * 64; block++) {
-        bool set = slab->live[block / 64] >> block % 64 & 1;
+    const uint64_t *live = live_of(s, s->table[place]);
+    for (unsigned block = 0; block < words_of(slab) * 64; block++) {
+        bool set = live[block / 64] >> block % 64 & 1;
         assert(set || block < capacity);
         live_count += set && block < capacity;
     }

@@ -1,6 +1,6 @@
 /* The memory behind the slabs of all shards: one reserved range of addresses, cut into slabs of 16 KB that shards take and give back.
  *
- *      range    | records: 128 bytes a slab | blocks: 64 bytes | slab 0 | slab 1 | ...        up to what was granted at start
+ *      range    | records: 64 bytes a slab | blocks: 64 bytes | slab 0 | slab 1 | ...        up to what was granted at start
  *                                                                '---- 128 slabs: a block of 2 MB ----'
  *
  * One range for all, and not one for each shard, because of huge pages: 64 shards that grow in huge pages of their own waste a megabyte each, here
@@ -19,19 +19,19 @@
 #include "base/err.h"
 #include "os/lock.h"
 
-enum { SLAB_BYTES = 16 * 1024, SLAB_WORDS = 13 };
+enum { SLAB_BYTES = 16 * 1024, SLAB_WORDS = 5 };
 
 /* What its shard knows of a slab; slab.c alone uses it. */
 struct slab {
-    uint64_t live[SLAB_WORDS];     /* a bit for each block that is allocated; those behind the last are set */
+    uint64_t live[SLAB_WORDS];     /* a bit for each block, if they suffice */
     uint32_t next, previous;       /* in its class's list of slabs with room; numbers in the pool */
     uint32_t place;                /* in its shard's table */
     uint16_t capacity, live_count; /* in blocks */
     uint16_t hint;                 /* the block to look at first */
     uint8_t size_class;
-} ALIGNED(2 * CACHE_LINE_BYTES);
+} ALIGNED(CACHE_LINE_BYTES);
 
-static_assert(sizeof(struct slab) == 2 * CACHE_LINE_BYTES, "two shards share no line");
+static_assert(sizeof(struct slab) == CACHE_LINE_BYTES, "two shards share no line");
 
 struct slab_block;
 

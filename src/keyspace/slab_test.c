@@ -129,6 +129,24 @@ static void test_blocks_and_handles_of_two_shards(void **state)
     world_free(w);
 }
 
+/* The smallest sizes have more blocks in a slab than its record has bits. */
+static void test_full_slabs_of_every_small_size(void **state)
+{
+    (void)state;
+    struct random r;
+    random_init(&r, 3, 4);
+    for (size_t bytes = 16; bytes <= 64; bytes += 8) {
+        struct world *w = world_new();
+        for (unsigned i = 0; i < BLOCKS; i++) {
+            put(w, 0, i, bytes);
+        }
+        slab_check(&w->slabs[0]);
+        expect_live(w, 0, &r);
+        assert_true(slab_taken_bytes(&w->slabs[0]) < BLOCKS * bytes * 102 / 100 + SLAB_BYTES);
+        world_free(w);
+    }
+}
+
 static void test_what_is_empty_goes_back(void **state)
 {
     (void)state;
@@ -224,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_blocks_and_handles_of_two_shards),
+        cmocka_unit_test(test_full_slabs_of_every_small_size),
         cmocka_unit_test(test_what_is_empty_goes_back),
         cmocka_unit_test(test_powers_of_two_are_aligned),
         cmocka_unit_test(test_sparse_slabs_are_emptied),
