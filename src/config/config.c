@@ -36,6 +36,11 @@ slice config_name(enum option o)
     return slice_of(option_row(o)->name);
 }
 
+const char *config_choice(enum option o, unsigned i, int *ret_value)
+{
+    return option_choice(option_row(o), i, ret_value);
+}
+
 /* The name nearest to a wrong one among directives, blocks and include; not looked for when the fault is not told anyway. */
 static slice nearest_name(const struct faults *faults, slice name)
 {

@@ -147,6 +147,8 @@ void config_unused(const struct config *c, void (*each)(void *argument, slice na
 /* The option of this name or alias, OPTION_COUNT when there is none. */
 enum option config_find(slice name);
 slice config_name(enum option o);
+/* The i-th word of the fixed set that an option takes, and its value; NULL past the last. */
+const char *config_choice(enum option o, unsigned i, int *ret_value);
 /* Whether this is the name or an alias of an option whose value is not to be shown. */
 bool config_is_secret(slice name);
 

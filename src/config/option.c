@@ -214,6 +214,17 @@ bool option_has_words(const struct option_row *row)
     return row->type == TYPE_WORDS || row->type == TYPE_OUTPUT_LIMITS;
 }
 
+const char *option_choice(const struct option_row *row, unsigned i, int *ret_value)
+{
+    for (size_t at = 0; at < countof(choices); at++) {
+        if (strcmp(choices[at].set, row->choices) == 0 && i-- == 0) {
+            *ret_value = choices[at].value;
+            return choices[at].word;
+        }
+    }
+    return NULL;
+}
+
 /* The field as an object of its type. */
 #define FIELD(c, row, type) (*(config_type_##type *)(void *)((char *)(c) + (row)->offset))
 #define CONST_FIELD(c, row, type) (*(const config_type_##type *)(const void *)((const char *)(c) + (row)->offset))
@@ -296,20 +307,20 @@ static err read_percent(slice word, int64_t *ret_value, struct buf *ret_reason)
 
 static void list_choices(const struct option_row *row, struct buf *ret_text)
 {
-    bool first = true;
-    for (size_t i = 0; i < countof(choices); i++) {
-        if (strcmp(choices[i].set, row->choices) == 0) {
-            buf_printf(ret_text, "%s%s", first ? "" : ", ", choices[i].word);
-            first = false;
-        }
+    const char *word;
+    int value;
+    for (unsigned i = 0; (word = option_choice(row, i, &value)); i++) {
+        buf_printf(ret_text, "%s%s", i ? ", " : "", word);
     }
 }
 
 static err read_enum(const struct option_row *row, slice word, int *ret_value, struct buf *ret_reason)
 {
-    for (size_t i = 0; i < countof(choices); i++) {
-        if (strcmp(choices[i].set, row->choices) == 0 && slice_equal_nocase(word, slice_of(choices[i].word))) {
-            *ret_value = choices[i].value;
+    const char *known;
+    int value;
+    for (unsigned i = 0; (known = option_choice(row, i, &value)); i++) {
+        if (slice_equal_nocase(word, slice_of(known))) {
+            *ret_value = value;
             return OK;
         }
     }
@@ -449,9 +460,11 @@ static void print_limits(const struct config_output_limits *limits, struct buf *
 
 static const char *choice_word(const struct option_row *row, int value)
 {
-    for (size_t i = 0; i < countof(choices); i++) {
-        if (strcmp(choices[i].set, row->choices) == 0 && choices[i].value == value) {
-            return choices[i].word;
+    const char *word;
+    int found;
+    for (unsigned i = 0; (word = option_choice(row, i, &found)); i++) {
+        if (found == value) {
+            return word;
         }
     }
     unreachable();

@@ -59,6 +59,8 @@ const struct option_name *option_names(size_t *ret_count);
 
 /* Whether the value is a list of words; any other is one word that may hold blanks. */
 bool option_has_words(const struct option_row *row);
+/* The i-th word of the fixed set that an option takes, and its value; NULL past the last. */
+const char *option_choice(const struct option_row *row, unsigned i, int *ret_value);
 
 /* Reads a value into the field of `c`; texts are copied into c's arena. On failure the field is as before, and ret_reason has Redis's words
  * for it (ERR_INVALID), or ERR_NOMEM. */

@@ -26,8 +26,8 @@
  * bytes, a size that mem_good_bytes() gave. (I3) An option is there exactly when it says something. (I4) A negative
  * entry has no value.
  *
- * The stamp is Redis's 24 bits: under LRU the wall clock in seconds, under LFU 16 bits of minutes and an 8 bit
- * logarithmic counter. */
+ * The stamp is the eviction policy's. Of Redis's policies it is Redis's 24 bits: under LRU the wall clock in seconds,
+ * under LFU 16 bits of minutes and an 8 bit logarithmic counter. */
 #ifndef KEYSPACE_ENTRY_PRIV_H
 #define KEYSPACE_ENTRY_PRIV_H
 

@@ -47,24 +47,15 @@ static const char usage[] =
 
 /* ---- policies ---------------------------------------------------------------------------------------------------- */
 
-static const struct choice {
-    const char *set;
-    const char *word;
+/* The i-th name of maxmemory-policy, and what it means; NULL past the last. */
+static const char *policy(unsigned i, enum eviction *ret_eviction)
+{
     int value;
-} choices[] = {
-#define CHOICE(set, word, value) {#set, word, value},
-#include "config/choice.def"
-#undef CHOICE
-};
-
-static bool is_policy(const struct choice *c)
-{
-    return strcmp(c->set, "policy") == 0;
-}
-
-static enum eviction eviction_of(const struct choice *c)
-{
-    return settings_eviction((enum config_policy)c->value);
+    const char *name = config_choice(OPTION_maxmemory_policy, i, &value);
+    if (name) {
+        *ret_eviction = settings_eviction((enum config_policy)value);
+    }
+    return name;
 }
 
 /* ---- what is asked for ------------------------------------------------------------------------------------------- */
@@ -104,10 +95,10 @@ static bool parse_sizes(struct simulation *sim, slice list)
     return true;
 }
 
-static bool is_wanted(const struct simulation *sim, const char *policy)
+static bool is_wanted(const struct simulation *sim, const char *name)
 {
     for (slice list = sim->policies; list.len > 0;) {
-        if (slice_equal_nocase(take_item(&list), slice_of(policy))) {
+        if (slice_equal_nocase(take_item(&list), slice_of(name))) {
             return true;
         }
     }
@@ -119,8 +110,10 @@ static bool check_policies(const struct simulation *sim)
     for (slice list = sim->policies; list.len > 0;) {
         slice item = take_item(&list);
         bool known = false;
-        for (size_t i = 0; i < countof(choices); i++) {
-            known = known || (is_policy(&choices[i]) && slice_equal_nocase(item, slice_of(choices[i].word)));
+        enum eviction eviction;
+        const char *name;
+        for (unsigned i = 0; !known && (name = policy(i, &eviction)); i++) {
+            known = slice_equal_nocase(item, slice_of(name));
         }
         if (!known) {
             fprintf(stderr, "larder: --policy: found \"%.*s\", expected names of maxmemory-policy\n", SLICE_ARG(item));
@@ -313,12 +306,12 @@ static void print_head(const struct simulation *sim)
     putchar('\n');
 }
 
-static err print_policy(struct simulation *sim, const struct choice *c)
+static err print_policy(struct simulation *sim, const char *name, enum eviction eviction)
 {
-    printf("%-16s", c->word);
+    printf("%-16s", name);
     for (unsigned i = 0; i < sim->size_count; i++) {
         double ratio;
-        err e = replay(sim, eviction_of(c), i, &ratio);
+        err e = replay(sim, eviction, i, &ratio);
         if (e) {
             return e;
         }
@@ -357,9 +350,11 @@ static err print_table(struct simulation *sim)
 {
     print_head(sim);
     err e = OK;
-    for (size_t i = 0; i < countof(choices) && e == OK; i++) {
-        if (is_policy(&choices[i]) && is_wanted(sim, choices[i].word)) {
-            e = print_policy(sim, &choices[i]);
+    enum eviction eviction;
+    const char *name;
+    for (unsigned i = 0; e == OK && (name = policy(i, &eviction)); i++) {
+        if (is_wanted(sim, name)) {
+            e = print_policy(sim, name, eviction);
         }
     }
     if (e == OK) {

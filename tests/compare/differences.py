@@ -86,6 +86,11 @@ def same_kind(_words, theirs, ours, _slack):
     return theirs[0] == ours[0] and (theirs[1] is None) == (ours[1] is None)
 
 
+def same_kind_or_over(words, theirs, ours, slack):
+    """There a key whose time is over is looked at as long as nobody has removed it."""
+    return same_kind(words, theirs, ours, slack) or ours in ((b"$", None), (b"_", b""), (b"-", b"ERR no such key"))
+
+
 def slow_calls(_words, theirs, ours, _slack):
     """The same commands by clients of the same name. A password is hidden here whatever else is wrong."""
     if theirs[0] != b"*" or ours[0] != b"*":
@@ -187,8 +192,8 @@ ROWS = [
     ("slowlog|get", "so are numbers, times and addresses", slow_calls),
     ("time", "the clock goes on", same_kind),
     ("lolwut", "a picture of one's own, with arguments of its own", anything),
-    ("memory|usage", "each server has its own structures", same_kind),
-    ("debug|object", "each server has its own structures", same_kind),
+    ("memory|usage", "each server has its own structures", same_kind_or_over),
+    ("debug|object", "each server has its own structures", same_kind_or_over),
     ("command|info", "what has no order, and newer subcommands", command_info),
     ("command|list", "the order is nobody's promise, and no server has all commands", command_list),
     ("command|getkeysandflags", "the order of flags is nobody's promise", keys_and_flags),

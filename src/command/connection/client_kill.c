@@ -52,7 +52,8 @@ static void visit(struct tour *t, struct worker *w)
 /* ---- filters -------------------------------------------------------------------------------------------------------- */
 static void take_address(struct kill *k, char room[static ADDRESS_BYTES_MAX], slice address)
 {
-    k->nobody = k->nobody || address.len == 0 || address.len >= ADDRESS_BYTES_MAX;
+    bool is_text = address.len > 0 && slice_find_byte(address, '\0') == SIZE_MAX;
+    k->nobody = k->nobody || !is_text || address.len >= ADDRESS_BYTES_MAX;
     if (!k->nobody) {
         memcpy(room, address.ptr, address.len);
         room[address.len] = '\0';

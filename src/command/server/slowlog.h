@@ -9,7 +9,7 @@
 static inline bool slowlog_wants(const struct config *config, uint64_t ns)
 {
     int64_t us = config->slowlog_log_slower_than;
-    return us >= 0 && UNLIKELY(ns >= (uint64_t)us) && ns / 1000 >= (uint64_t)us && config->slowlog_max_len > 0;
+    return us >= 0 && UNLIKELY(ns >= (uint64_t)us) && ns / 1000 >= (uint64_t)us;
 }
 
 /* Adds a call that is over; its arguments are still there. Forgets the oldest ones beyond slowlog-max-len. Any worker. */

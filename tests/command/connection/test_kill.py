@@ -45,6 +45,13 @@ def test_by_address_and_by_id(server, raws):
     admin.expect_closed()
 
 
+def test_an_address_that_is_no_text_is_nobodys(raws):
+    first, second = raws[:2]
+    for address in "\0", name_of(second) + "\0", name_of(second) + "\0x":
+        assert first.call("CLIENT", "KILL", "ADDR", address) == first.call("CLIENT", "KILL", "LADDR", address) == 0
+    assert second.call("PING") == b"PONG"
+
+
 def test_itself(server, raws):
     assert raws[0].call("CLIENT", "KILL", name_of(raws[0])) == b"OK"
     raws[0].expect_closed()

@@ -44,6 +44,8 @@ def test_the_oldest_go(same):
     for i in range(5):
         same(f"SET k {i}")
     assert same("SLOWLOG LEN") == 3
+    same("CONFIG SET slowlog-max-len 0")
+    assert same("SLOWLOG LEN") == 0
     same("CONFIG SET slowlog-max-len 128 slowlog-log-slower-than 10000")
 
 
