@@ -44,7 +44,7 @@ static void test_a_copy_of_what_is_there(void **state)
     bench_fini(&b);
 }
 
-/* Some of them in chains. */
+/* Some of them away from home. */
 static void test_many_keys(void **state)
 {
     (void)state;
