@@ -45,6 +45,7 @@ async function scanAll() {
 }
 
 async function after() {
+    await client.ping().catch(() => client.ping()); // that the connection is lost may show only now
     await client.set('again', 'yes');
     const found = {
         again: await client.get('again'),
