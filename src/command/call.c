@@ -58,6 +58,17 @@ slice call_text_i64(struct call *call, int64_t value)
     return arena_copy(&call->arena, slice_make(digits, num_format_i64(value, digits)));
 }
 
+/* ---- answers ------------------------------------------------------------------------------------------------------- */
+void call_reply_large(struct call *call, const struct entry *e, slice part)
+{
+    struct blob *b = entry_blob(e);
+    if (b && part.len > entry_string(e).len / 2) {
+        reply_held(call->reply, b, part);
+    } else {
+        reply_bytes(call->reply, part);
+    }
+}
+
 /* ---- entries ------------------------------------------------------------------------------------------------------- */
 /* The record of a removal that no command asked for. */
 static void record_removal(struct call *call, const struct key *key)

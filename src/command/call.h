@@ -83,6 +83,19 @@ void *call_alloc(struct call *call, size_t bytes);
 /* Sets the detail of an error and returns the error: return call_fail(call, ERR_SYNTAX, "..."). The text is formatted into the arena. */
 err call_fail(struct call *call, err e, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* ---- answers -------------------------------------------------------------------------------------------------------------------------- */
+enum { CALL_COPY_BYTES_MAX = 16 * 1024 };
+COLD void call_reply_large(struct call *call, const struct entry *e, slice part);
+/* Answers with the string of an entry, or a part of it. More than CALL_COPY_BYTES_MAX are held instead of copied, unless much else would be held with them. */
+static inline void call_reply_string(struct call *call, const struct entry *e, slice part)
+{
+    if (UNLIKELY(part.len > CALL_COPY_BYTES_MAX)) {
+        call_reply_large(call, e, part);
+    } else {
+        reply_bytes(call->reply, part);
+    }
+}
+
 /* ---- entries -------------------------------------------------------------------------------------------------------------------------- */
 /* The entry that plain commands see under key k: NULL when absent, expired or negative. It may be a detached one that a load brought and nobody stored. */
 struct entry *call_entry(struct call *call, unsigned k);

@@ -484,8 +484,8 @@ static void end(struct call *call, err e, size_t reply_mark) ON(worker)
     metric_add(METRIC_commands_processed, 1);
     session_count_command(call->session);
     if (UNLIKELY(e != OK)) {
-        if (!buf_failed(call->reply->out)) {
-            buf_truncate(call->reply->out, reply_mark);
+        if (!buf_failed(&call->reply->out->own)) {
+            output_cut(call->reply->out, reply_mark);
         }
         render_error(call, e);
         metric_add(METRIC_commands_failed, 1);
@@ -531,7 +531,7 @@ enum run dispatch_run(struct call *call)
     struct keyspace *ks = call->engine->keyspace;
     struct loader *loader = keyspace_loader(ks);
     unsigned key_count = call->key_count;
-    size_t reply_mark = call->reply->out->len;
+    size_t reply_mark = call->reply->out->own.len;
     bool governed = govern_keys(call, loader);
     if (glimpse(call, governed)) {
         e = call->command->handler(call);

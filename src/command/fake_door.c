@@ -15,7 +15,7 @@ enum { ARGUMENTS_MAX = 1024, WAIT_TURNS_MAX = 5000 };
 struct fake_door {
     struct session session;
     struct reply reply;
-    struct buf out;
+    struct output out;
     struct call call;
     struct random random;
     struct fake_engine *engine;
@@ -37,31 +37,42 @@ static bool is_resp3(struct reply *r)
     return door_of(r)->session.protocol == 3;
 }
 
+static struct buf *text_of(struct reply *r)
+{
+    return &r->out->own;
+}
+
 static void part(struct reply *r)
 {
-    if (r->out->len > 0) {
-        buf_append_byte(r->out, ' ');
+    if (text_of(r)->len > 0) {
+        buf_append_byte(text_of(r), ' ');
     }
 }
 
 static void text_bytes(struct reply *r, slice bytes)
 {
     part(r);
-    buf_append_quoted(r->out, bytes);
+    buf_append_quoted(text_of(r), bytes);
+}
+
+static void text_held(struct reply *r, struct blob *b, slice bytes)
+{
+    (void)b;
+    text_bytes(r, bytes);
 }
 
 static void text_word(struct reply *r, char mark, slice word)
 {
     part(r);
-    buf_append_byte(r->out, mark);
-    buf_append(r->out, word);
+    buf_append_byte(text_of(r), mark);
+    buf_append(text_of(r), word);
 }
 
 static void text_count(struct reply *r, char mark, int64_t count)
 {
     part(r);
-    buf_append_byte(r->out, mark);
-    buf_append_i64(r->out, count);
+    buf_append_byte(text_of(r), mark);
+    buf_append_i64(text_of(r), count);
 }
 
 static void text_status(struct reply *r, slice word)
@@ -77,13 +88,13 @@ static void text_integer(struct reply *r, int64_t value)
 static void text_null(struct reply *r)
 {
     part(r);
-    buf_append(r->out, S("nil"));
+    buf_append(text_of(r), S("nil"));
 }
 
 static void text_null_array(struct reply *r)
 {
     part(r);
-    buf_append(r->out, is_resp3(r) ? S("nil") : S("nil-array"));
+    buf_append(text_of(r), is_resp3(r) ? S("nil") : S("nil-array"));
 }
 
 static void text_array(struct reply *r, size_t count)
@@ -144,20 +155,21 @@ static void text_verbatim(struct reply *r, slice text)
 {
     part(r);
     if (is_resp3(r)) {
-        buf_append_byte(r->out, '=');
+        buf_append_byte(text_of(r), '=');
     }
-    buf_append_quoted(r->out, text);
+    buf_append_quoted(text_of(r), text);
 }
 
 static void text_error(struct reply *r, err e, slice text)
 {
     part(r);
-    buf_printf(r->out, "-%s%s", err_row(e)->resp, err_row(e)->resp[0] ? " " : "");
-    buf_append(r->out, text.len > 0 ? text : slice_of(err_row(e)->text));
+    buf_printf(text_of(r), "-%s%s", err_row(e)->resp, err_row(e)->resp[0] ? " " : "");
+    buf_append(text_of(r), text.len > 0 ? text : slice_of(err_row(e)->text));
 }
 
 static const struct reply_ops text_ops = {
     .bytes = text_bytes,
+    .held = text_held,
     .status = text_status,
     .integer = text_integer,
     .null = text_null,
@@ -314,7 +326,7 @@ struct fake_door *fake_door_open(struct fake_engine *fe)
     assert(d != NULL);
     d->engine = fe;
     random_init(&d->random, 1, 2);
-    buf_init(&d->out, 1 << 30);
+    output_init(&d->out, 1 << 30);
     buf_init(&d->told, 1 << 30);
     buf_init(&d->words, 1 << 30);
     d->reply = (struct reply){.ops = &text_ops, .out = &d->out};
@@ -331,7 +343,7 @@ void fake_door_close(struct fake_door *d)
     call_cancel(&d->call);
     call_fini(&d->call);
     session_close(&d->session);
-    buf_fini(&d->out);
+    output_fini(&d->out);
     buf_fini(&d->told);
     buf_fini(&d->words);
     free(d);
@@ -360,7 +372,7 @@ static enum run start(struct fake_door *d, unsigned argc, const slice *argv)
     role_assume_worker();
     fake_turn(d->engine); /* takes the time */
     call_reset(&d->call);
-    buf_truncate(&d->out, 0);
+    output_cut(&d->out, 0);
     d->call.session = &d->session;
     d->call.reply = &d->reply;
     d->call.resumed = resumed;
@@ -434,10 +446,11 @@ const char *fake_door_reply(struct fake_door *d)
     if (d->parked) {
         return NULL;
     }
-    buf_append_byte(&d->out, '\0');
-    assert(!buf_failed(&d->out));
-    d->out.len--;
-    return d->out.bytes;
+    struct buf *text = &d->out.own;
+    buf_append_byte(text, '\0');
+    assert(!buf_failed(text));
+    text->len--;
+    return text->bytes;
 }
 
 static const char *finish(struct fake_door *d)

@@ -1,20 +1,21 @@
 /* A call's answer, typed, without syntax: a verb says "an integer", the door that asked says how that looks. Functions may be called in
  * any number as long as counts hold: after reply_array(n) come n elements, each one reply.
  *
- * Bytes are copied into the door's buffer at once, so what was lent may change afterwards (GETDEL answers, then drops). Rendering cannot fail
- * loudly: a buffer at its limit remembers it and the door closes the connection. A verb that returns an error has answered nothing: dispatch cuts
- * back what it had rendered and renders the error. */
+ * Bytes are copied into the door's output at once, or it holds the blob that they are in: so what was lent may change afterwards (GETDEL
+ * answers, then drops). Rendering cannot fail loudly: an output at its limit remembers it and the door closes the connection. A verb that
+ * returns an error has answered nothing: dispatch cuts back what it had rendered and renders the error. */
 #ifndef COMMAND_REPLY_H
 #define COMMAND_REPLY_H
 
-#include "base/buf.h"
 #include "base/err.h"
+#include "os/output.h"
 
 struct reply;
 
 struct reply_ops {
-    void (*bytes)(struct reply *r, slice bytes); /* RESP: bulk string */
-    void (*status)(struct reply *r, slice word); /* OK, PONG, QUEUED */
+    void (*bytes)(struct reply *r, slice bytes);                /* RESP: bulk string */
+    void (*held)(struct reply *r, struct blob *b, slice bytes); /* the same: bytes of b, which is held until sent */
+    void (*status)(struct reply *r, slice word);                /* OK, PONG, QUEUED */
     void (*integer)(struct reply *r, int64_t value);
     void (*null)(struct reply *r);
     void (*null_array)(struct reply *r); /* RESP2's *-1; RESP3 has one null */
@@ -32,12 +33,16 @@ struct reply_ops {
 
 struct reply {
     const struct reply_ops *ops; /* may change within a call: HELLO */
-    struct buf *out;
+    struct output *out;
 };
 
 static inline void reply_bytes(struct reply *r, slice bytes)
 {
     r->ops->bytes(r, bytes);
+}
+static inline void reply_held(struct reply *r, struct blob *b, slice bytes)
+{
+    r->ops->held(r, b, bytes);
 }
 static inline void reply_status(struct reply *r, slice word)
 {

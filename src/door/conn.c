@@ -53,10 +53,10 @@ static size_t unserved_bytes(const struct conn *c)
 
 static void publish_figures(struct conn *c)
 {
-    const struct buf *out = stream_out(&c->stream);
+    uint64_t out_bytes = output_memory(stream_out(&c->stream));
     __atomic_store_n(&c->figures.query_bytes, unserved_bytes(c), __ATOMIC_RELAXED);
     __atomic_store_n(&c->figures.query_free_bytes, c->in.capacity - c->in.len, __ATOMIC_RELAXED);
-    __atomic_store_n(&c->figures.out_fixed_bytes, out->capacity, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->figures.out_fixed_bytes, out_bytes, __ATOMIC_RELAXED);
     __atomic_store_n(&c->figures.out_list_bytes, stream_pending_bytes(&c->stream), __ATOMIC_RELAXED);
     __atomic_store_n(&c->session.bytes_in, c->stream.bytes_in, __ATOMIC_RELAXED);
     __atomic_store_n(&c->session.bytes_out, c->stream.bytes_out, __ATOMIC_RELAXED);
@@ -105,7 +105,7 @@ static void conn_free(struct conn *c)
     list_remove(&c->turn);
     session_close(&c->session);
     buf_fini(&c->in);
-    buf_fini(stream_out(&c->stream));
+    output_fini(stream_out(&c->stream));
     free(c);
     metric_subtract(METRIC_connections_open, 1);
     desk_forget(d);
@@ -186,9 +186,7 @@ static void update_reading(struct conn *c)
 static void bound_output(struct conn *c)
 {
     const struct config_output_limit *limit = output_limit();
-    struct buf *out = stream_out(&c->stream);
-    size_t sent = out->len - stream_pending_bytes(&c->stream);
-    out->bytes_max = sent + (limit->hard_bytes ? limit->hard_bytes : CONN_OUTPUT_BYTES_MAX);
+    output_bound(stream_out(&c->stream), limit->hard_bytes ? limit->hard_bytes : CONN_OUTPUT_BYTES_MAX);
 }
 
 static bool is_full(struct conn *c)
@@ -220,7 +218,7 @@ static void serve(struct conn *c, slice input, bool lent) ON(worker)
 static void settle(struct conn *c) ON(worker)
 {
     if (c->gone) {
-        buf_fini(stream_out(&c->stream));
+        output_fini(stream_out(&c->stream));
         give_up_parked(c);
         if (c->state == CONN_READY) {
             desk_defer(c->desk, c);
@@ -330,9 +328,9 @@ static void tell(struct session *s, slice line)
     struct conn *c = container_of(s, struct conn, session);
     if (!c->gone && c->state != CONN_ENDS && s->reply_mode != SESSION_REPLY_OFF) {
         bound_output(c);
-        size_t before = c->reply.out->len;
+        size_t before = output_bytes(c->reply.out);
         reply_status(&c->reply, line);
-        metric_add(METRIC_net_output_bytes, c->reply.out->len - before);
+        metric_add(METRIC_net_output_bytes, output_bytes(c->reply.out) - before);
         stream_touch(&c->stream);
     }
 }
@@ -375,9 +373,7 @@ void conn_cut(struct conn *c)
 void conn_rest(struct conn *c)
 {
     buf_shrink(&c->in, c->in.len);
-    if (stream_pending_bytes(&c->stream) == 0) {
-        buf_shrink(stream_out(&c->stream), 0);
-    }
+    output_shrink(stream_out(&c->stream), 0);
     publish_figures(c);
 }
 

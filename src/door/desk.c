@@ -158,8 +158,10 @@ static void rest_idle(struct desk *d, int64_t before_mono_ms) ON(worker)
             return;
         }
         conn_rest(c);
-        list_remove(place);
-        list_push_back(&d->idle, place);
+        if (stream_pending_bytes(&c->stream) == 0) { /* what the others cost still changes */
+            list_remove(place);
+            list_push_back(&d->idle, place);
+        }
     }
 }
 

@@ -20,8 +20,8 @@ struct desk {
     struct engine *engine;
     struct worker *worker;
     struct random random;
-    struct list active;       /* connections that asked something lately, and */
-    struct list idle;         /* those that did not, which have given back their buffers; each the longest idle first */
+    struct list active; /* connections that asked something lately, and */
+    struct list idle; /* those that did not and have taken all replies, without buffers; each the longest idle first */
     struct list shaking;      /* connections in their TLS handshake, the oldest first */
     struct list ready;        /* connections that go on in the next turn */
     struct message next_turn; /* to itself: there are some */

@@ -27,104 +27,117 @@
 
 /* ---- replies ----------------------------------------------------------------------------------------------------- */
 
+static struct buf *own(struct reply *r)
+{
+    return &r->out->own;
+}
+
 static void put_bytes(struct reply *r, slice bytes)
 {
-    resp_render_bulk(r->out, bytes);
+    resp_render_bulk(own(r), bytes);
+}
+
+static void put_held(struct reply *r, struct blob *b, slice bytes)
+{
+    resp_render_count(own(r), '$', bytes.len);
+    output_hold(r->out, b, bytes);
+    buf_append(own(r), S("\r\n"));
 }
 
 static void put_status(struct reply *r, slice word)
 {
-    resp_render_status(r->out, word);
+    resp_render_status(own(r), word);
 }
 
 static void put_integer(struct reply *r, int64_t value)
 {
-    resp_render_integer(r->out, value);
+    resp_render_integer(own(r), value);
 }
 
 static void put_array(struct reply *r, size_t count)
 {
-    resp_render_count(r->out, '*', count);
+    resp_render_count(own(r), '*', count);
 }
 
 static void put_error(struct reply *r, err e, slice text)
 {
     const struct err_row *row = err_row(e);
-    resp_render_error(r->out, slice_of(row->resp), text.len > 0 ? text : slice_of(row->text));
+    resp_render_error(own(r), slice_of(row->resp), text.len > 0 ? text : slice_of(row->text));
 }
 
 static void put_null_2(struct reply *r)
 {
-    resp_render_null_bulk(r->out);
+    resp_render_null_bulk(own(r));
 }
 
 static void put_null_array_2(struct reply *r)
 {
-    resp_render_null_array(r->out);
+    resp_render_null_array(own(r));
 }
 
 static void put_map_2(struct reply *r, size_t pair_count)
 {
-    resp_render_count(r->out, '*', pair_count * 2);
+    resp_render_count(own(r), '*', pair_count * 2);
 }
 
 static void put_real_2(struct reply *r, double value)
 {
-    resp_render_real_bulk(r->out, value);
+    resp_render_real_bulk(own(r), value);
 }
 
 static void put_boolean_2(struct reply *r, bool value)
 {
-    resp_render_integer(r->out, value);
+    resp_render_integer(own(r), value);
 }
 
 static void put_null_3(struct reply *r)
 {
-    resp_render_null(r->out);
+    resp_render_null(own(r));
 }
 
 static void put_map_3(struct reply *r, size_t pair_count)
 {
-    resp_render_count(r->out, '%', pair_count);
+    resp_render_count(own(r), '%', pair_count);
 }
 
 static void put_set_3(struct reply *r, size_t count)
 {
-    resp_render_count(r->out, '~', count);
+    resp_render_count(own(r), '~', count);
 }
 
 static void put_push_3(struct reply *r, size_t count)
 {
-    resp_render_count(r->out, '>', count);
+    resp_render_count(own(r), '>', count);
 }
 
 static void put_real_3(struct reply *r, double value)
 {
-    resp_render_real(r->out, value);
+    resp_render_real(own(r), value);
 }
 
 static void put_boolean_3(struct reply *r, bool value)
 {
-    resp_render_boolean(r->out, value);
+    resp_render_boolean(own(r), value);
 }
 
 static void put_big_number_3(struct reply *r, slice digits)
 {
-    resp_render_big_number(r->out, digits);
+    resp_render_big_number(own(r), digits);
 }
 
 static void put_attribute_3(struct reply *r, size_t pair_count)
 {
-    resp_render_count(r->out, '|', pair_count);
+    resp_render_count(own(r), '|', pair_count);
 }
 
 static void put_verbatim_3(struct reply *r, slice text)
 {
-    resp_render_verbatim(r->out, text);
+    resp_render_verbatim(own(r), text);
 }
 
 static const struct reply_ops reply_ops_2 = {
     .bytes = put_bytes,
+    .held = put_held,
     .status = put_status,
     .integer = put_integer,
     .null = put_null_2,
@@ -142,6 +155,7 @@ static const struct reply_ops reply_ops_2 = {
 
 static const struct reply_ops reply_ops_3 = {
     .bytes = put_bytes,
+    .held = put_held,
     .status = put_status,
     .integer = put_integer,
     .null = put_null_3,
@@ -220,11 +234,11 @@ static void drop_unwanted(struct conn *c, bool skipped, size_t before)
     bool skips_next = s->skip_next;
     s->skip_next = false;
     if (s->reply_mode == SESSION_REPLY_OFF) {
-        buf_truncate(c->reply.out, before);
+        output_cut(c->reply.out, before);
         return;
     }
     if ((skipped && s->reply_mode == SESSION_REPLY_SKIP) || skips_next) {
-        buf_truncate(c->reply.out, before);
+        output_cut(c->reply.out, before);
     }
     s->reply_mode = skips_next ? SESSION_REPLY_SKIP : SESSION_REPLY_ON;
 }
@@ -232,7 +246,7 @@ static void drop_unwanted(struct conn *c, bool skipped, size_t before)
 static enum run run_call(struct conn *c, struct call *call) ON(worker)
 {
     bool skipped = c->session.reply_mode == SESSION_REPLY_SKIP;
-    size_t before = c->reply.out->len;
+    size_t before = c->reply.out->own.len;
     if (dispatch_run(call) == RUN_PARKED) {
         return RUN_PARKED;
     }
@@ -248,12 +262,12 @@ static void resumed(struct call *call)
     role_assume_worker();
     struct conn *c = call->owner;
     assert(c->parked == call);
-    size_t before = c->reply.out->len;
+    size_t before = output_bytes(c->reply.out);
     dispatch_begin(c->desk->worker);
     if (run_call(c, call) == RUN_PARKED) {
         return;
     }
-    metric_add(METRIC_net_output_bytes, c->reply.out->len - before);
+    metric_add(METRIC_net_output_bytes, output_bytes(c->reply.out) - before);
     desk_note_active(c->desk, c);
     c->parked = NULL;
     desk_free_call(call);
@@ -334,14 +348,15 @@ void resp_forget(struct conn *c)
 enum conn_state resp_serve(struct conn *c, slice input, size_t *ret_used)
 {
     struct desk *d = c->desk;
-    size_t used = 0, out_before = c->reply.out->len;
+    size_t used = 0, out_before = output_bytes(c->reply.out);
     unsigned served = 0;
     enum conn_state state = CONN_READY;
     if (!c->parser && !(c->parser = desk_take_parser(d))) {
         *ret_used = 0;
         return CONN_ENDS;
     }
-    while (state == CONN_READY && served < CONN_TURN_CALLS && c->reply.out->len - out_before < CONN_TURN_REPLY_BYTES) {
+    while (state == CONN_READY && served < CONN_TURN_CALLS &&
+           output_bytes(c->reply.out) - out_before < CONN_TURN_REPLY_BYTES) {
         size_t at = used;
         unsigned count;
         enum stop stop = parse_ahead(c, input, &at, &count);
@@ -364,7 +379,7 @@ enum conn_state resp_serve(struct conn *c, slice input, size_t *ret_used)
     if (state != CONN_WAITS || used == input.len) {
         resp_forget(c);
     }
-    metric_add(METRIC_net_output_bytes, c->reply.out->len - out_before);
+    metric_add(METRIC_net_output_bytes, output_bytes(c->reply.out) - out_before);
     *ret_used = used;
     return state;
 }

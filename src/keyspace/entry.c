@@ -7,7 +7,6 @@
 
 #include "base/num.h"
 #include "keyspace/entry_priv.h"
-#include "os/lazy.h"
 #include "os/mem.h"
 
 enum { EMBSTR_MAX = 44, SPARE_BYTES_MAX = 1 << 20, SMALL_BYTES = 256 };
@@ -58,9 +57,14 @@ slice entry_string(const struct entry *e)
 {
     if (e->flags & ENTRY_EXTERNAL) {
         const struct entry_external *x = entry_external(e);
-        return slice_make(x->bytes, x->len);
+        return slice_make(x->blob->bytes, x->len);
     }
     return slice_make(entry_inline_bytes(e) + e->key_bytes, e->value_bytes);
+}
+
+struct blob *entry_blob(const struct entry *e)
+{
+    return e->flags & ENTRY_EXTERNAL ? entry_external(e)->blob : NULL;
 }
 
 char *entry_value(struct entry *e)
@@ -132,7 +136,7 @@ size_t entry_block_bytes(const struct entry *e)
 
 size_t entry_bytes(const struct entry *e)
 {
-    return entry_block_bytes(e) + (e->flags & ENTRY_EXTERNAL ? entry_external(e)->capacity : 0) +
+    return entry_block_bytes(e) + entry_external_bytes(e) +
            (e->flags & ENTRY_LONG_KEY ? mem_good_bytes(entry_long_key(e)->len) : 0);
 }
 
@@ -195,10 +199,10 @@ static bool external_new(struct entry_external *x, size_t bytes, size_t capacity
     if (capacity > UINT32_MAX) {
         return false;
     }
-    x->bytes = mem_alloc(capacity);
+    x->blob = blob_new(capacity);
     x->len = (uint32_t)bytes;
     x->capacity = (uint32_t)capacity;
-    return x->bytes;
+    return x->blob;
 }
 
 static void set_content(struct entry *e, const struct content *c)
@@ -229,7 +233,7 @@ struct entry *entry_new(struct slabs *slabs, slice key, const struct content *c)
         return NULL;
     }
     if (flags & ENTRY_LONG_KEY && !long_key_new(entry_long_key(e), key)) {
-        mem_free(entry_take_external(e));
+        blob_disown(entry_take_external(e));
         entry_free_block(slabs, e);
         return NULL;
     }
@@ -250,20 +254,19 @@ void entry_free_block(struct slabs *slabs, struct entry *e)
 void entry_free(struct slabs *slabs, struct entry *e)
 {
     if (e) {
-        lazy_free(entry_take_external(e));
+        blob_disown(entry_take_external(e));
         mem_free(e->flags & ENTRY_LONG_KEY ? entry_long_key(e)->bytes : NULL);
         entry_free_block(slabs, e);
     }
 }
 
-char *entry_take_external(struct entry *e)
+struct blob *entry_take_external(struct entry *e)
 {
-    if (!(e->flags & ENTRY_EXTERNAL)) {
-        return NULL;
+    struct blob *b = entry_blob(e);
+    if (b) {
+        entry_external(e)->blob = NULL;
     }
-    char *bytes = entry_external(e)->bytes;
-    entry_external(e)->bytes = NULL;
-    return bytes;
+    return b;
 }
 
 /* ---- changing ---------------------------------------------------------------------------------------------------- */
@@ -277,7 +280,7 @@ bool entry_assign(struct entry *e, const struct content *c)
     }
     if (flags & ENTRY_EXTERNAL) {
         struct entry_external *x = entry_external(e);
-        if (c->string.len > x->capacity || mem_good_bytes(c->string.len) != x->capacity) {
+        if (mem_good_bytes(c->string.len) != x->capacity || blob_is_held(x->blob)) {
             return false;
         }
         x->len = (uint32_t)c->string.len;
@@ -338,20 +341,21 @@ static size_t grown_capacity(size_t bytes)
     return bytes + num_min_u64(bytes / 2, SPARE_BYTES_MAX);
 }
 
-/* Resizes the external block; false when the system refuses memory. */
+/* Resizes the external value, to be written from now on; false when the system refuses memory. */
 static bool external_resize(struct entry_external *x, size_t bytes)
 {
-    if (bytes > x->capacity || (bytes < x->capacity / 4 && x->capacity > SMALL_BYTES)) {
-        size_t capacity = mem_good_bytes(bytes > x->capacity ? grown_capacity(bytes) : bytes);
-        char *block = capacity <= UINT32_MAX ? mem_realloc(x->bytes, capacity) : NULL;
-        if (!block) {
+    bool grows = bytes > x->capacity, shrinks = bytes < x->capacity / 4 && x->capacity > SMALL_BYTES;
+    if (grows || shrinks || blob_is_held(x->blob)) {
+        size_t capacity = mem_good_bytes(grows ? grown_capacity(bytes) : bytes);
+        struct blob *b = capacity <= UINT32_MAX ? blob_resize(x->blob, num_min_u64(x->len, bytes), capacity) : NULL;
+        if (!b) {
             return false;
         }
-        x->bytes = block;
+        x->blob = b;
         x->capacity = (uint32_t)capacity;
     }
     if (bytes > x->len) {
-        memset(x->bytes + x->len, 0, bytes - x->len);
+        memset(x->blob->bytes + x->len, 0, bytes - x->len);
     }
     x->len = (uint32_t)bytes;
     return true;

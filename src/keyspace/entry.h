@@ -25,12 +25,15 @@ slice encoding_name(enum encoding encoding);
 enum encoding encoding_of_string(slice bytes);
 
 struct entry;
+struct blob;
 
 enum kind entry_kind(const struct entry *e);
 enum encoding entry_encoding(const struct entry *e);
 /* Lent until the entry changes or the shard is unlocked. */
 slice entry_key(const struct entry *e);
 slice entry_string(const struct entry *e);
+/* Where its string is when it is large; who needs the bytes for longer may hold it, under the lock (blob_hold()). Else NULL. */
+struct blob *entry_blob(const struct entry *e);
 int64_t entry_deadline(const struct entry *e);
 int64_t entry_fresh_until(const struct entry *e);
 bool entry_negative(const struct entry *e);

@@ -9,7 +9,7 @@
  *      fresh_until   8     it becomes stale before its deadline
  *      loaded       16     a source gave the value: when, and how long that took
  *      long key     16     the key is longer than ENTRY_INLINE_MAX: a block of its own
- *      external     16     the value is, or has been, longer than ENTRY_INLINE_MAX: a block of its own, with spare
+ *      external     16     the value is, or has been, longer than ENTRY_INLINE_MAX: a blob of its own, with spare
  *                          capacity, below 4 GiB
  *
  * 16 bytes of key and 32 of value: 8 + 48 = 56 bytes, 64 with a deadline.
@@ -22,8 +22,8 @@
  * it would cost 16 bytes more and the general allocator's rounding.
  *
  * Invariants: (I1) the block has slab_good_bytes() of what is in it: what shrinks or grows out of its size class gets
- * a new block, so that what an entry costs is computed and not asked. (I2) The block of an external value is `capacity`
- * bytes, a size that mem_good_bytes() gave. (I3) An option is there exactly when it says something. (I4) A negative
+ * a new block, so that what an entry costs is computed and not asked. (I2) The blob of an external value has room for
+ * `capacity` bytes, which mem_good_bytes() gave, and is changed only while nobody holds it. (I3) An option is there exactly when it says something. (I4) A negative
  * entry has no value.
  *
  * The stamp is the eviction policy's. Of Redis's policies it is Redis's 24 bits: under LRU the wall clock in seconds,
@@ -36,6 +36,7 @@
 #include "base/err.h"
 #include "keyspace/entry.h"
 #include "keyspace/slab_priv.h"
+#include "os/blob.h"
 
 enum {
     ENTRY_LENGTH_BITS = 12,
@@ -85,7 +86,7 @@ struct entry_long_key {
 };
 
 struct entry_external {
-    char *bytes;
+    struct blob *blob; /* owned */
     uint32_t len;
     uint32_t capacity;
 };
@@ -125,6 +126,12 @@ static inline struct entry_external *entry_external(const struct entry *e)
 static inline struct entry_long_key *entry_long_key(const struct entry *e)
 {
     return entry_option(e, ENTRY_LONG_KEY);
+}
+
+/* What its value costs outside of its block. */
+static inline size_t entry_external_bytes(const struct entry *e)
+{
+    return e->flags & ENTRY_EXTERNAL ? blob_cost(entry_external(e)->capacity) : 0;
 }
 
 /* Where key and value stand that are inline. */
@@ -183,7 +190,7 @@ struct entry *entry_moved(struct slabs *slabs, const struct entry *e);
 /* What its block costs, without what hangs off it. */
 size_t entry_block_bytes(const struct entry *e);
 
-/* Takes the external value out, to be freed by somebody else; NULL when it has none. Only entry_free() may follow. */
-char *entry_take_external(struct entry *e);
+/* Takes the external value out, to be disowned by somebody else; NULL when it has none. Only entry_free() may follow. */
+struct blob *entry_take_external(struct entry *e);
 
 #endif

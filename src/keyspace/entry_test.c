@@ -5,7 +5,7 @@
 #include "keyspace/entry_priv.h"
 #include "os/mem.h"
 
-static char bytes[100000];
+static char bytes[150000];
 static struct slabs *slabs; /* NULL: what is in no shard */
 
 static void test_names_and_encodings(void **state)
@@ -182,6 +182,55 @@ static void test_assigning_in_place(void **state)
     entry_free(slabs, e);
 }
 
+/* While its blob is held a value may go, but not change. */
+static void test_a_held_value_is_never_changed(void **state)
+{
+    (void)state;
+    struct content c = content_string(slice_make(bytes, 70000)), other = content_string(slice_make(bytes + 7, 70000));
+    for (size_t len = 0; len <= 140000; len += 35000) {
+        struct entry *e = entry_new(slabs, S("key"), &c);
+        struct blob *b = entry_blob(e);
+        blob_hold(b);
+        assert_false(entry_assign(e, &other));
+        assert_ptr_equal(entry_resized(slabs, e, len), e);
+        assert_ptr_not_equal(entry_blob(e), b);
+        assert_int_equal(entry_string(e).len, len);
+        assert_true(entry_bytes(e) >= entry_block_bytes(e) + len);
+        assert_memory_equal(entry_value(e), bytes, len < 70000 ? len : 70000);
+        memset(entry_value(e), 'x', len);
+        assert_memory_equal(b->bytes, bytes, 70000);
+        assert_true(blob_share_bytes(b) >= 70000); /* no longer the entry's */
+        blob_release(b);
+        entry_free(slabs, e);
+    }
+}
+
+static void test_a_held_value_outlives_its_entry(void **state)
+{
+    (void)state;
+    struct content c = content_string(slice_make(bytes, 70000)), other = content_string(slice_make(bytes + 7, 70000));
+    struct entry *e = entry_new(slabs, S("key"), &c);
+    struct blob *b = entry_blob(e);
+    blob_hold(b);
+    entry_free(slabs, e);
+    assert_memory_equal(b->bytes, bytes, 70000);
+    blob_release(b);
+
+    e = entry_new(slabs, S("key"), &c);
+    b = entry_blob(e);
+    blob_hold(b);
+    blob_release(b);
+    assert_true(entry_assign(e, &other)); /* in place again */
+    assert_ptr_equal(entry_blob(e), b);
+    expect(e, S("key"), &other);
+    entry_free(slabs, e);
+
+    c = content_string(S("small"));
+    e = entry_new(slabs, S("key"), &c);
+    assert_null(entry_blob(e));
+    entry_free(slabs, e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +241,8 @@ int main(void)
         cmocka_unit_test(test_resizing_keeps_and_zeroes),
         cmocka_unit_test(test_appending_seldom_allocates),
         cmocka_unit_test(test_assigning_in_place),
+        cmocka_unit_test(test_a_held_value_is_never_changed),
+        cmocka_unit_test(test_a_held_value_outlives_its_entry),
     };
     struct slab_bench b;
     slab_bench_init(&b);

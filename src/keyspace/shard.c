@@ -564,11 +564,17 @@ err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, siz
     return OK;
 }
 
+/* Whether its value is worth to be put aside. One that is held is not freed now anyway. */
+static bool is_worth_burying(const struct entry *e)
+{
+    return entry_external_bytes(e) >= LAZY_VALUE_BYTES && !blob_is_held(entry_blob(e));
+}
+
 /* Puts a large value aside; what it costs stays in the account until it is freed. */
 static void bury_value(struct shard *s, struct entry *e)
 {
-    size_t bytes = entry_external(e)->capacity;
-    void **value = (void **)entry_take_external(e);
+    size_t bytes = entry_external_bytes(e);
+    void **value = blob_take(entry_take_external(e));
     value[0] = s->dead_values;
     value[1] = (void *)bytes;
     PUBLISH(s->dead_values, (void *)value);
@@ -597,7 +603,7 @@ void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct 
     shard_account(s, (int64_t)sp->index.bytes - (int64_t)before);
     evict_removed(s, e, k->hash, change == CHANGE_EVICTED);
     note(s, k, fx, change, event);
-    if (lazy && e->flags & ENTRY_EXTERNAL && entry_external(e)->capacity >= LAZY_VALUE_BYTES) {
+    if (lazy && is_worth_burying(e)) {
         bury_value(s, e);
     } else {
         entry_free(&s->slabs, e);

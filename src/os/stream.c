@@ -3,12 +3,13 @@
  * Reading on epoll: one recv() into the loop's buffer for each readiness, so that a fast peer gets 64 KB a turn and then the others come. Idle
  * connections hold no read buffer at all. A pause costs no system call unless bytes do arrive meanwhile: only then READ is given up.
  *
- * Sending on epoll: one send() at the end of the turn for everything that the turn appended. Interest in WRITE exists only while the
- * socket has taken less than it was given.
+ * Sending on epoll: one send() at the end of the turn for everything that the turn appended, or sendmsg() when blobs are between it.
+ * Interest in WRITE exists only while the socket has taken less than it was given.
  *
  * On a ring (ring.c) the kernel receives and hands over what has come, and the send at the end of the turn joins those of the other
- * streams. What is rare goes as on epoll: sending again, blocked sockets, the end of a paused peer, the last words. Bytes that the kernel
- * had already received when the owner paused are kept in `held`, at most what the ring has buffers for; then it is told to stop.
+ * streams. What is rare goes as on epoll: outputs with blobs (to which a system call of their own is nothing), sending again, blocked
+ * sockets, the end of a paused peer, the last words. Bytes that the kernel had already received when the owner paused are kept in `held`,
+ * at most what the ring has buffers for; then it is told to stop.
  *
  * Ending: `ending` is the gentle way (the owner's, or the peer's last byte has come): all is sent first. die() is the end itself; it closes
  * the fd at once, and the one deferred `finish` of the stream tells the owner at the end of the turn, when no callback of the stream is
@@ -38,7 +39,7 @@
 #include "base/num.h"
 
 enum { OUT_KEEP_BYTES = 16 * 1024, LAYER_PIECE_BYTES = 64 * 1024, LAYER_OUT_BYTES_MAX = 256 * 1024 };
-enum { SCRAP_BYTES = 4096, SCRAP_ROUNDS = 64 };
+enum { SCRAP_BYTES = 4096, SCRAP_ROUNDS = 64, SEND_PIECES_MAX = 64 };
 
 static_assert((int)RING_READ_BYTES <= (int)STREAM_READ_BYTES, "a layer is given no more than it expects");
 
@@ -90,8 +91,7 @@ void stream_layer_free(struct stream_layer *l)
 static void run_finish(struct deferred *d)
 {
     struct stream *s = container_of(d, struct stream, finish);
-    buf_fini(&s->out);
-    s->out_sent = 0;
+    output_fini(&s->out);
     buf_fini(&s->held);
     stream_layer_free(s->layer);
     s->layer = NULL;
@@ -142,23 +142,53 @@ static bool watches_write(const struct stream *s)
 
 size_t stream_pending_bytes(const struct stream *s)
 {
-    return s->out.len - s->out_sent;
+    return output_bytes(&s->out);
 }
 
-/* Sends of `b` from *sent on what the socket takes. False: the socket has failed. */
-static bool send_bytes(struct stream *s, const struct buf *b, size_t *sent)
+/* One attempt to send pieces; says how much of them the socket took, which may be nothing. False: the socket has failed. */
+static bool send_pieces(struct stream *s, struct iovec *pieces, unsigned count, size_t *ret_taken)
 {
-    while (*sent < b->len && !s->blocked) {
-        ssize_t count = send(s->watch.fd, b->bytes + *sent, b->len - *sent, MSG_NOSIGNAL);
-        if (count >= 0) {
-            *sent += (size_t)count;
-            s->bytes_out += (uint64_t)count;
-            s->blocked = *sent < b->len;
-        } else if (errno == EAGAIN) {
-            s->blocked = true;
-        } else if (errno != EINTR) {
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+    ssize_t taken = count == 1 ? send(s->watch.fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
+                               : sendmsg(s->watch.fd, &message, MSG_NOSIGNAL);
+    if (taken < 0 && errno != EAGAIN && errno != EINTR) {
+        return false;
+    }
+    size_t asked = 0;
+    for (unsigned i = 0; i < count; i++) {
+        asked += pieces[i].iov_len;
+    }
+    *ret_taken = taken > 0 ? (size_t)taken : 0;
+    s->bytes_out += *ret_taken;
+    s->blocked = *ret_taken < asked && !(taken < 0 && errno == EINTR);
+    return true;
+}
+
+/* What there is, as far as the socket takes it. False: the socket has failed. */
+static bool send_output(struct stream *s)
+{
+    struct iovec pieces[SEND_PIECES_MAX];
+    for (unsigned count; !s->blocked && (count = output_pieces(&s->out, pieces, SEND_PIECES_MAX)) > 0;) {
+        size_t taken;
+        if (!send_pieces(s, pieces, count, &taken)) {
             return false;
         }
+        output_sent(&s->out, taken);
+    }
+    return true;
+}
+
+/* The same of what the layer has made ready. */
+static bool send_layer_output(struct stream *s)
+{
+    struct stream_layer *l = s->layer;
+    while (!s->blocked && l->out_sent < l->out.len) {
+        struct iovec piece = {.iov_base = l->out.bytes + l->out_sent, .iov_len = l->out.len - l->out_sent};
+        size_t taken;
+        if (!send_pieces(s, &piece, 1, &taken)) {
+            return false;
+        }
+        l->out_sent += taken;
     }
     return true;
 }
@@ -177,11 +207,11 @@ static err fill_layer(struct stream *s)
     l->out_sent = 0;
     if (stream_pending_bytes(s) > 0) {
         size_t taken = 0;
-        err e = l->ops->give(l, slice_sub(buf_slice(&s->out), s->out_sent, LAYER_PIECE_BYTES), &taken);
+        err e = l->ops->give(l, slice_sub(output_first(&s->out), 0, LAYER_PIECE_BYTES), &taken);
         if (e) {
             return e;
         }
-        s->out_sent += taken;
+        output_sent(&s->out, taken);
     } else if (is_over(s) && !l->ended) {
         l->ended = true;
         l->ops->end(l);
@@ -202,7 +232,7 @@ static err send_layered(struct stream *s)
         if (l->out.len == 0) {
             break;
         }
-        if (!send_bytes(s, &l->out, &l->out_sent)) {
+        if (!send_layer_output(s)) {
             if (!l->ended) {
                 return ERR_SYSTEM;
             }
@@ -220,14 +250,7 @@ static void settle_output(struct stream *s)
         die(s, s->reason);
         return;
     }
-    if (stream_pending_bytes(s) == 0) {
-        buf_truncate(&s->out, 0);
-        s->out_sent = 0;
-        buf_shrink(&s->out, OUT_KEEP_BYTES);
-    } else if (s->out_sent >= s->out.len / 2) {
-        buf_consume(&s->out, s->out_sent);
-        s->out_sent = 0;
-    }
+    output_shrink(&s->out, OUT_KEEP_BYTES);
     if (s->blocked != watches_write(s)) {
         update_interest(s);
     }
@@ -235,12 +258,12 @@ static void settle_output(struct stream *s)
 
 static void send_pending(struct stream *s)
 {
-    if (buf_failed(&s->out)) {
-        die(s, s->out.failure);
+    if (buf_failed(&s->out.own)) {
+        die(s, s->out.own.failure);
         return;
     }
     s->blocked = false;
-    err e = UNLIKELY(s->layer != NULL) ? send_layered(s) : send_bytes(s, &s->out, &s->out_sent) ? OK : ERR_SYSTEM;
+    err e = UNLIKELY(s->layer != NULL) ? send_layered(s) : send_output(s) ? OK : ERR_SYSTEM;
     if (e) { /* a peer that came to its end and does not take the rest has hung up in order all the same */
         die(s, s->ending && e == ERR_SYSTEM ? s->reason : e);
     } else {
@@ -251,7 +274,8 @@ static void send_pending(struct stream *s)
 /* Leaves the sending to the ring when it is plain sailing; what it does not finish is gone on with here. */
 static bool send_by_ring(struct stream *s)
 {
-    if (!ring_of(s) || s->dead || s->blocked || s->ending || s->layer || buf_failed(&s->out)) {
+    if (!ring_of(s) || s->dead || s->blocked || s->ending || s->layer || buf_failed(&s->out.own) ||
+        output_has_parts(&s->out)) {
         return false;
     }
     return ring_send_later(ring_of(s), &s->socket);
@@ -306,7 +330,7 @@ bool stream_deliver(struct stream *s, slice plain)
 /* The layer cannot go on: what it still says to the peer is tried once, what the owner says has no way any more. */
 static void fail(struct stream *s, err reason)
 {
-    if (!s->blocked && !send_bytes(s, &s->layer->out, &s->layer->out_sent)) {
+    if (!s->blocked && !send_layer_output(s)) {
         reason = ERR_SYSTEM;
     }
     read_away(s->watch.fd);
@@ -468,7 +492,7 @@ static void ring_ended(struct ring_socket *socket, err reason)
 static slice ring_sending(struct ring_socket *socket)
 {
     const struct stream *s = stream_of(socket);
-    return s->blocked || buf_failed(&s->out) ? S("") : slice_sub(buf_slice(&s->out), s->out_sent, SIZE_MAX);
+    return s->blocked || buf_failed(&s->out.own) ? S("") : output_first(&s->out);
 }
 
 static void ring_sent(struct ring_socket *socket, ssize_t count)
@@ -478,7 +502,7 @@ static void ring_sent(struct ring_socket *socket, ssize_t count)
         die(s, ERR_SYSTEM);
         return;
     }
-    s->out_sent += (size_t)count;
+    output_sent(&s->out, (size_t)count);
     s->bytes_out += (uint64_t)count;
     s->blocked = stream_pending_bytes(s) > 0;
     settle_output(s);
@@ -515,7 +539,7 @@ static void ready(struct watch *w, unsigned events)
 err stream_open(struct stream *s, struct loop *loop, int fd, const struct stream_ops *ops, size_t out_bytes_max)
 {
     *s = (struct stream){.loop = loop, .ops = ops};
-    buf_init(&s->out, out_bytes_max);
+    output_init(&s->out, out_bytes_max);
     buf_init(&s->held, SIZE_MAX);
     deferred_init(&s->flush, run_flush);
     deferred_init(&s->finish, run_finish);

@@ -3,7 +3,8 @@
  *
  * In:  received() is called with bytes lent until it returns; the owner consumes or copies them. stream_pause() stops reading (nothing more
  *      is delivered after it returns, except the hang-up of a peer that has left no bytes unread), stream_resume() starts it again.
- * Out: the owner appends to stream_out() and the stream sends it once at the end of the turn (stream_touch()), then as the peer takes it.
+ * Out: the owner appends to stream_out() and the stream sends it once at the end of the turn (stream_touch()), then as the peer takes it;
+ *      large blobs are held there instead of copied (output.h).
  *      What cannot be sent stays counted in stream_pending_bytes(); drained() tells when it has become 0 again after it was not.
  * End: a peer that has sent its last byte still gets what is waiting for it. closed() is called exactly once, from the loop, never from
  *      within a stream_* call of the owner; after it the owner may free the stream.
@@ -17,6 +18,7 @@
 
 #include "base/buf.h"
 #include "os/loop.h"
+#include "os/output.h"
 #include "os/ring.h"
 
 /* The most that one received() is given. */
@@ -67,8 +69,7 @@ struct stream {
     struct ring_socket socket; /* when the loop has a ring */
     struct deferred flush;
     struct deferred finish;
-    struct buf out; /* not yet sent, from out_sent on */
-    size_t out_sent;
+    struct output out;
     struct buf held;    /* received by the ring when the owner was paused */
     uint64_t bytes_in;  /* ever received from the socket */
     uint64_t bytes_out; /* ever sent to it */
@@ -92,7 +93,7 @@ void stream_layer_free(struct stream_layer *l);
 bool stream_deliver(struct stream *s, slice plain);
 
 /* Where to append output. After appending, call stream_touch(). When an append failed the stream closes, for what it holds is torn. */
-static inline struct buf *stream_out(struct stream *s)
+static inline struct output *stream_out(struct stream *s)
 {
     return &s->out;
 }

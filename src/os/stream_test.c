@@ -141,7 +141,7 @@ static void they_receive_nothing(void)
 
 static void we_append(const char *text)
 {
-    buf_append(stream_out(&ours.stream), slice_of(text));
+    buf_append(&stream_out(&ours.stream)->own, slice_of(text));
     stream_touch(&ours.stream);
 }
 
@@ -201,11 +201,11 @@ static void test_a_slow_peer_gets_everything_in_order_and_drained_tells(void **s
     for (uint32_t i = 0; i < NUMBER_COUNT; i++) {
         numbers[i] = i;
     }
-    buf_append(stream_out(&ours.stream), slice_make(numbers, numbers_bytes / 2));
+    buf_append(&stream_out(&ours.stream)->own, slice_make(numbers, numbers_bytes / 2));
     stream_touch(&ours.stream);
     turn();
     assert_true(stream_pending_bytes(&ours.stream) > 0);
-    buf_append(stream_out(&ours.stream), slice_make(numbers + NUMBER_COUNT / 2, numbers_bytes / 2));
+    buf_append(&stream_out(&ours.stream)->own, slice_make(numbers + NUMBER_COUNT / 2, numbers_bytes / 2));
     stream_touch(&ours.stream);
     char *got = malloc(numbers_bytes);
     size_t got_bytes = 0;
@@ -240,10 +240,119 @@ static void test_much_comes_in_pieces(void **state)
     free(bytes);
 }
 
+/* ---- blobs --------------------------------------------------------------------------------------------------------- */
+
+static struct blob *blob_of(size_t bytes, char with)
+{
+    struct blob *b = blob_new(bytes);
+    memset(b->bytes, with, bytes);
+    return b;
+}
+
+static void we_hold(struct blob *b, size_t from, size_t bytes)
+{
+    output_hold(stream_out(&ours.stream), b, slice_make(b->bytes + from, bytes));
+    stream_touch(&ours.stream);
+}
+
+static void test_parts_of_blobs_go_out_between_other_bytes(void **state)
+{
+    (void)state;
+    struct blob *b = blob_of(4, 'x');
+    we_append("one");
+    we_hold(b, 0, 3);
+    we_append("two");
+    we_hold(b, 1, 2);
+    we_hold(b, 3, 1);
+    assert_int_equal(stream_pending_bytes(&ours.stream), 12);
+    turn();
+    they_receive("onexxxtwoxxx");
+    assert_int_equal(ours.stream.bytes_out, 12);
+    assert_false(blob_is_held(b));
+    we_append("three"); /* the ring's again, where there is one */
+    turn();
+    they_receive("three");
+    blob_disown(b);
+}
+
+/* Between the stream's last word to the ring and the ring's turn. */
+static void test_a_blob_that_comes_when_a_send_is_queued(void **state)
+{
+    (void)state;
+    struct blob *b = blob_of(4, 'x');
+    we_append("one");
+    ours.stream.flush.run(&ours.stream.flush);
+    we_hold(b, 0, 4);
+    we_append("two");
+    turn();
+    turn();
+    assert_int_equal(stream_pending_bytes(&ours.stream), 0);
+    they_receive("onexxxxtwo");
+    assert_false(blob_is_held(b));
+    blob_disown(b);
+}
+
+enum { BLOB_BYTES = 1 << 20, BLOB_COUNT = 200, SMALL_PART = 5000 };
+
+/* One large part and many small ones, more than one call takes; the owner lets go of all while they are sent. `distance`: by which a layer
+ * shifts what it sends. */
+static void send_to_a_slow_peer(char distance)
+{
+    struct blob *b = blob_of(BLOB_BYTES, 'a');
+    we_hold(b, 0, BLOB_BYTES);
+    for (unsigned i = 0; i < BLOB_COUNT; i++) {
+        we_append("b");
+        we_hold(b, i, SMALL_PART);
+    }
+    turn();
+    assert_true(stream_pending_bytes(&ours.stream) > 0);
+    assert_true(blob_is_held(b));
+    assert_true(output_memory(stream_out(&ours.stream)) < BLOB_BYTES / 4);
+    blob_disown(b);
+    assert_true(output_memory(stream_out(&ours.stream)) > BLOB_BYTES / 2);
+    size_t all = BLOB_BYTES + BLOB_COUNT * (SMALL_PART + 1), count = 0;
+    char *got = malloc(all);
+    while (count < all) {
+        ssize_t more = recv(theirs, got + count, all - count, MSG_DONTWAIT);
+        count += more > 0 ? (size_t)more : 0;
+        turn();
+    }
+    size_t wrong_count = 0;
+    for (size_t i = 0; i < all; i++) {
+        bool is_between = i >= BLOB_BYTES && (i - BLOB_BYTES) % (SMALL_PART + 1) == 0;
+        wrong_count += got[i] != (is_between ? 'b' : 'a') + distance;
+    }
+    assert_int_equal(wrong_count, 0);
+    assert_int_equal(stream_pending_bytes(&ours.stream), 0);
+    assert_int_equal(ours.drained_count, 1);
+    free(got);
+}
+
+static void test_a_slow_peer_gets_blobs_whole(void **state)
+{
+    (void)state;
+    send_to_a_slow_peer(0);
+}
+
+static void test_a_closed_stream_holds_nothing(void **state)
+{
+    (void)state;
+    struct blob *b = blob_of(BLOB_BYTES, 'a');
+    we_hold(b, 0, BLOB_BYTES);
+    we_hold(b, 0, 1);
+    turn();
+    assert_true(blob_is_held(b));
+    stream_close(&ours.stream);
+    turn();
+    assert_int_equal(ours.closed_count, 1);
+    assert_false(blob_is_held(b));
+    blob_disown(b);
+}
+
 static void test_output_past_its_limit_closes(void **state)
 {
     (void)state;
-    assert_null(buf_extend(stream_out(&ours.stream), OUT_BYTES_MAX + 1));
+    assert_null(buf_extend(&stream_out(&ours.stream)->own, OUT_BYTES_MAX + 1));
     stream_touch(&ours.stream);
     turn();
     assert_int_equal(ours.reason, ERR_LIMIT);
@@ -386,7 +495,7 @@ static void test_a_reset_while_paused_is_told(void **state)
 static void test_a_reset_while_blocked_is_told(void **state)
 {
     (void)state;
-    memset(buf_extend(stream_out(&ours.stream), OUT_BYTES_MAX), 'x', OUT_BYTES_MAX);
+    memset(buf_extend(&stream_out(&ours.stream)->own, OUT_BYTES_MAX), 'x', OUT_BYTES_MAX);
     stream_touch(&ours.stream);
     turn();
     assert_true(stream_pending_bytes(&ours.stream) > 0);
@@ -446,7 +555,7 @@ static struct end other;
 
 static void echo(struct end *e)
 {
-    buf_append(stream_out(&e->stream), buf_slice(&e->received));
+    buf_append(&stream_out(&e->stream)->own, buf_slice(&e->received));
     buf_truncate(&e->received, 0);
     stream_touch(&e->stream);
 }
@@ -739,6 +848,14 @@ static void test_a_layer_that_fails_has_the_last_word(void **state)
     assert_int_equal(ours.reason, ERR_PROTOCOL);
 }
 
+static void test_a_layer_takes_blobs(void **state)
+{
+    (void)state;
+    they_send("b");
+    turn();
+    send_to_a_slow_peer(1);
+}
+
 static void test_a_slow_peer_blocks_a_layer(void **state)
 {
     (void)state;
@@ -749,7 +866,7 @@ static void test_a_slow_peer_blocks_a_layer(void **state)
     for (size_t i = 0; i < BYTES; i++) {
         plain[i] = (char)(i % 100);
     }
-    buf_append(stream_out(&ours.stream), slice_make(plain, BYTES));
+    buf_append(&stream_out(&ours.stream)->own, slice_make(plain, BYTES));
     stream_touch(&ours.stream);
     turn();
     assert_true(stream_pending_bytes(&ours.stream) > 0);
@@ -782,6 +899,12 @@ int main(void)
         UNIX(test_a_slow_peer_gets_everything_in_order_and_drained_tells),
         TCP(test_a_slow_peer_gets_everything_in_order_and_drained_tells),
         UNIX(test_much_comes_in_pieces),
+        UNIX(test_parts_of_blobs_go_out_between_other_bytes),
+        TCP(test_parts_of_blobs_go_out_between_other_bytes),
+        UNIX(test_a_blob_that_comes_when_a_send_is_queued),
+        UNIX(test_a_slow_peer_gets_blobs_whole),
+        TCP(test_a_slow_peer_gets_blobs_whole),
+        UNIX(test_a_closed_stream_holds_nothing),
         UNIX(test_output_past_its_limit_closes),
         UNIX(test_a_paused_stream_reads_nothing_until_it_is_resumed),
         TCP(test_a_paused_stream_reads_nothing_until_it_is_resumed),
@@ -809,6 +932,7 @@ int main(void)
         LAYERED(test_the_good_bye_of_the_peer_is_its_end),
         LAYERED(test_a_layer_that_fails_has_the_last_word),
         LAYERED(test_a_slow_peer_blocks_a_layer),
+        LAYERED(test_a_layer_takes_blobs),
     };
     int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
     engine = LOOP_URING;

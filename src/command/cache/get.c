@@ -26,7 +26,7 @@ err cmd_cache_get(struct call *call)
     reply_map(call->reply, 2 + FRESHNESS_PAIRS);
     reply_bytes(call->reply, S("value"));
     if (shown) {
-        reply_bytes(call->reply, entry_string(shown));
+        call_reply_string(call, shown, entry_string(shown));
     } else {
         reply_null(call->reply);
     }

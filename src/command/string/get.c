@@ -9,7 +9,7 @@ err cmd_get(struct call *call)
         return e;
     }
     if (entry) {
-        reply_bytes(call->reply, entry_string(entry));
+        call_reply_string(call, entry, entry_string(entry));
     } else {
         reply_null(call->reply);
     }
@@ -23,7 +23,7 @@ err cmd_mget(struct call *call)
     for (unsigned k = 0; k < call->key_count; k++) {
         struct entry *entry = call_entry(call, k);
         if (entry && entry_kind(entry) == KIND_STRING) {
-            reply_bytes(call->reply, entry_string(entry));
+            call_reply_string(call, entry, entry_string(entry));
         } else {
             reply_null(call->reply);
         }

@@ -42,7 +42,11 @@ err cmd_getrange(struct call *call)
     if (e != OK) {
         return e;
     }
-    reply_bytes(call->reply, entry ? sub_range(entry_string(entry), start, end) : S(""));
+    if (entry) {
+        call_reply_string(call, entry, sub_range(entry_string(entry), start, end));
+    } else {
+        reply_bytes(call->reply, S(""));
+    }
     return OK;
 }
 

@@ -72,7 +72,7 @@ err cmd_set(struct call *call)
     }
     bool answers_old = m.seen & MODIFIER_GET;
     if (answers_old && old) {
-        reply_bytes(call->reply, entry_string(old));
+        call_reply_string(call, old, entry_string(old));
     } else if (answers_old || !permitted) {
         reply_null(call->reply);
     } else {
