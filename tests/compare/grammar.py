@@ -428,11 +428,16 @@ def steady(words):
     if name == b"debug":                                        # what a mistake makes of it may take long, or end the server
         return words[1:2] in ([b"OBJECT"], [b"PROTOCOL"], [b"ERROR"], [b"LOG"]) or (
             words[1:] in ([b"SLEEP", b"0"], [b"SET-ACTIVE-EXPIRE", b"0"], [b"SET-ACTIVE-EXPIRE", b"1"]) or
-            words[1:3] == [b"POPULATE", b"3"] and words[4:] in ([b"0"], [b"5"], [b"100"]) or words[1:2] == [b"REPLYBUFFER"])
+            words[1:3] == [b"POPULATE", b"3"] and words[4:] in ([b"0"], [b"5"], [b"100"]) and _plain(words[3]) or words[1:2] == [b"REPLYBUFFER"])
     if name == b"command":                                      # every server has others
         return len(words) > 1 and words[1].lower() != b"count" and words[2:3] != [b"SYNC"] and (
             words[1].lower() != b"info" or len(words) > 2)
     return True
+
+
+def _plain(prefix):
+    """What redis-server does not cut, to 127 bytes with the number, or at a NUL."""
+    return len(prefix) < 100 and b"\0" not in prefix
 
 
 def _far(words, place, unit, now):
