@@ -2,7 +2,8 @@
 
 One server of N workers against N servers of one worker, on the same N cores, with as many load generators and connections: what the cores, the kernel and the load cost
 is the same on both sides, and what is left is what sharing costs: locks that are fought over, lines that go from core to core. What is judged is the CPU time that the
-servers spend on an operation. The two take turns, medians count. Writes bench/results/scaling.md and .svg; exits 1 when a demanded number is missed.
+servers spend on an operation. The two take turns, medians count; each turn starts its servers, since much depends on where the kernel puts
+the threads. Writes bench/results/scaling.md and .svg; exits 1 when a demanded number is missed.
 """
 import os
 import statistics
@@ -30,19 +31,21 @@ def cost(peers, op, pipeline):
     return spent / 1000 / sum(of["operations"] for of in figures), sum(of["per_second"] for of in figures)
 
 
+def turn(servers, threads, op, pipeline):
+    """The cost with so many servers of so many workers, freshly started: which thread the kernel puts where is drawn anew."""
+    peers = [Larder(cores=",".join(CORES[:servers * threads]), threads=threads) for _ in range(servers)]
+    for peer in peers:
+        fill(peer, KEYS, core=CORES[0])
+    got = cost(peers, op, pipeline)
+    for peer in peers:
+        peer.stop()
+    return got
+
+
 def measure(workers, op, pipeline):
     """(us, operations a second) of that many servers, and of one server with that many workers."""
-    cores = ",".join(CORES[:workers])
-    sides = [[Larder(cores=cores, threads=1) for _ in range(workers)], [Larder(cores=cores, threads=workers)]]
-    rounds = [[], []]
-    for peer in [peer for side in sides for peer in side]:
-        fill(peer, KEYS, core=CORES[0])
-    for _ in range(ROUNDS):
-        for side, got in zip(sides, rounds):
-            got.append(cost(side, op, pipeline))
-    for peer in [peer for side in sides for peer in side]:
-        peer.stop()
-    return [tuple(map(statistics.median, zip(*got))) for got in rounds]
+    rounds = [(turn(workers, 1, op, pipeline), turn(1, workers, op, pipeline)) for _ in range(ROUNDS)]
+    return [tuple(map(statistics.median, zip(*side))) for side in zip(*rounds)]
 
 
 def main():
