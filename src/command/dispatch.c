@@ -338,7 +338,7 @@ static uint64_t argument_bytes(const struct call *call)
 static err make_room(struct call *call)
 {
     const struct config *config = config_now();
-    uint64_t bytes = argument_bytes(call);
+    uint64_t bytes = config->maxmemory > 0 ? argument_bytes(call) : 0;
     if (LIKELY(config->latency_monitor_threshold == 0)) {
         return keyspace_make_room(call->engine->keyspace, call->now, bytes);
     }
