@@ -55,6 +55,7 @@ struct call {
     struct key *locks;        /* the keys whose shards are locked together, when there are several */
     slice error_text;         /* detail that replaces the error row's text */
     err refused;              /* why it will not run: found while it was prepared */
+    bool brief;               /* it is timed together with others like it */
     unsigned expired_count;   /* touches of its effect that are expired entries met, not changes of its own */
     struct call_undo *undo;   /* between call_begin_all() and call_end_all(); else NULL */
     bool changed;             /* an entry was changed: with several keys, what was found before is looked up again */

@@ -115,8 +115,17 @@ static void test_what_needs_the_lock(void **state)
     bench_fini(&b);
 }
 
-/* A use that the policy writes down needs the lock; one that changes nothing does not. */
-static void test_uses_that_are_noted(void **state)
+static struct entry *find(struct bench *b, unsigned number)
+{
+    struct key k = bench_key(b, 0, number);
+    shard_lock(k.shard);
+    struct entry *e = shard_find(k.shard, &k);
+    shard_unlock(k.shard);
+    return e;
+}
+
+/* What the policy wants to know of a use it gets, and who saw the entry before still sees it. */
+static void test_uses_are_noted(void **state)
 {
     (void)state;
     struct bench b;
@@ -124,26 +133,45 @@ static void test_uses_that_are_noted(void **state)
     struct entry *e;
     bench_init(&b, 1, 0, EVICTION_ALLKEYS_LRU);
     bench_set(&b, 0, KEY, S("value"), NO_DEADLINE);
-    assert_true(glimpse_at(&b, 0, KEY, NOW, true, &memory, &e));
-    assert_false(glimpse_at(&b, 0, KEY, NOW + 1000, true, &memory, &e));
-    assert_true(glimpse_at(&b, 0, KEY, NOW + 1000, false, &memory, &e));
+    struct key k = bench_key(&b, 0, KEY);
+    role_assume_worker();
+    struct sight before = shard_prefetch_bucket(&k, false);
+    assert_true(glimpse_at(&b, 0, KEY, NOW + 5000, false, &memory, &e));
+    assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW);
+    assert_true(glimpse_at(&b, 0, KEY, NOW + 5000, true, &memory, &e));
+    assert_true(slice_equal(entry_string(e), S("value")));
+    assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW + 5000);
+    before = shard_prefetch_bucket(&k, false);
+    assert_true(glimpse_at(&b, 0, KEY, NOW + 7000, true, &memory, &e));
+    assert_true(shard_glimpse(&k, &before, NOW + 9000, true, &memory, &e));
+    assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW + 9000);
     bench_fini(&b);
 
     bench_init(&b, 1, 0, EVICTION_ALLKEYS_LFU);
     bench_set(&b, 0, KEY, S("value"), NO_DEADLINE);
-    assert_false(glimpse(&b, KEY, &memory, &e));
+    unsigned frequency = entry_frequency(find(&b, KEY), NOW);
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_true(glimpse(&b, KEY, &memory, &e));
+    }
+    assert_in_range(entry_frequency(find(&b, KEY), NOW), frequency + 1, 255);
     bench_fini(&b);
+}
 
-    bench_init(&b, 1, 1 << 30, EVICTION_ADAPTIVE);
+/* A use of an entry that has changed since it was seen is nobody's. */
+static void test_no_use_is_noted_of_what_has_changed(void **state)
+{
+    (void)state;
+    struct bench b;
+    union memory memory;
+    struct entry *e;
+    bench_init(&b, 1, 0, EVICTION_ALLKEYS_LRU);
     bench_set(&b, 0, KEY, S("value"), NO_DEADLINE);
     struct key k = bench_key(&b, 0, KEY);
-    assert_false(glimpse(&b, KEY, &memory, &e));
-    for (unsigned i = 0; i < 10; i++) {
-        shard_lock(k.shard);
-        shard_note_read(k.shard, shard_find(k.shard, &k), NOW);
-        shard_unlock(k.shard);
-    }
-    assert_true(glimpse(&b, KEY, &memory, &e));
+    role_assume_worker();
+    struct sight before = shard_prefetch_bucket(&k, false);
+    bench_set(&b, 0, KEY, S("other"), NO_DEADLINE);
+    assert_false(shard_glimpse(&k, &before, NOW + 5000, true, &memory, &e));
+    assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW);
     bench_fini(&b);
 }
 
@@ -178,6 +206,7 @@ static void write_values(void *argument)
     arena_fini(&b.arena);
 }
 
+/* With a time of its own each, so that there is something to note. */
 static void read_values(void *argument)
 {
     struct actor *a = argument;
@@ -185,7 +214,7 @@ static void read_values(void *argument)
     for (unsigned i = 0; i < ROUNDS; i++) {
         union memory memory;
         struct entry *e;
-        if (glimpse(&b, i % HOT_KEYS, &memory, &e) && e) {
+        if (glimpse_at(&b, 0, i % HOT_KEYS, NOW + i % 900, true, &memory, &e) && e) {
             slice value = entry_string(e);
             assert_in_range(value.len, 1, VALUE_MAX);
             for (size_t c = 1; c < value.len; c++) {
@@ -204,7 +233,7 @@ static void test_no_half_of_a_change_is_seen(void **state)
     (void)state;
     struct bench b;
     struct actor actors[4];
-    bench_init(&b, countof(actors), 0, EVICTION_NONE);
+    bench_init(&b, countof(actors), 0, EVICTION_ALLKEYS_LFU);
     for (unsigned i = 0; i < countof(actors); i++) {
         actors[i] = (struct actor){.ks = b.ks, .number = i};
         assert_int_equal(thread_start(&actors[i].thread, "actor", i < 2 ? write_values : read_values, &actors[i]), OK);
@@ -223,7 +252,8 @@ int main(void)
         cmocka_unit_test(test_many_keys),
         cmocka_unit_test(test_nothing_when_the_shard_is_or_was_locked),
         cmocka_unit_test(test_what_needs_the_lock),
-        cmocka_unit_test(test_uses_that_are_noted),
+        cmocka_unit_test(test_uses_are_noted),
+        cmocka_unit_test(test_no_use_is_noted_of_what_has_changed),
         cmocka_unit_test(test_no_half_of_a_change_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
