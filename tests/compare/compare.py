@@ -11,6 +11,7 @@
 import itertools
 import math
 import os
+import re
 import time
 
 from . import differences, grammar, newer, wire
@@ -238,10 +239,10 @@ def compare(duel, make_rng, commands, show=print):
                     break
             history += [(index, step) for step in batch]
             if found := duel.play(index, batch):
-                raise difference(duel, history, number, found)
+                raise difference(duel, history, number, found, witness(duel, index, found[0]))
         look = [(0, Step([b"HELLO", b"2"]))] + [(0, step) for step in state_steps()]
         if found := duel.play(0, [step for _, step in look]):
-            raise difference(duel, history + look, number, found)
+            raise difference(duel, history + look, number, found, witness(duel, 0, found[0]))
         played += len(history)
         number += 1
     duel.close()
@@ -317,13 +318,36 @@ def without(history, places):
     return [one for place, one in enumerate(history) if place not in places]
 
 
-def difference(duel, history, number, first):
+def witness(duel, index, words):
+    """What both servers say right now, should it not be seen again: lines about the keys that the command names, and
+    whether time or memory has taken any."""
+    if not duel.pairs[index]:
+        return ["  the connection was closed"]
+    asked = [[b"CLIENT", b"REPLY", b"ON"], [b"HELLO", b"2"]]
+    asked += [[*look, key] for key in words[1:] if key in grammar.KEYS + grammar.LONG_KEYS
+              for look in ([b"GET"], [b"PEXPIRETIME"], [b"DEBUG", b"OBJECT"])]
+    asked += [[b"CLIENT", b"LIST"], [b"INFO", b"everything"], [b"ECHO", b"witnessed"]]
+    request = b"".join(map(wire.encode, asked))
+    sides = [replies(said) for said in wire.exchange(duel.pairs[index], [request] * 2, b"$9\r\nwitnessed\r\n")]
+    return [f"  {shown(question)}: redis-server {told_fact(a)}, Larder {told_fact(b)}"
+            for question, a, b in list(zip(asked, *sides))[2:-1]]
+
+
+TOLD = re.compile(rb"^(?:expired_keys|evicted_keys|used_memory|maxmemory|maxmemory_policy|blocked_clients|uptime_in_seconds):.*$", re.M)
+
+
+def told_fact(reply):
+    return [fact.strip().decode() for fact in TOLD.findall(reply[1])] if reply[1] and b"evicted_keys:" in reply[1] else reply_text(reply)
+
+
+def difference(duel, history, number, first, witnessed):
     """The Difference to raise for what a round has shown first."""
     shorter, found = shrink(duel, history)
     lines, shrunk = [f"round {number}: {len(history)} commands, shrunk to {len(shorter)}"], shorter
     if not found:
-        lines, shrunk = [f"round {number}: not seen again when replayed; its last commands were:"], None
+        lines, shrunk = [f"round {number}: not seen again when replayed"], None
         shorter, found = history[-20:], [first]
+        lines += ["said right after it:", *witnessed, "the last commands:"]
     words, theirs, ours = found[0]
     return Difference("\n".join(lines + [line(*one) for one in shorter] + [
         f"replies to {shown(words)}", f"  redis-server: {reply_text(theirs)}", f"  Larder:       {reply_text(ours)}"]), shrunk)
