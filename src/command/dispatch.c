@@ -11,7 +11,7 @@
  * the outcome was voided and the row is a WRITE: nothing is built upon a value that was overtaken, so that key waits again, within the
  * time that its first wait was given.
  *
- * Invariants: (I1) a call that is parked has changed nothing; (I2) what a failed verb rendered is cut off; (I3) an effect is published
+ * Invariants: (I1) a call that is parked has changed nothing, or all that it will and only its answer waits; (I2) what a failed verb rendered is cut off; (I3) an effect is published
  * while all its shards are locked; (I4) each call is counted once, when it is over. Threads: the session's worker. */
 #include "command/dispatch.h"
 
@@ -432,7 +432,7 @@ static void begin(struct call *call, struct timing *t) ON(worker)
     begin_lap(t, call);
     call->now = time_of_call(t, call);
     call->error_text = (slice){0};
-    call->changed = call->reap = false;
+    call->changed = false;
     call->expired_count = 0;
     __atomic_store_n(&call->session->last_mono_ms, call->now.mono_ms, __ATOMIC_RELAXED);
     if (!call->command) {
@@ -494,6 +494,7 @@ static void publish(struct call *call)
 /* Under the locks: ERR_AGAIN when the call parks (with whatever expired published), else how it ended. */
 static err run_locked(struct call *call, struct loader *loader, bool governed)
 {
+    bool returns = call_errand(call); /* it was shown and has changed what it changes when it left */
     find_keys(call);
     err e = governed || call->park ? consult(call, loader) : OK;
     if (e == OK) {
@@ -503,7 +504,7 @@ static err run_locked(struct call *call, struct loader *loader, bool governed)
         park_leave_locked(call);
     }
     publish(call);
-    if (UNLIKELY(monitor_is_on()) && e != ERR_AGAIN) {
+    if (UNLIKELY(monitor_is_on()) && !returns && (e != ERR_AGAIN || call_errand(call))) {
         monitor_feed(call);
     }
     return e;
@@ -618,9 +619,6 @@ enum run dispatch_run(struct call *call)
         if (e == OK) {
             return RUN_PARKED;
         }
-    }
-    if (UNLIKELY(call->reap)) {
-        keyspace_reap(ks, 0);
     }
     end(call, t, e, reply_mark);
     return RUN_DONE;
