@@ -84,7 +84,7 @@ static void record_removal(struct call *call, const struct key *key)
 void call_find(struct call *call, unsigned k)
 {
     struct call_key *ck = &call->keys[k];
-    ck->entry = shard_find(ck->key.shard, &ck->key);
+    ck->entry = shard_find_seen(ck->key.shard, &ck->key, &ck->sight);
     if (UNLIKELY(ck->entry && entry_expired(ck->entry, call->now.wall_ms))) {
         if (keyspace_is_frozen(call->engine->keyspace, call->now)) {
             ck->entry = NULL; /* to this call, which writes nothing */
@@ -356,7 +356,7 @@ err call_key_in_db(struct call *call, unsigned k, unsigned db, enum key_use use,
     }
     memcpy(keys, call->keys, call->key_count * sizeof *keys);
     struct call_key *added = &keys[call->key_count];
-    *added = (struct call_key){.key = keys[k].key, .argument = keys[k].argument, .use = use};
+    *added = (struct call_key){.key = keys[k].key, .argument = keys[k].argument, .use = use, .sight.blind = true};
     added->key.db = db;
     struct loader *loader = keyspace_loader(call->engine->keyspace);
     added->rule = loader ? loader->govern(loader, db, added->key.bytes) : NULL;

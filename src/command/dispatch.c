@@ -211,20 +211,41 @@ void dispatch_prepare(struct call *call)
     }
 }
 
-void dispatch_prefetch(struct call *const *calls, unsigned count)
+enum { FETCH_KEYS = 32 }; /* together: more than the processor works on at once */
+
+struct fetch {
+    struct call_key *keys[FETCH_KEYS];
+    unsigned count;
+};
+
+static void run_fetch(struct fetch *f) ON(worker)
 {
+    for (unsigned i = 0; i < f->count; i++) {
+        sight_fetch_bucket(&f->keys[i]->sight);
+    }
+    for (unsigned i = 0; i < f->count; i++) {
+        shard_look_closer(&f->keys[i]->sight, &f->keys[i]->key);
+    }
+    for (unsigned i = 0; i < f->count; i++) {
+        sight_fetch_entry(&f->keys[i]->sight);
+    }
+    f->count = 0;
+}
+
+void dispatch_fetch(struct call *const *calls, unsigned count)
+{
+    struct fetch f;
+    f.count = 0;
     for (unsigned i = 0; i < count; i++) {
-        struct call *call = calls[i];
-        for (unsigned k = 0; k < call->key_count; k++) {
-            call->keys[k].sight = shard_prefetch_bucket(&call->keys[k].key, call->command->effect == EFFECT_WRITE);
+        for (unsigned k = 0; k < calls[i]->key_count; k++) {
+            struct call_key *ck = f.keys[f.count++] = &calls[i]->keys[k];
+            ck->sight = shard_look(&ck->key, calls[i]->command->effect == EFFECT_WRITE);
+            if (f.count == FETCH_KEYS) {
+                run_fetch(&f);
+            }
         }
     }
-    for (unsigned i = 0; i < count; i++) {
-        struct call *call = calls[i];
-        for (unsigned k = 0; k < call->key_count; k++) {
-            shard_prefetch_entry(&call->keys[k].sight, &call->keys[k].key, call->command->effect == EFFECT_WRITE);
-        }
-    }
+    run_fetch(&f);
 }
 
 /* ---- errors --------------------------------------------------------------------------------------------------------- */

@@ -1,8 +1,9 @@
 /* How a call runs: from arguments to reply. The one place that resolves, checks, locks, loads, runs, publishes and unlocks; transactions and scripts will
  * re-enter it.
  *
- *   dispatch_prepare()   which command, is it allowed to be asked (arity, AUTH), which keys; prefetch of their buckets. Touches no lock, so that a door can
+ *   dispatch_prepare()   which command, is it allowed to be asked (arity, AUTH), which keys. Touches no lock, so that a door can
  *                        prepare a batch of pipelined calls before it runs the first.
+ *   dispatch_fetch()     brings from memory what their keys need.
  *   dispatch_run()       make room (DENYOOM rows) -> lock the shards -> drop expired entries met -> consult the loader for governed keys; park if it says so
  *                        -> verb -> publish the effect -> unlock -> count. On an error: cut the reply back and render the error.
  *
@@ -30,9 +31,8 @@ void dispatch_begin(struct worker *w) ON(worker);
 void dispatch_end(struct worker *w) ON(worker);
 /* session, reply, argc, argv, resumed and owner are set by the door before. */
 void dispatch_prepare(struct call *call) ON(worker);
-/* Fetches from memory what the keys of prepared calls need: the buckets of all, then the entries of all, so that the processor waits for many at a
- * time. They run before their worker's next tick. */
-void dispatch_prefetch(struct call *const *calls, unsigned count) ON(worker);
+/* Brings from memory what the keys of prepared calls need, for as many of them at a time as the processor can. They run before their worker's next tick. */
+void dispatch_fetch(struct call *const *calls, unsigned count) ON(worker);
 enum run dispatch_run(struct call *call) ON(worker);
 /* Of a parked call, on its worker; harmless when it is not parked. */
 void call_cancel(struct call *call) ON(worker);

@@ -669,7 +669,7 @@ static uint32_t lock_version(struct setting *s, const char *key)
 {
     role_assume_worker();
     struct key k = keyspace_key(s->engine->engine.keyspace, 0, slice_of(key));
-    return shard_prefetch_bucket(&k, false).version;
+    return shard_look(&k, false).version;
 }
 
 static void test_a_plain_read_takes_no_lock(void **state)

@@ -382,7 +382,7 @@ static enum run start(struct fake_door *d, unsigned argc, const slice *argv)
     memmove(d->argv, argv, argc * sizeof *argv);
     d->call.argv = d->argv;
     dispatch_prepare(&d->call);
-    dispatch_prefetch((struct call *[]){&d->call}, 1);
+    dispatch_fetch((struct call *[]){&d->call}, 1);
     run(d);
     if (d->parked) {
         memset(d->argv, 0xEE, sizeof d->argv); /* it was lent */

@@ -288,7 +288,7 @@ static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_s
     if (count == 0) {
         return 0;
     }
-    dispatch_prefetch(d->batch, count);
+    dispatch_fetch(d->batch, count);
     dispatch_begin(d->worker);
     unsigned run = 0;
     while (run < count && *ret_state == CONN_READY) {

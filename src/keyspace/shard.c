@@ -239,34 +239,22 @@ void shard_fini(struct shard *s)
 
 /* Spaces stay as long as their shard, directories and segments long enough (limbo_priv.h): so this needs no lock. Taking
  * it would make each look-up wait for the one before, which is what prefetching is to avoid. */
-struct sight shard_prefetch_bucket(const struct key *k, bool to_write)
+struct sight shard_look(const struct key *k, bool to_write)
 {
     const struct shard *s = k->shard;
     struct sight sight = {0};
     if (to_write) {
         __builtin_prefetch(&s->lock, 1);
     }
-    sight.blind = to_write || !lock_look(&s->lock, &sight.version);
+    sight.blind = !lock_look(&s->lock, &sight.version);
     const struct space *sp = space_of(s, k->db);
     sight.bucket = sp ? index_bucket_unlocked(&sp->index, k->hash) : NULL;
-    __builtin_prefetch(sight.bucket);
     return sight;
 }
 
-void shard_prefetch_entry(struct sight *sight, const struct key *k, bool to_write)
+void shard_look_closer(struct sight *sight, const struct key *k)
 {
-    const char *e = sight->bucket ? index_entry_unlocked(&k->shard->slabs, sight->bucket, k->hash) : NULL;
-    sight->entry = e;
-    if (!e) {
-        return;
-    }
-    if (to_write) {
-        __builtin_prefetch(e, 1);
-        __builtin_prefetch(e + CACHE_LINE_BYTES, 1);
-    } else {
-        __builtin_prefetch(e);
-        __builtin_prefetch(e + CACHE_LINE_BYTES);
-    }
+    sight->entry = sight->bucket ? index_entry_unlocked(&k->shard->slabs, sight->bucket, k->hash) : NULL;
 }
 
 struct entry *shard_find(struct shard *s, const struct key *k)
@@ -275,6 +263,14 @@ struct entry *shard_find(struct shard *s, const struct key *k)
     assert(k->shard == s);
     const struct space *sp = space_of(s, k->db);
     return sp ? index_find(&sp->index, k->hash, k->bytes) : NULL;
+}
+
+struct entry *shard_find_seen(struct shard *s, const struct key *k, const struct sight *sight)
+{
+    shard_assert_locked(s);
+    struct entry *e = (struct entry *)sight->entry;
+    bool is_same = e && !sight->blind && lock_was_untouched(&s->lock, sight->version);
+    return LIKELY(is_same && entry_has_key(e, k->bytes)) ? e : shard_find(s, k);
 }
 
 void shard_note_read(struct shard *s, struct entry *e, int64_t now_wall_ms)

@@ -45,13 +45,35 @@ struct sight {
     bool blind;         /* it says nothing */
 };
 
-/* Hints to the processor, without the lock: the bucket and, when it will be changed, the lock; then the entry that a key
- * probably has: each when there was time for the one before to arrive. */
-struct sight shard_prefetch_bucket(const struct key *k, bool to_write) ON(worker);
-void shard_prefetch_entry(struct sight *sight, const struct key *k, bool to_write) ON(worker);
+/* To find a key takes its bucket and then its entry from memory, each of which costs as much as all the rest. The processor fetches many at a time if they are
+ * asked for close together, so for many keys it is
+ *
+ *      shard_look() for each -> sight_fetch_bucket() for each -> shard_look_closer() for each -> sight_fetch_entry() for each
+ *
+ * without the lock. These are reads whose result nobody waits for. Prefetches do worse: where the page is not in the TLB, which is nearly always with many keys,
+ * the processor lets each wait for that, and when too many do it drops them. */
+struct sight shard_look(const struct key *k, bool to_write) ON(worker);
+void shard_look_closer(struct sight *sight, const struct key *k) ON(worker);
+READS_UNLOCKED static inline void sight_fetch_bucket(const struct sight *sight)
+{
+    if (sight->bucket) {
+        (void)*(volatile const uint64_t *)sight->bucket;
+    }
+}
+/* Two lines: most entries stand in as many. */
+READS_UNLOCKED static inline void sight_fetch_entry(const struct sight *sight)
+{
+    const char *e = sight->entry;
+    if (e) {
+        (void)*(volatile const uint64_t *)e;
+        __builtin_prefetch(e + CACHE_LINE_BYTES);
+    }
+}
 
 /* The entry of a key as it is there, whatever its state: maybe expired, stale or negative. NULL when absent. */
 struct entry *shard_find(struct shard *s, const struct key *k);
+/* The same for a key that was looked at: at once, when nothing has changed since. */
+struct entry *shard_find_seen(struct shard *s, const struct key *k, const struct sight *sight);
 
 /* Adds an entry for a key that is absent. CHANGE_CREATED, or CHANGE_FILLED for EVENT_fill. ERR_NOMEM. */
 MUST_USE err shard_insert(struct shard *s, const struct key *k, const struct content *c, struct effect *fx,

@@ -46,7 +46,7 @@ struct retired {
 
 /* The first line is what a look-up reads and nobody writes while keys come and go; the second begins with the lock and
  * has what a change writes. So workers that prepare calls share the first, and a call that takes the lock has to bring
- * one line from another core, which is asked for ahead (shard_prefetch_bucket()). */
+ * one line from another core, which is asked for ahead (shard_look()). */
 struct shard {
     struct space **spaces; /* by database; NULL: never used */
     struct keyspace *keyspace;
