@@ -22,6 +22,23 @@ err call_arg_i64(struct call *call, unsigned index, int64_t *ret_value)
     return num_parse_i64(call->argv[index], ret_value);
 }
 
+struct blob *call_block(const struct call *call, unsigned index)
+{
+    unsigned from = 0, end = call->block_count;
+    while (from < end) {
+        unsigned middle = from + (end - from) / 2;
+        if (call->blocks[middle].argument == index) {
+            return call->blocks[middle].blob;
+        }
+        if (call->blocks[middle].argument < index) {
+            from = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    return NULL;
+}
+
 void *call_alloc(struct call *call, size_t bytes)
 {
     return arena_alloc(&call->arena, bytes);

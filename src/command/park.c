@@ -314,7 +314,7 @@ void errand_end(struct errand *errand)
 }
 
 /* ---- asleep --------------------------------------------------------------------------------------------------------- */
-/* The arguments were lent until now. */
+/* The arguments were lent until now, but for those that have blocks. */
 static err own_arguments(struct call *call)
 {
     slice *argv = call_alloc(call, call->argc * sizeof *argv);
@@ -322,7 +322,7 @@ static err own_arguments(struct call *call)
         return ERR_NOMEM;
     }
     for (unsigned i = 0; i < call->argc; i++) {
-        argv[i] = arena_copy(&call->arena, call->argv[i]);
+        argv[i] = call_block(call, i) ? call->argv[i] : arena_copy(&call->arena, call->argv[i]);
         if (!argv[i].ptr) {
             return ERR_NOMEM;
         }

@@ -60,7 +60,10 @@ static inline bool entry_stale(const struct entry *e, int64_t now_wall_ms)
 struct content {
     enum kind kind;
     enum encoding encoding;
-    slice string;        /* the bytes of a KIND_STRING; copied */
+    slice string; /* the bytes of a KIND_STRING; copied */
+    struct blob
+        *blob; /* held by who gives it, and beginning with them in a room of mem_good_bytes() of their length: if it has
+                          * no owner, the entry owns it instead of a copy. NULL: none */
     int64_t deadline;    /* NO_DEADLINE or wall ms */
     int64_t fresh_until; /* at most deadline */
     bool negative;

@@ -131,7 +131,7 @@ err cmd_append(struct call *call)
     slice value = call_arg(call, 2);
     size_t bytes = value.len;
     if (!entry) {
-        struct content content = content_string(value);
+        struct content content = call_content(call, 2);
         e = call_put(call, 0, &content);
     } else {
         size_t old_bytes = entry_string(entry).len;
