@@ -162,6 +162,10 @@ struct errand *call_errand(const struct call *call);
 /* On the call's worker: the work is done. Runs the call again if it is still there; the errand may be gone on return. */
 void errand_end(struct errand *errand);
 
+/* For a verb that is about to store more than its arguments say, `bytes` in all, before it changes anything: OK when there is room for them in memory, or
+ * they are few. ERR_AGAIN: the verb returns it and runs again from its start when room has been made. ERR_OOM, ERR_NOMEM. */
+MUST_USE err call_need_room(struct call *call, uint64_t bytes);
+
 /* ---- the record ----------------------------------------------------------------------------------------------------------------------- */
 /* Replaces the call as its own record (absolute times, final values); slices must outlive the call's run. Costs nothing when nobody wants records. */
 void call_record(struct call *call, unsigned argc, const slice *argv);

@@ -1,7 +1,7 @@
 /* Blocks for large arguments.
  *
- *     come:   64 KB   128 KB   256 KB  ...  1 MB and more
- *     room:   64 KB   128 KB   256 KB  ...  1 MB | all of it
+ *     come:   64 KB   128 KB   192 KB   256 KB   more
+ *     room:   64 KB   128 KB   256 KB   256 KB   all of it
  *
  * A claim reserves nothing: the first block is as large as what came with it, and grows by doubling, with what is little to copy. Whoever has
  * sent BELIEVED_BYTES gets the room for all that he has announced. From there on nothing is copied any more, and what is not written yet are
@@ -23,7 +23,7 @@
 #include "base/num.h"
 #include "os/mem.h"
 
-enum { BELIEVED_BYTES = 1 << 20 };
+enum { BELIEVED_BYTES = 256 * 1024 };
 
 struct intake {
     struct call_block *blocks;

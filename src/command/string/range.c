@@ -107,6 +107,9 @@ err cmd_setrange(struct call *call)
         if (!fits((uint64_t)offset, value.len)) {
             return ERR_TOO_LARGE;
         }
+        if ((size_t)offset > bytes && (e = call_need_room(call, (size_t)offset - bytes + value.len)) != OK) {
+            return e;
+        }
         if (entry) {
             e = write_at(call, bytes, (size_t)offset, value, &bytes);
         } else {
