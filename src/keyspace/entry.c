@@ -354,10 +354,16 @@ struct entry *entry_retimed(struct slabs *slabs, struct entry *e, int64_t deadli
     return to;
 }
 
-/* What to allocate for a value that has just outgrown its place: half as much again, at most 1 MiB more. */
+/* Half as much again, at most 1 MiB. */
+size_t entry_spare_bytes(size_t bytes)
+{
+    return num_min_u64(bytes / 2, SPARE_BYTES_MAX);
+}
+
+/* What to allocate for a value that has just outgrown its place. */
 static size_t grown_capacity(size_t bytes)
 {
-    return bytes + num_min_u64(bytes / 2, SPARE_BYTES_MAX);
+    return bytes + entry_spare_bytes(bytes);
 }
 
 /* Resizes the external value, to be written from now on; false when the system refuses memory. */

@@ -242,7 +242,7 @@ def test_refused_memory(start_larder, scale):
     server = start_larder()
     larder = server.client()
     held = allocated(larder)
-    for once in range(1, scale(small=30, normal=60, long=300)):
+    for once in range(1, scale(small=60, normal=60, long=300)):
         before = larder.mget("a", "b", "c")
         value = b"v%03d" % once * 60_000
         server.memory.refuse(once=once)

@@ -55,6 +55,12 @@ err cmd_substr(struct call *call)
     return cmd_getrange(call);
 }
 
+/* For so many bytes more, most of which may be zeros that stand in no argument. */
+static err make_room(struct call *call, size_t bytes)
+{
+    return call_need_room(call, bytes + entry_spare_bytes(bytes));
+}
+
 /* A new string: `value` at `offset`, zeros before it. */
 static err create_at(struct call *call, size_t offset, slice value)
 {
@@ -107,7 +113,8 @@ err cmd_setrange(struct call *call)
         if (!fits((uint64_t)offset, value.len)) {
             return ERR_TOO_LARGE;
         }
-        if ((size_t)offset > bytes && (e = call_need_room(call, (size_t)offset - bytes + value.len)) != OK) {
+        e = (size_t)offset > bytes ? make_room(call, (size_t)offset - bytes + value.len) : OK;
+        if (e != OK) {
             return e;
         }
         if (entry) {
