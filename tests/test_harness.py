@@ -8,7 +8,7 @@ import pytest
 from harness import resp
 from harness.hooks import Clock, Pause
 from harness.raw import Raw
-from harness.server import RedisServer, Server
+from harness.server import RedisServer, Server, wait_until
 
 
 def test_client_and_raw_connection(redis_server, oracle):
@@ -71,6 +71,16 @@ def test_stop_sees_a_bad_exit_code(tmp_path):
     server = Script(tmp_path, "os._exit(3)").start()
     with pytest.raises(AssertionError, match="ended with 3"):
         server.stop()
+
+
+def test_stop_does_not_ask_twice(tmp_path):
+    """A test that fails between its own SIGTERM and the end of the server."""
+    server = Script(tmp_path, "(signal.signal(signal.SIGALRM, lambda *_: os._exit(0)),"
+                              " signal.signal(signal.SIGTERM, lambda *_: os._exit(5)),"
+                              " print('asked', flush=True), signal.setitimer(signal.ITIMER_REAL, 0.3))").start()
+    server.signal(signal.SIGTERM)
+    wait_until(lambda: "asked" in server.log())
+    server.stop()
 
 
 def test_stop_sees_a_sanitizer(tmp_path):

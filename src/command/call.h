@@ -65,11 +65,11 @@ struct call {
     struct key *locks;        /* the keys whose shards are locked together, when there are several */
     slice error_text;         /* detail that replaces the error row's text */
     err refused;              /* why it will not run: found while it was prepared */
+    bool brief;               /* it is timed together with others like it */
     unsigned expired_count;   /* touches of its effect that are expired entries met, not changes of its own */
     struct call_undo *undo;   /* between call_begin_all() and call_end_all(); else NULL */
     bool changed;             /* an entry was changed: with several keys, what was found before is looked up again */
-    bool reap; /* set by a verb that retired whole databases and owes that they are freed: done after the unlock */
-    struct random *random; /* the worker's */
+    struct random *random;    /* the worker's */
     struct park *park;
     void (*resumed)(struct call *call); /* set by the door: the park is over, run it again. ON(worker) */
     void *owner;                        /* the door's connection */

@@ -12,7 +12,8 @@
  * event: what a change is called unless the verb says otherwise (keyspace/event.def), or NONE.
  * traits, joined by | (0: none): FAST, DENYOOM, ADMIN, NOAUTH (allowed before AUTH), LOADING, STALE, NOSCRIPT, NO_MULTI, SKIP_MONITOR, ALLOW_BUSY, PUBSUB as Redis's flags;
  *   ALL_SHARDS (runs with the gate and every shard locked), QUIET (its look at a key is no use of it: OBJECT IDLETIME goes on, as for TTL, EXISTS, TYPE),
- *   TOUCHES (is a use also when the client said NO-TOUCH), GLIMPSE (its one key's entry may be a copy that was taken without the lock). Flags write, readonly and movablekeys follow from effect and keys.
+ *   TOUCHES (is a use also when the client said NO-TOUCH), GLIMPSE (its one key's entry may be a copy that was taken without the lock),
+ *   BRIEF (as long as its arguments are small its work is: some microseconds, whatever the key has; it is timed together with its like). Flags write, readonly and movablekeys follow from effect and keys.
  * acl: Redis's categories, "@write @string @slow". */
 #ifndef COMMAND_COMMAND_H
 #define COMMAND_COMMAND_H
@@ -42,6 +43,7 @@ enum command_trait {
     TRAIT_QUIET = 1 << 12,
     TRAIT_TOUCHES = 1 << 13,
     TRAIT_GLIMPSE = 1 << 14,
+    TRAIT_BRIEF = 1 << 15,
 };
 
 enum key_range { RANGE_NONE, RANGE_FIXED, RANGE_COUNTED };
@@ -74,6 +76,9 @@ struct command {
     command_handler *handler;        /* NULL for a container */
     const struct command *container; /* of a subcommand; else NULL */
     unsigned number;                 /* place in the table: index of its counters */
+    /* Made of the rest: */
+    unsigned only_key; /* the argument that is its one key, always the same: most commands; else 0 */
+    command_use *use;  /* that of use.def; NULL: the specs say how keys are used */
 };
 
 /* All rows in table order, subcommands included. */
@@ -92,12 +97,6 @@ struct key_place {
 /* Where the keys are among the arguments: writes at most `max` places, returns how many there are (may exceed max), or -1 when the arguments make no
  * sense (a count that is no number, not positive or too large): dispatch then runs the verb without keys, and the verb's own check words the error. */
 int command_keys(const struct command *c, unsigned argc, const slice *argv, unsigned max, struct key_place *ret_places);
-/* Whether it has one key, always at specs[0].first: most commands. */
-static inline bool command_has_one_key(const struct command *c)
-{
-    const struct key_spec *s = c->specs;
-    return s[0].range == RANGE_FIXED && s[0].first == s[0].last && s[1].range == RANGE_NONE;
-}
 /* How the keys of spec number `spec` are used by a call with these arguments. */
 enum key_use command_key_use(const struct command *c, unsigned spec, unsigned argc, const slice *argv);
 

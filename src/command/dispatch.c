@@ -11,7 +11,7 @@
  * the outcome was voided and the row is a WRITE: nothing is built upon a value that was overtaken, so that key waits again, within the
  * time that its first wait was given.
  *
- * Invariants: (I1) a call that is parked has changed nothing; (I2) what a failed verb rendered is cut off; (I3) an effect is published
+ * Invariants: (I1) a call that is parked has changed nothing, or all that it will and only its answer waits; (I2) what a failed verb rendered is cut off; (I3) an effect is published
  * while all its shards are locked; (I4) each call is counted once, when it is over. Threads: the session's worker. */
 #include "command/dispatch.h"
 
@@ -29,17 +29,24 @@
 /* ---- the time ------------------------------------------------------------------------------------------------------- */
 /* To read the clocks for each call would cost as much as a small call does. So calls that run one behind the other share
  * readings: the end of one is the beginning of the next, and `now` is that of the loop's turn, read again when it is
- * old. */
-enum { NOW_AGE_NS_MAX = 200 * 1000 };
+ * old.
+ *
+ * Brief calls (BRIEF rows, small arguments) of one command go further: those of a batch that follow each other are timed
+ * together, and each counts with their mean. They do so little that none of them can be slow while the others are not;
+ * whoever wants to hear of calls so short (slowlog-log-slower-than) has each timed. */
+enum { NOW_AGE_NS_MAX = 200 * 1000, BRIEF_ARGUMENT_BYTES_MAX = 4096, BRIEF_US_MAX = 1000 };
 
 static struct timing {
     struct now now;
     struct now turn; /* what the loop said when it was last asked */
     int64_t now_read_ns;
-    int64_t lap_ns; /* the end of the call before; as now_read_ns by clock_lap_ns() */
+    int64_t lap_ns;              /* the end of the call before; as now_read_ns by clock_lap_ns() */
+    bool groups;                 /* brief calls are timed together */
+    const struct command *brief; /* of those since lap_ns, which are not counted yet */
+    unsigned brief_count;
 } ALIGNED(CACHE_LINE_BYTES) timings[WORKER_COUNT_MAX];
 
-static struct timing *timing_of(const struct call *call)
+static inline struct timing *timing_of(const struct call *call)
 {
     return &timings[call->session->worker->index];
 }
@@ -50,9 +57,16 @@ NOINLINE static void read_now(struct timing *t, const struct worker *w)
     t->now_read_ns = t->lap_ns;
 }
 
+static void allow_groups(struct timing *t)
+{
+    int64_t slower_than_us = config_now()->slowlog_log_slower_than;
+    t->groups = slower_than_us < 0 || slower_than_us >= BRIEF_US_MAX;
+}
+
 void dispatch_begin(struct worker *w)
 {
     struct timing *t = &timings[w->index];
+    allow_groups(t);
     t->lap_ns = clock_lap_ns();
     struct now turn = loop_now(w->loop);
     if (turn.wall_ms != t->turn.wall_ms || turn.mono_ms != t->turn.mono_ms) {
@@ -62,22 +76,53 @@ void dispatch_begin(struct worker *w)
 }
 
 /* A call begins where the one before it ended. */
-static struct now time_of_call(const struct call *call)
+static inline struct now time_of_call(struct timing *t, const struct call *call)
 {
-    struct timing *t = timing_of(call);
     if (UNLIKELY(t->lap_ns - t->now_read_ns > NOW_AGE_NS_MAX)) {
         read_now(t, call->session->worker);
     }
     return t->now;
 }
 
-/* A call is over: how long it took. */
-static inline uint64_t take_lap(const struct call *call)
+/* A call, or a group of them, is over: how long that took. */
+static inline uint64_t take_lap(struct timing *t)
 {
-    struct timing *t = timing_of(call);
     int64_t began_ns = t->lap_ns;
     t->lap_ns = clock_lap_ns();
     return (uint64_t)num_max_i64(0, t->lap_ns - began_ns);
+}
+
+/* Counts the brief calls that have run. */
+NOINLINE static void count_group(struct timing *t, unsigned worker) ON(worker)
+{
+    figures_add(worker, t->brief->number, t->brief_count, take_lap(t), false, config_now()->latency_tracking);
+    metric_add(METRIC_commands_processed, t->brief_count);
+    t->brief_count = 0;
+}
+
+/* Whether it is timed together with its like. */
+static inline bool is_brief(const struct timing *t, const struct call *call)
+{
+    return call->command && call->command->traits & TRAIT_BRIEF && t->groups &&
+           call->argv[call->argc - 1].len <= BRIEF_ARGUMENT_BYTES_MAX && !call->park;
+}
+
+/* A call is about to run: it joins the group of calls like it, or they are counted, so that its own time begins here. */
+static inline void begin_lap(struct timing *t, struct call *call) ON(worker)
+{
+    call->brief = is_brief(t, call);
+    if (t->brief_count > 0 && UNLIKELY(t->brief != call->command || !call->brief)) {
+        count_group(t, call->session->worker->index);
+    }
+    t->brief = call->command;
+}
+
+void dispatch_end(struct worker *w)
+{
+    struct timing *t = &timings[w->index];
+    if (t->brief_count > 0) {
+        count_group(t, w->index);
+    }
 }
 
 /* ---- the call object ------------------------------------------------------------------------------------------------ */
@@ -119,7 +164,7 @@ static inline void prepare_key(struct call *call, unsigned argument, enum key_us
     ret_key->entry = NULL;
     ret_key->rule = NULL;
     ret_key->outcome = NULL;
-    ret_key->sight = shard_prefetch_bucket(&ret_key->key, call->command->effect == EFFECT_WRITE);
+    ret_key->sight = (struct sight){.blind = true};
 }
 
 NOINLINE static err prepare_listed_keys(struct call *call) ON(worker)
@@ -147,13 +192,12 @@ NOINLINE static err prepare_listed_keys(struct call *call) ON(worker)
 static err prepare_keys(struct call *call) ON(worker)
 {
     const struct command *c = call->command;
-    unsigned first = (unsigned)c->specs[0].first;
-    if (UNLIKELY(!command_has_one_key(c) || first >= call->argc)) {
+    if (UNLIKELY(c->only_key == 0 || c->only_key >= call->argc)) {
         return prepare_listed_keys(call);
     }
     call->keys = &call->only_key;
     call->key_count = 1;
-    prepare_key(call, first, command_key_use(c, 0, call->argc, call->argv), call->keys);
+    prepare_key(call, c->only_key, command_key_use(c, 0, call->argc, call->argv), call->keys);
     return OK;
 }
 
@@ -167,10 +211,19 @@ void dispatch_prepare(struct call *call)
     }
 }
 
-void dispatch_prefetch(struct call *call)
+void dispatch_prefetch(struct call *const *calls, unsigned count)
 {
-    for (unsigned i = 0; i < call->key_count; i++) {
-        shard_prefetch_entry(&call->keys[i].sight, &call->keys[i].key, call->command->effect == EFFECT_WRITE);
+    for (unsigned i = 0; i < count; i++) {
+        struct call *call = calls[i];
+        for (unsigned k = 0; k < call->key_count; k++) {
+            call->keys[k].sight = shard_prefetch_bucket(&call->keys[k].key, call->command->effect == EFFECT_WRITE);
+        }
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct call *call = calls[i];
+        for (unsigned k = 0; k < call->key_count; k++) {
+            shard_prefetch_entry(&call->keys[k].sight, &call->keys[k].key, call->command->effect == EFFECT_WRITE);
+        }
     }
 }
 
@@ -374,11 +427,12 @@ static err admit(struct call *call)
     return LIKELY(e != ERR_AGAIN) ? e : call_errand(call) ? OK : park_postpone(call, call->now.mono_ms + 1);
 }
 
-static void begin(struct call *call)
+static void begin(struct call *call, struct timing *t) ON(worker)
 {
-    call->now = time_of_call(call);
+    begin_lap(t, call);
+    call->now = time_of_call(t, call);
     call->error_text = (slice){0};
-    call->changed = call->reap = false;
+    call->changed = false;
     call->expired_count = 0;
     __atomic_store_n(&call->session->last_mono_ms, call->now.mono_ms, __ATOMIC_RELAXED);
     if (!call->command) {
@@ -440,6 +494,7 @@ static void publish(struct call *call)
 /* Under the locks: ERR_AGAIN when the call parks (with whatever expired published), else how it ended. */
 static err run_locked(struct call *call, struct loader *loader, bool governed)
 {
+    bool returns = call_errand(call); /* it was shown and has changed what it changes when it left */
     find_keys(call);
     err e = governed || call->park ? consult(call, loader) : OK;
     if (e == OK) {
@@ -449,7 +504,7 @@ static err run_locked(struct call *call, struct loader *loader, bool governed)
         park_leave_locked(call);
     }
     publish(call);
-    if (UNLIKELY(monitor_is_on()) && e != ERR_AGAIN) {
+    if (UNLIKELY(monitor_is_on()) && !returns && (e != ERR_AGAIN || call_errand(call))) {
         monitor_feed(call);
     }
     return e;
@@ -475,27 +530,44 @@ static bool glimpse(struct call *call, bool governed) ON(worker)
     return true;
 }
 
-/* The call is over. */
-static void end(struct call *call, err e, size_t reply_mark) ON(worker)
+/* The call is over, and not one of a group: how long it took is looked at. */
+static void end_timed(struct call *call, bool failed) ON(worker)
 {
     const struct config *config = config_now();
-    uint64_t ns = take_lap(call);
-    figures_add(call->session->worker->index, call->command->number, ns, e != OK, config->latency_tracking);
+    uint64_t ns = take_lap(timing_of(call));
+    allow_groups(timing_of(call)); /* it may have been CONFIG SET */
+    figures_add(call->session->worker->index, call->command->number, 1, ns, failed, config->latency_tracking);
     metric_add(METRIC_commands_processed, 1);
-    session_count_command(call->session);
-    if (UNLIKELY(e != OK)) {
-        if (!buf_failed(&call->reply->out->own)) {
-            output_cut(call->reply->out, reply_mark);
-        }
-        render_error(call, e);
-        metric_add(METRIC_commands_failed, 1);
-    }
     if (UNLIKELY(slowlog_wants(config, ns))) {
         slowlog_push(call, ns / 1000);
     }
     if (UNLIKELY(latency_wants(config, ns))) {
         latency_note(call->command->traits & TRAIT_FAST ? LATENCY_fast_command : LATENCY_command, ns, call->now);
     }
+}
+
+COLD static void fail(struct call *call, err e, size_t reply_mark) ON(worker)
+{
+    if (!buf_failed(&call->reply->out->own)) {
+        output_cut(call->reply->out, reply_mark);
+    }
+    render_error(call, e);
+    metric_add(METRIC_commands_failed, 1);
+}
+
+/* The call is over. */
+static void end(struct call *call, struct timing *t, err e, size_t reply_mark) ON(worker)
+{
+    session_count_command(call->session);
+    if (LIKELY(e == OK && call->brief)) {
+        t->brief_count++;
+        return;
+    }
+    dispatch_end(call->session->worker); /* it may have failed in the midst of a group */
+    if (UNLIKELY(e != OK)) {
+        fail(call, e, reply_mark);
+    }
+    end_timed(call, e != OK);
     if (UNLIKELY(call->park)) {
         park_end(call);
     }
@@ -507,7 +579,8 @@ COLD static enum run refuse(struct call *call, err e) ON(worker)
         figures_add_rejected(call->session->worker->index, call->command->number);
     }
     metric_add(METRIC_commands_rejected, 1);
-    (void)take_lap(call); /* it is not the next one's time */
+    dispatch_end(call->session->worker);
+    (void)take_lap(timing_of(call)); /* it is not the next one's time */
     render_error(call, e);
     if (UNLIKELY(call->park)) {
         park_end(call);
@@ -517,7 +590,8 @@ COLD static enum run refuse(struct call *call, err e) ON(worker)
 
 enum run dispatch_run(struct call *call)
 {
-    begin(call);
+    struct timing *t = timing_of(call);
+    begin(call, t);
     err e = admit(call);
     if (UNLIKELY(e == ERR_AGAIN)) {
         e = park_sleep(call);
@@ -546,9 +620,6 @@ enum run dispatch_run(struct call *call)
             return RUN_PARKED;
         }
     }
-    if (UNLIKELY(call->reap)) {
-        keyspace_reap(ks, 0);
-    }
-    end(call, e, reply_mark);
+    end(call, t, e, reply_mark);
     return RUN_DONE;
 }

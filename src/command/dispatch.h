@@ -26,10 +26,13 @@ void call_reset(struct call *call);
 
 /* Calls run from here on run now: before the first of those that a door runs one after the other, and again after it did something else. */
 void dispatch_begin(struct worker *w) ON(worker);
+/* After the last of them: all are counted now. */
+void dispatch_end(struct worker *w) ON(worker);
 /* session, reply, argc, argv, resumed and owner are set by the door before. */
 void dispatch_prepare(struct call *call) ON(worker);
-/* The second half of fetching from memory what the keys need. */
-void dispatch_prefetch(struct call *call) ON(worker);
+/* Fetches from memory what the keys of prepared calls need: the buckets of all, then the entries of all, so that the processor waits for many at a
+ * time. They run before their worker's next tick. */
+void dispatch_prefetch(struct call *const *calls, unsigned count) ON(worker);
 enum run dispatch_run(struct call *call) ON(worker);
 /* Of a parked call, on its worker; harmless when it is not parked. */
 void call_cancel(struct call *call) ON(worker);

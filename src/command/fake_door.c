@@ -359,6 +359,7 @@ static void run(struct fake_door *d)
     role_assume_worker();
     dispatch_begin(&d->engine->worker);
     d->parked = dispatch_run(&d->call) == RUN_PARKED;
+    dispatch_end(&d->engine->worker);
 }
 
 static void resumed(struct call *call)
@@ -381,6 +382,7 @@ static enum run start(struct fake_door *d, unsigned argc, const slice *argv)
     memmove(d->argv, argv, argc * sizeof *argv);
     d->call.argv = d->argv;
     dispatch_prepare(&d->call);
+    dispatch_prefetch((struct call *[]){&d->call}, 1);
     run(d);
     if (d->parked) {
         memset(d->argv, 0xEE, sizeof d->argv); /* it was lent */

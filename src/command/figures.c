@@ -73,16 +73,16 @@ static uint64_t bucket_max_ns(size_t index)
     return ((uint64_t)(STEP_COUNT + index % STEP_COUNT + 1) << shift) - 1;
 }
 
-void figures_add(unsigned worker, unsigned command, uint64_t ns, bool failed, bool timed)
+void figures_add(unsigned worker, unsigned command, unsigned count, uint64_t ns, bool failed, bool timed)
 {
     struct cell *c = &cells[worker][command];
-    bump(&c->calls, 1);
+    bump(&c->calls, count);
     bump(&c->ns, ns);
     if (UNLIKELY(failed)) {
-        bump(&c->failed, 1);
+        bump(&c->failed, count);
     }
     if (LIKELY(timed)) {
-        bump(&c->buckets[bucket_of(ns)], 1);
+        bump(&c->buckets[bucket_of(ns / count)], count);
     }
 }
 

@@ -27,8 +27,9 @@ struct command_times {
 /* Makes the cells of workers 0 to worker_count - 1 that have none yet. Before the workers run. ERR_NOMEM. */
 MUST_USE err figures_open(unsigned worker_count);
 
-/* Of the worker itself: a call that ran `ns`, with its time among command_times() if `timed`; a call that was refused. */
-void figures_add(unsigned worker, unsigned command, uint64_t ns, bool failed, bool timed) ON(worker);
+/* Of the worker itself: `count` calls (at least one) that ran `ns` together, each with the mean among command_times() if
+ * `timed`, each a failure if `failed`; a call that was refused. */
+void figures_add(unsigned worker, unsigned command, unsigned count, uint64_t ns, bool failed, bool timed) ON(worker);
 void figures_add_rejected(unsigned worker, unsigned command) ON(worker);
 /* Sets the worker's cells back to zero. */
 void figures_reset(unsigned worker) ON(worker);

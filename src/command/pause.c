@@ -3,14 +3,16 @@
  *
  * Nothing alters data while it is in force: writes wait here, and what the keyspace does by itself (expiry, eviction) is stopped by keyspace_freeze(), which follows when every
  * worker has passed the new word. Not before: a write that began earlier must not meet a keyspace that hides expired entries and does not remove them. For the same reason the
- * thaw comes first when a pause is ended. */
+ * thaw comes first when a pause is ended, and the freeze of a pause that was ended meanwhile not at all: changes have numbers, and all of that happens with all shards locked. */
 #include "command/pause.h"
 
+#include "base/num.h"
 #include "command/command.h"
 
 enum { MODE_BITS = 2, MODE_MASK = (1 << MODE_BITS) - 1 };
 
 uint64_t pause_word;
+static uint64_t change_count; /* all shards locked */
 
 static int64_t end_of(uint64_t word)
 {
@@ -24,21 +26,25 @@ int64_t pause_until(const struct call *call)
     return is_held && end_of(word) > call->now.mono_ms ? end_of(word) : 0;
 }
 
-int64_t pause_set(enum pause_mode mode, int64_t until_mono_ms, struct now now)
+uint64_t pause_set(enum pause_mode mode, int64_t until_mono_ms, struct now now)
 {
-    uint64_t old = __atomic_load_n(&pause_word, __ATOMIC_RELAXED), word;
-    do {
-        uint64_t end = (uint64_t)until_mono_ms, m = mode;
-        if (end_of(old) > now.mono_ms) {
-            end = end > old >> MODE_BITS ? end : old >> MODE_BITS;
-            m = m > (old & MODE_MASK) ? m : old & MODE_MASK;
-        }
-        word = end << MODE_BITS | m;
-    } while (!__atomic_compare_exchange_n(&pause_word, &old, word, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
-    return end_of(word);
+    uint64_t old = __atomic_load_n(&pause_word, __ATOMIC_RELAXED), end = (uint64_t)until_mono_ms, m = mode;
+    if (end_of(old) > now.mono_ms) {
+        end = num_max_u64(end, old >> MODE_BITS);
+        m = num_max_u64(m, old & MODE_MASK);
+    }
+    __atomic_store_n(&pause_word, end << MODE_BITS | m, __ATOMIC_RELEASE);
+    return ++change_count;
+}
+
+bool pause_lasts(uint64_t number, int64_t *ret_until_mono_ms)
+{
+    *ret_until_mono_ms = end_of(__atomic_load_n(&pause_word, __ATOMIC_RELAXED));
+    return number == change_count;
 }
 
 void pause_end(void)
 {
     __atomic_store_n(&pause_word, 0, __ATOMIC_RELEASE);
+    change_count++;
 }

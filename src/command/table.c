@@ -1,6 +1,6 @@
 /* The command table: rows from the families' .def files, composed here; names to rows; arguments to keys.
  *
- * The rows are constants of the program. Names are found in an open-addressed table of row numbers, filled by a constructor before
+ * The rows are constants of the program, once a constructor has added what follows from them. Names are found in an open-addressed table of row numbers, filled by a constructor before
  * main() (so that no thread can look before it is there), with room enough that a probe rarely goes past its first place. A
  * subcommand's name is hashed as "container|sub", but taken from the two arguments as they stand, without joining them: a look-up
  * allocates nothing. A name that holds a '|' itself never names a subcommand when it is called.
@@ -36,6 +36,7 @@ enum {
     QUIET = TRAIT_QUIET,
     TOUCHES = TRAIT_TOUCHES,
     GLIMPSE = TRAIT_GLIMPSE,
+    BRIEF = TRAIT_BRIEF,
 };
 
 #define NO_KEYS                 \
@@ -77,7 +78,8 @@ enum {
 
 static_assert((int)ROW_COUNT <= (int)COMMAND_COUNT_MAX, "COMMAND_COUNT_MAX is the size of the counters' arrays");
 
-static const struct command rows[ROW_COUNT] = {
+/* complete_rows() adds what follows from the rest. */
+static struct command rows[ROW_COUNT] = {
 #define CMD(id, text, arity_, keys, effect_, event_, traits_, since_, acl_) \
     [NUMBER_##id] = {.name = text,                                          \
                      .arity = arity_,                                       \
@@ -115,12 +117,6 @@ static const struct command rows[ROW_COUNT] = {
 #undef CMD
 #undef CONTAINER
 #undef SUB
-};
-
-static command_use *const uses[ROW_COUNT] = {
-#define USE(id) [NUMBER_##id] = use_##id,
-#include "command/use.def"
-#undef USE
 };
 
 static const struct {
@@ -193,7 +189,8 @@ static_assert(1 << WORD_PLACE_BITS >= 4 * COMMAND_COUNT_MAX, "a probe finds a fr
 
 static struct short_name {
     uint64_t word; /* lower case, zeros behind it */
-    size_t len;
+    uint16_t len;
+    int16_t arity;             /* as the row has it; 0: it has subcommands */
     const struct command *row; /* NULL: nothing stands here */
 } short_names[1 << WORD_PLACE_BITS];
 
@@ -232,8 +229,22 @@ static inline struct short_name *place_of_short(uint64_t word, size_t len)
     return &short_names[at];
 }
 
+static void complete_rows(void)
+{
+    for (unsigned number = 0; number < ROW_COUNT; number++) {
+        struct command *row = &rows[number];
+        const struct key_spec *spec = row->specs;
+        bool one = spec[0].range == RANGE_FIXED && spec[0].first == spec[0].last && spec[1].range == RANGE_NONE;
+        row->only_key = one ? (unsigned)spec[0].first : 0;
+    }
+#define USE(id) rows[NUMBER_##id].use = use_##id;
+#include "command/use.def"
+#undef USE
+}
+
 __attribute__((constructor)) static void fill_places(void)
 {
+    complete_rows();
     for (unsigned number = 0; number < ROW_COUNT; number++) {
         const struct command *row = &rows[number];
         slice name = slice_of(row->name), container = S("");
@@ -248,9 +259,14 @@ __attribute__((constructor)) static void fill_places(void)
             at = (at + 1) & (PLACE_COUNT - 1);
         }
         places[at] = (uint16_t)(number + 1);
+    }
+    for (unsigned number = 0; number < ROW_COUNT; number++) {
+        const struct command *row = &rows[number];
+        slice name = slice_of(row->name);
         if (!row->container && is_short(name)) {
             uint64_t word = word_of(name);
-            *place_of_short(word, name.len) = (struct short_name){word, name.len, row};
+            int16_t arity = subcommand_counts[number] > 0 ? 0 : (int16_t)row->arity;
+            *place_of_short(word, name.len) = (struct short_name){word, (uint16_t)name.len, arity, row};
         }
     }
     for (unsigned i = 0; i < countof(tips); i++) {
@@ -291,11 +307,15 @@ const char *command_tips(const struct command *c)
     return row_tips[c->number] ? row_tips[c->number] : "";
 }
 
-err command_resolve(unsigned argc, const slice *argv, const struct command **ret_command)
+static bool fits_arity(int arity, unsigned argc)
 {
-    slice name = argv[0];
-    const struct command *c = LIKELY(is_short(name)) ? place_of_short(word_of(name), name.len)->row : find(S(""), name);
-    *ret_command = c;
+    return arity >= 0 ? argc == (unsigned)arity : argc >= (unsigned)-arity;
+}
+
+/* All but a command by its short name, with the right number of arguments. */
+NOINLINE static err resolve_otherwise(unsigned argc, const slice *argv, const struct command **ret_command)
+{
+    const struct command *c = *ret_command = find(S(""), argv[0]);
     if (!c) {
         return ERR_UNKNOWN_COMMAND;
     }
@@ -306,10 +326,19 @@ err command_resolve(unsigned argc, const slice *argv, const struct command **ret
         }
         *ret_command = c;
     }
-    if (c->arity >= 0 ? argc != (unsigned)c->arity : argc < (unsigned)-c->arity) {
-        return ERR_ARITY;
+    return fits_arity(c->arity, argc) ? OK : ERR_ARITY;
+}
+
+err command_resolve(unsigned argc, const slice *argv, const struct command **ret_command)
+{
+    if (LIKELY(is_short(argv[0]))) {
+        const struct short_name *name = place_of_short(word_of(argv[0]), argv[0].len);
+        if (LIKELY(name->arity != 0 && fits_arity(name->arity, argc))) {
+            *ret_command = name->row;
+            return OK;
+        }
     }
-    return OK;
+    return resolve_otherwise(argc, argv, ret_command);
 }
 
 /* ---- keys ---------------------------------------------------------------------------------------------------------- */
@@ -340,7 +369,7 @@ static bool spec_extent(const struct key_spec *spec, unsigned argc, const slice 
 
 enum key_use command_key_use(const struct command *c, unsigned i, unsigned argc, const slice *argv)
 {
-    return uses[c->number] ? uses[c->number](i, argc, argv) : c->specs[i].use;
+    return c->use ? c->use(i, argc, argv) : c->specs[i].use;
 }
 
 int command_keys(const struct command *c, unsigned argc, const slice *argv, unsigned max, struct key_place *ret_places)

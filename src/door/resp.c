@@ -272,7 +272,9 @@ static void resumed(struct call *call)
     assert(c->parked == call);
     size_t before = output_bytes(c->reply.out);
     dispatch_begin(c->desk->worker);
-    if (run_call(c, call) == RUN_PARKED) {
+    enum run run = run_call(c, call);
+    dispatch_end(c->desk->worker);
+    if (run == RUN_PARKED) {
         return;
     }
     metric_add(METRIC_net_output_bytes, output_bytes(c->reply.out) - before);
@@ -295,22 +297,20 @@ static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_s
     if (count == 0) {
         return 0;
     }
-    for (unsigned i = 0; i < count; i++) {
-        dispatch_prefetch(d->batch[i]);
-    }
+    dispatch_prefetch(d->batch, count);
     dispatch_begin(d->worker);
-    for (unsigned i = 0; i < count; i++) {
+    unsigned run = 0;
+    while (run < count && *ret_state == CONN_READY) {
+        unsigned i = run++;
         if (run_call(c, d->batch[i]) == RUN_PARKED) {
             c->parked = desk_take_call(d, i);
             *ret_state = CONN_PARKED;
-            return i + 1;
-        }
-        if (c->session.close_after_reply) {
+        } else if (c->session.close_after_reply) {
             *ret_state = CONN_ENDS;
-            return i + 1;
         }
     }
-    return count;
+    dispatch_end(d->worker);
+    return run;
 }
 
 /* The request with large arguments is over; a call that has parked takes them along. */

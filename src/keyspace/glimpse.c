@@ -11,7 +11,11 @@
  * Whoever changes a shard holds its lock, so nothing that matters can be missed. What is read stays readable: indexes are
  * in limbo until the worker's next tick, and slabs stay (slab_priv.h). The rest is plain: whoever does not see at once
  * what the key has takes the lock. That is for values and keys outside of the entry's block, negative and expired
- * entries, uses that the policy wants to note, and shards that were changed meanwhile.
+ * entries, and shards that were changed meanwhile.
+ *
+ * A use that the policy wants to note is noted under the lock, if the entry is still the one that was seen: what a
+ * policy writes then (struct evict_policy, used()) is its own and the entry's stamp, on which no reader relies, so that
+ * to others who read without the lock nothing has happened.
  *
  * Workers only. */
 #include "base/assert.h"
@@ -23,6 +27,12 @@ enum glimpse { GLIMPSE_IT, GLIMPSE_OTHER, GLIMPSE_NOTHING };
 
 /* Two words, read at once. */
 typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
+
+/* GLIMPSE_IT: `entry` is where it stands, `copy` what stood there. */
+struct seen {
+    const struct entry *entry;
+    struct entry *copy;
+};
 
 READS_UNLOCKED static void copy_header(const struct entry *from, struct entry *to)
 {
@@ -58,14 +68,15 @@ static enum glimpse copy_entry(const struct lock *l, uint32_t version, const str
 
 /* The same of a bucket: GLIMPSE_OTHER when the key is in none of its slots. */
 static enum glimpse copy_from_bucket(const struct shard *s, uint32_t version, const void *bucket, const struct key *k,
-                                     struct entry *copy, const void **ret_next)
+                                     struct seen *seen, const void **ret_next)
 {
     for (unsigned slots = index_slots_unlocked(bucket, k->hash, ret_next); slots; slots &= slots - 1) {
         handle h = index_handle_unlocked(bucket, (unsigned)__builtin_ctz(slots));
         if (!lock_is_untouched(&s->lock, version)) {
             return GLIMPSE_NOTHING;
         }
-        enum glimpse g = copy_entry(&s->lock, version, slab_at(&s->slabs, h), k->bytes, copy);
+        seen->entry = slab_at(&s->slabs, h);
+        enum glimpse g = copy_entry(&s->lock, version, seen->entry, k->bytes, seen->copy);
         if (LIKELY(g != GLIMPSE_OTHER)) {
             return g;
         }
@@ -75,11 +86,11 @@ static enum glimpse copy_from_bucket(const struct shard *s, uint32_t version, co
 
 /* GLIMPSE_OTHER: it is absent. */
 NOINLINE static enum glimpse search(const struct shard *s, const struct sight *sight, const struct key *k,
-                                    struct entry *copy)
+                                    struct seen *seen)
 {
     enum glimpse g = GLIMPSE_OTHER;
     for (const void *bucket = sight->bucket, *next; bucket && g == GLIMPSE_OTHER; bucket = next) {
-        g = copy_from_bucket(s, sight->version, bucket, k, copy, &next);
+        g = copy_from_bucket(s, sight->version, bucket, k, seen, &next);
         if (!lock_is_untouched(&s->lock, sight->version)) {
             return GLIMPSE_NOTHING;
         }
@@ -87,21 +98,38 @@ NOINLINE static enum glimpse search(const struct shard *s, const struct sight *s
     return g;
 }
 
+/* False when the shard was changed meanwhile. */
+static bool note_use(struct shard *s, const struct sight *sight, const struct entry *e, int64_t now_wall_ms)
+{
+    lock_acquire(&s->lock);
+    bool is_same = lock_was_untouched(&s->lock, sight->version);
+    if (LIKELY(is_same)) {
+        s->evict.policy->used(s, (struct entry *)e, now_wall_ms);
+    }
+    lock_release_unchanged(&s->lock);
+    return is_same;
+}
+
 bool shard_glimpse(const struct key *k, const struct sight *sight, int64_t now_wall_ms, bool is_use, void *memory,
                    struct entry **ret_entry)
 {
-    const struct shard *s = k->shard;
+    struct shard *s = k->shard;
     if (sight->blind || !lock_is_untouched(&s->lock, sight->version)) {
         return false;
     }
+    struct seen seen = {.entry = sight->entry, .copy = memory};
     enum glimpse g = GLIMPSE_OTHER;
     if (LIKELY(sight->entry != NULL)) {
-        g = copy_entry(&s->lock, sight->version, sight->entry, k->bytes, memory);
+        g = copy_entry(&s->lock, sight->version, seen.entry, k->bytes, seen.copy);
     }
     if (UNLIKELY(g == GLIMPSE_OTHER)) {
-        g = search(s, sight, k, memory);
+        g = search(s, sight, k, &seen);
     }
-    struct entry *e = *ret_entry = g == GLIMPSE_IT ? memory : NULL;
-    return g != GLIMPSE_NOTHING &&
-           !(e && (entry_expired(e, now_wall_ms) || (is_use && evict_would_note(s, e, now_wall_ms))));
+    if (g != GLIMPSE_IT) {
+        *ret_entry = NULL;
+        return g == GLIMPSE_OTHER;
+    }
+    *ret_entry = seen.copy;
+    return !entry_expired(seen.copy, now_wall_ms) &&
+           (!is_use || !evict_would_note(s, seen.copy, now_wall_ms) || note_use(s, sight, seen.entry, now_wall_ms));
 }

@@ -474,9 +474,15 @@ static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u
         unsigned slice_work = (unsigned)num_min_u64(*work, EXPIRE_WORK_PER_LOCK), left = slice_work;
         unasked_begin(u, ks, now);
         shard_lock(s);
-        shard_expire(s, &u->fx, &left, lags);
-        unasked_end(u, ks);
+        bool frozen = keyspace_is_frozen(ks, now); /* since the tick began */
+        if (LIKELY(!frozen)) {
+            shard_expire(s, &u->fx, &left, lags);
+            unasked_end(u, ks);
+        }
         shard_unlock(s);
+        if (UNLIKELY(frozen)) {
+            return;
+        }
         *work -= num_max_u64(slice_work - left, 1);
     }
 }
@@ -496,7 +502,7 @@ static unsigned evict_shard(struct keyspace *ks, struct shard *s, struct unasked
     unsigned evicted = 0;
     unasked_begin(u, ks, now);
     shard_lock(s);
-    while (evicted < count && over_limit(ks, bytes) && shard_evict(s, &u->fx)) {
+    while (evicted < count && over_limit(ks, bytes) && !keyspace_is_frozen(ks, now) && shard_evict(s, &u->fx)) {
         shard_publish(s);
         evicted++;
     }
@@ -642,11 +648,8 @@ void keyspace_set_active_expiry(struct keyspace *ks, bool on)
 
 void keyspace_freeze(struct keyspace *ks, int64_t until_mono_ms)
 {
+    shard_assert_locked(&ks->shards[ks->shard_count - 1]); /* whoever looked before and stored is done */
     __atomic_store_n(&ks->frozen_until_ms, until_mono_ms, __ATOMIC_RELEASE);
-    if (until_mono_ms > 0) { /* whoever looked before and stores now is done when its shard has been locked */
-        keyspace_lock_all(ks);
-        keyspace_unlock_all(ks);
-    }
 }
 
 bool keyspace_is_frozen(const struct keyspace *ks, struct now now)

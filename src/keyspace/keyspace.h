@@ -100,8 +100,8 @@ void keyspace_reset_expiry_lags(struct keyspace *ks, unsigned worker_index);
 void keyspace_set_active_expiry(struct keyspace *ks, bool on);
 
 /* Until then nothing that nobody asked for alters data: no expiry, no eviction, no fill. An expired entry stays and is to count as absent. 0: from
- * now on it may. Whoever stores what a source brought asks keyspace_is_frozen() with the shard locked. Locks by itself; the caller sees to it that no
- * command writes meanwhile (CLIENT PAUSE). */
+ * now on it may. Whoever stores what a source brought asks keyspace_is_frozen() with the shard locked. With all shards locked; the caller sees to it that
+ * no command writes meanwhile (CLIENT PAUSE). */
 void keyspace_freeze(struct keyspace *ks, int64_t until_mono_ms);
 bool keyspace_is_frozen(const struct keyspace *ks, struct now now);
 

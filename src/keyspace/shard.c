@@ -170,7 +170,10 @@ static struct space *space_make(struct shard *s, unsigned db)
 /* Sees to it that enter() finds room for the record of an entry with this deadline. */
 static bool reserve_record(struct shard *s, int64_t deadline, int64_t now_wall_ms)
 {
-    bool done = deadline == NO_DEADLINE || calendar_reserve(&s->calendar, deadline, now_wall_ms);
+    if (LIKELY(deadline == NO_DEADLINE)) {
+        return true;
+    }
+    bool done = calendar_reserve(&s->calendar, deadline, now_wall_ms);
     account_calendar(s);
     return done;
 }
@@ -399,6 +402,34 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
     return OK;
 }
 
+/* Whether its value is worth to be put aside. One that is held is not freed now anyway. */
+static bool is_worth_burying(const struct entry *e)
+{
+    return entry_external_bytes(e) >= LAZY_VALUE_BYTES && !blob_is_held(entry_blob(e));
+}
+
+/* Puts a large value aside; what it costs stays in the account until it is freed. */
+static void bury_value(struct shard *s, struct entry *e)
+{
+    size_t bytes = entry_external_bytes(e);
+    void **value = blob_take(entry_take_external(e));
+    value[0] = s->dead_values;
+    value[1] = (void *)bytes;
+    PUBLISH(s->dead_values, (void *)value);
+    shard_account(s, (int64_t)bytes);
+    entry_free(&s->slabs, e);
+}
+
+/* Frees one that is out of everything; a large value later, if `lazy`. */
+static void free_entry(struct shard *s, struct entry *e, bool lazy)
+{
+    if (lazy && is_worth_burying(e)) {
+        bury_value(s, e);
+    } else {
+        entry_free(&s->slabs, e);
+    }
+}
+
 /* Without a deadline and with the value inline: what is assigned in place changes no account. */
 static bool is_plain(const struct entry *e)
 {
@@ -425,7 +456,7 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
             to->stamp = e->stamp;
             evict_moved(s, e, to);
             index_replace(&sp->index, k->hash, e, to);
-            entry_free(&s->slabs, e);
+            free_entry(s, e, true);
             e = to;
         }
         enter(s, sp, e);
@@ -564,24 +595,6 @@ err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, siz
     return OK;
 }
 
-/* Whether its value is worth to be put aside. One that is held is not freed now anyway. */
-static bool is_worth_burying(const struct entry *e)
-{
-    return entry_external_bytes(e) >= LAZY_VALUE_BYTES && !blob_is_held(entry_blob(e));
-}
-
-/* Puts a large value aside; what it costs stays in the account until it is freed. */
-static void bury_value(struct shard *s, struct entry *e)
-{
-    size_t bytes = entry_external_bytes(e);
-    void **value = blob_take(entry_take_external(e));
-    value[0] = s->dead_values;
-    value[1] = (void *)bytes;
-    PUBLISH(s->dead_values, (void *)value);
-    shard_account(s, (int64_t)bytes);
-    entry_free(&s->slabs, e);
-}
-
 /* Expired and evicted keys are counted here, whoever met them; negative entries are no keys. */
 static void count_removal(const struct entry *e, enum change change)
 {
@@ -603,11 +616,7 @@ void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct 
     shard_account(s, (int64_t)sp->index.bytes - (int64_t)before);
     evict_removed(s, e, k->hash, change == CHANGE_EVICTED);
     note(s, k, fx, change, event);
-    if (lazy && is_worth_burying(e)) {
-        bury_value(s, e);
-    } else {
-        entry_free(&s->slabs, e);
-    }
+    free_entry(s, e, lazy);
 }
 
 /* ---- expiry and eviction ----------------------------------------------------------------------------------------- */

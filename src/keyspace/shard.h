@@ -87,8 +87,9 @@ void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct 
 void shard_note_read(struct shard *s, struct entry *e, int64_t now_wall_ms);
 
 /* The entry of a key without the lock: a copy in `memory`, aligned to eight bytes, of SHARD_GLIMPSE_BYTES_MAX; or NULL
- * when the key is absent. It is neither expired nor negative, and if this `is_use` of it there was nothing to note. False when that cannot be said
- * without the lock, or something in the shard was changed since the sight. */
+ * when the key is absent. It is neither expired nor negative. If this `is_use` of it the eviction policy has noted that (for
+ * which the lock may have been held). False when that cannot be said without the lock, or something in the shard was
+ * changed since the sight: then nothing has happened. */
 enum { SHARD_GLIMPSE_BYTES_MAX = 2048 };
 bool shard_glimpse(const struct key *k, const struct sight *sight, int64_t now_wall_ms, bool is_use, void *memory,
                    struct entry **ret_entry) ON(worker);

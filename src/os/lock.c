@@ -205,16 +205,26 @@ bool lock_try(struct lock *l) UNCHECKED_LOCKS
     return true;
 }
 
-void lock_release(struct lock *l) UNCHECKED_LOCKS
+static inline void give_back(struct lock *l, uint32_t released)
 {
     note_released(l);
-    const uint32_t state = LOCK_HELD | LOCK_SLEPT_FOR;
-    uint32_t released = (__atomic_load_n(&l->word, __ATOMIC_RELAXED) | state) + 1;
     uint32_t was = __atomic_exchange_n(&l->word, released, __ATOMIC_RELEASE);
     assert(was & LOCK_HELD);
     if (UNLIKELY(was & LOCK_SLEPT_FOR)) {
         futex_wake(&l->word, 1);
     }
+}
+
+void lock_release(struct lock *l) UNCHECKED_LOCKS
+{
+    const uint32_t state = LOCK_HELD | LOCK_SLEPT_FOR;
+    give_back(l, (__atomic_load_n(&l->word, __ATOMIC_RELAXED) | state) + 1);
+}
+
+void lock_release_unchanged(struct lock *l) UNCHECKED_LOCKS
+{
+    const uint32_t state = LOCK_HELD | LOCK_SLEPT_FOR;
+    give_back(l, __atomic_load_n(&l->word, __ATOMIC_RELAXED) & ~state);
 }
 
 /* ---- condition ----------------------------------------------------------------------------------------------------- */

@@ -36,6 +36,8 @@ void lock_acquire(struct lock *l) ACQUIRES(*l);
 /* Never waits. Exempt from the rank order, since it cannot deadlock. */
 bool lock_try(struct lock *l) TRY_ACQUIRES(true, *l);
 void lock_release(struct lock *l) RELEASES(*l);
+/* The same for who has changed nothing that readers without the lock rely on: to lock_is_untouched() it was never held. */
+void lock_release_unchanged(struct lock *l) RELEASES(*l);
 /* Asserts (with LARDER_CHECKS; else that it is held by somebody) that the calling thread holds it. */
 void lock_assert_held(const struct lock *l) ASSERTS_HELD(*l);
 
@@ -51,6 +53,11 @@ static inline bool lock_is_untouched(const struct lock *l, uint32_t version)
 {
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return __atomic_load_n(&l->word, __ATOMIC_RELAXED) == version;
+}
+/* The second look of who has taken the lock since. */
+static inline bool lock_was_untouched(const struct lock *l, uint32_t version)
+{
+    return (__atomic_load_n(&l->word, __ATOMIC_RELAXED) & ~(uint32_t)(LOCK_HELD | LOCK_SLEPT_FOR)) == version;
 }
 
 /* What is waited for is changed under the lock that the waiters hold; the wake-up may come after its release. */

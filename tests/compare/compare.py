@@ -8,7 +8,10 @@
     round           batches since both servers were emptied, on PAIRS connections of each in turn; ends by a look at
                     everything that is stored. A difference is replayed from the beginning of its round.
 """
+import itertools
+import math
 import os
+import re
 import time
 
 from . import differences, grammar, newer, wire
@@ -19,6 +22,8 @@ BATCHES = (1, 1, 2, 5, 20, 100, 300, 500)
 MARKER = wire.encode([b"CLIENT", b"REPLY", b"ON"])
 CLOSED = (b"closed", b"")
 SHOW_BYTES = 200
+TOGETHER = 3                # as many steps are left out at once, wherever they stand,
+TRIES = 1000                # of a history short enough that these are all ways to do so
 
 
 class Step:
@@ -37,7 +42,12 @@ class Step:
 
 
 class Difference(AssertionError):
-    """Two replies differ; the text says by which commands."""
+    """Two replies differ; the text says by which commands. history: the (index, step) pairs that it was shrunk to;
+    None when it was not seen again."""
+
+    def __init__(self, text, history):
+        super().__init__(text)
+        self.history = history
 
 
 class Duel:
@@ -229,10 +239,10 @@ def compare(duel, make_rng, commands, show=print):
                     break
             history += [(index, step) for step in batch]
             if found := duel.play(index, batch):
-                raise Difference(story(duel, history, number, found))
+                raise difference(duel, history, number, found, witness(duel, index, found[0]))
         look = [(0, Step([b"HELLO", b"2"]))] + [(0, step) for step in state_steps()]
         if found := duel.play(0, [step for _, step in look]):
-            raise Difference(story(duel, history + look, number, found))
+            raise difference(duel, history + look, number, found, witness(duel, 0, found[0]))
         played += len(history)
         number += 1
     duel.close()
@@ -256,14 +266,23 @@ def replay(duel, history, one_by_one):
 
 
 def shrink(duel, history):
-    """The shortest history found that still ends in a difference, by leaving out ever smaller parts. Commands are
-    played one by one, or in batches as long as possible if it does not show otherwise."""
+    """The shortest history found that still ends in a difference, and that; (history, None) when there is none.
+    Commands are played one by one, or in batches as long as possible if it does not show otherwise."""
     for one_by_one in (True, False):
         if found := replay(duel, history, one_by_one):
             break
     else:
         return history, None
-    history = history[:found[1]]
+    history, found = leave_out_parts(duel, history[:found[1]], found, one_by_one)
+    if len({index for index, _ in history}) > 1:                # on one connection, if it shows there, too
+        single = [(0, step) for _, step in history]
+        if again := replay(duel, single, one_by_one):
+            history, found = single[:again[1]], again
+    return leave_out_few(duel, history, found, one_by_one)
+
+
+def leave_out_parts(duel, history, found, one_by_one):
+    """Without neighbours, ever fewer, as long as that goes."""
     part = len(history) // 2
     while part:
         end = len(history) - 1                                  # the last one shows the difference and stays
@@ -273,22 +292,65 @@ def shrink(duel, history):
                 history, found = shorter[:again[1]], again
             end = min(end - part, len(history) - 1)
         part //= 2
-    if len({index for index, _ in history}) > 1:                # on one connection, if it shows there, too
-        single = [(0, step) for _, step in history]
-        if again := replay(duel, single, one_by_one):
-            history, found = single[:again[1]], again
     return history, found
 
 
-def story(duel, history, number, first):
+def leave_out_few(duel, history, found, one_by_one):
+    """Without one, or two or three that can only go together (a SELECT and the SWAPDB that makes up for it): afterwards
+    each that is left is needed, and any so many."""
+    tries = few(history)
+    while places := next(tries, None):
+        shorter = without(history, places)
+        if again := replay(duel, shorter, one_by_one):
+            history, found = shorter[:again[1]], again
+            tries = few(history)
+    return history, found
+
+
+def few(history):
+    """The places to leave out at once: each one, each two, each three, as far as all of that is a matter of TRIES."""
+    places = range(len(history) - 1)
+    sizes = [size for size in range(1, TOGETHER + 1) if size == 1 or math.comb(len(places), size) <= TRIES]
+    return itertools.chain.from_iterable(itertools.combinations(places, size) for size in sizes)
+
+
+def without(history, places):
+    return [one for place, one in enumerate(history) if place not in places]
+
+
+def witness(duel, index, words):
+    """What both servers say right now, should it not be seen again: lines about the keys that the command names, and
+    whether time or memory has taken any."""
+    if not duel.pairs[index]:
+        return ["  the connection was closed"]
+    asked = [[b"CLIENT", b"REPLY", b"ON"], [b"HELLO", b"2"]]
+    asked += [[*look, key] for key in words[1:] if key in grammar.KEYS + grammar.LONG_KEYS
+              for look in ([b"GET"], [b"PEXPIRETIME"], [b"DEBUG", b"OBJECT"])]
+    asked += [[b"CLIENT", b"LIST"], [b"INFO", b"everything"], [b"ECHO", b"witnessed"]]
+    request = b"".join(map(wire.encode, asked))
+    sides = [replies(said) for said in wire.exchange(duel.pairs[index], [request] * 2, b"$9\r\nwitnessed\r\n")]
+    return [f"  {shown(question)}: redis-server {told_fact(a)}, Larder {told_fact(b)}"
+            for question, a, b in list(zip(asked, *sides))[2:-1]]
+
+
+TOLD = re.compile(rb"^(?:expired_keys|evicted_keys|used_memory|maxmemory|maxmemory_policy|blocked_clients|uptime_in_seconds):.*$", re.M)
+
+
+def told_fact(reply):
+    return [fact.strip().decode() for fact in TOLD.findall(reply[1])] if reply[1] and b"evicted_keys:" in reply[1] else reply_text(reply)
+
+
+def difference(duel, history, number, first, witnessed):
+    """The Difference to raise for what a round has shown first."""
     shorter, found = shrink(duel, history)
-    lines = [f"round {number}: {len(history)} commands, shrunk to {len(shorter)}"]
+    lines, shrunk = [f"round {number}: {len(history)} commands, shrunk to {len(shorter)}"], shorter
     if not found:
-        lines = [f"round {number}: not seen again when replayed; its last commands were:"]
+        lines, shrunk = [f"round {number}: not seen again when replayed"], None
         shorter, found = history[-20:], [first]
+        lines += ["said right after it:", *witnessed, "the last commands:"]
     words, theirs, ours = found[0]
-    return "\n".join(lines + [line(*one) for one in shorter] + [
-        f"replies to {shown(words)}", f"  redis-server: {reply_text(theirs)}", f"  Larder:       {reply_text(ours)}"])
+    return Difference("\n".join(lines + [line(*one) for one in shorter] + [
+        f"replies to {shown(words)}", f"  redis-server: {reply_text(theirs)}", f"  Larder:       {reply_text(ours)}"]), shrunk)
 
 
 def line(index, step):

@@ -66,6 +66,7 @@ class Server:
         self.dir = pathlib.Path(directory)
         self.process = None
         self.port = None
+        self.told_to_end = False
 
     def command_line(self):
         raise NotImplementedError
@@ -77,6 +78,7 @@ class Server:
                 self.process = subprocess.Popen(
                     self.command_line(), cwd=self.dir, env=environment(env or {}), stdin=subprocess.DEVNULL,
                     stdout=log, stderr=log, preexec_fn=_die_with_parent)
+            self.told_to_end = False
             running.append(self)
             if self._wait_until_it_answers():
                 return self
@@ -118,6 +120,7 @@ class Server:
         return Raw(unix or ("127.0.0.1", self.port), timeout)
 
     def signal(self, number):
+        self.told_to_end = self.told_to_end or number in (signal.SIGTERM, signal.SIGINT)
         self.process.send_signal(number)
 
     def resident_bytes(self):
@@ -144,10 +147,11 @@ class Server:
         return self.start(port=self.port)
 
     def stop(self):
-        """SIGTERM; it must end by itself with exit code 0 and no sanitizer may have complained."""
+        """SIGTERM, unless it has had one: a second would mean at once. It must end by itself with exit code 0 and no
+        sanitizer may have complained."""
         if self not in running:
             return
-        if self.process.poll() is None:
+        if self.process.poll() is None and not self.told_to_end:
             self.signal(signal.SIGTERM)
         try:
             code = self.process.wait(STOP_SECONDS)

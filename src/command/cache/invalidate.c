@@ -5,33 +5,27 @@
 #include <stdlib.h>
 
 #include "base/num.h"
+#include "command/chore.h"
 #include "command/engine.h"
 #include "command/verb.h"
 #include "rule/rule.h"
 #include "rule/walk.h"
 
-/* A walk under way on a worker. */
 struct invalidation {
-    struct errand errand;
-    struct message next_slice; /* posted by the worker to itself, so that every slice has its own turn */
+    struct chore chore;
     struct walk *walk;
 };
 
-static void drop(struct errand *errand)
+static void drop(struct chore *chore)
 {
-    struct invalidation *v = container_of(errand, struct invalidation, errand);
+    struct invalidation *v = container_of(chore, struct invalidation, chore);
     walk_free(v->walk);
     free(v);
 }
 
-static void do_slice(struct message *m, struct worker *w)
+static bool do_slice(struct chore *chore, struct now now)
 {
-    struct invalidation *v = container_of(m, struct invalidation, next_slice);
-    if (walk_step(v->walk, loop_now(w->loop))) {
-        errand_end(&v->errand);
-    } else {
-        worker_post(w, m);
-    }
+    return walk_step(container_of(chore, struct invalidation, chore)->walk, now);
 }
 
 static err begin_walk(struct call *call, const struct walk_order *order)
@@ -40,16 +34,13 @@ static err begin_walk(struct call *call, const struct walk_order *order)
     if (!v) {
         return ERR_NOMEM;
     }
-    v->errand.drop = drop;
-    v->next_slice.deliver = do_slice;
+    v->chore = (struct chore){.slice = do_slice, .drop = drop};
     v->walk = walk_new(call->engine->rules, order);
-    err e = v->walk ? call_await(call, &v->errand) : ERR_NOMEM;
-    if (e != ERR_AGAIN) {
-        drop(&v->errand);
-        return e;
+    if (!v->walk) {
+        free(v);
+        return ERR_NOMEM;
     }
-    worker_post(call->session->worker, &v->next_slice);
-    return ERR_AGAIN;
+    return call_work(call, &v->chore);
 }
 
 static err invalidate_keys(struct call *call, unsigned at, bool soft)
@@ -69,9 +60,9 @@ static err invalidate_keys(struct call *call, unsigned at, bool soft)
 
 err cmd_cache_invalidate(struct call *call)
 {
-    struct errand *errand = call_errand(call);
-    if (errand) {
-        reply_integer(call->reply, (int64_t)walk_touched(container_of(errand, struct invalidation, errand)->walk));
+    struct chore *walked = call_chore(call);
+    if (walked) {
+        reply_integer(call->reply, (int64_t)walk_touched(container_of(walked, struct invalidation, chore)->walk));
         return OK;
     }
     bool soft = call_arg_is(call, 1, S("soft"));

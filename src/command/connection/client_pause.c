@@ -21,15 +21,22 @@ static err wrong_count(struct call *call)
 /* ---- PAUSE ---------------------------------------------------------------------------------------------------------- */
 struct pause_tour {
     struct tour tour;
-    int64_t until_mono_ms;
+    uint64_t number;
 };
 
 /* On the last worker all have passed. */
 static void pass(struct tour *t, struct worker *w)
 {
-    if (w->index + 1 == t->engine->worker_count) {
-        keyspace_freeze(t->engine->keyspace, container_of(t, struct pause_tour, tour)->until_mono_ms);
+    struct keyspace *ks = t->engine->keyspace;
+    int64_t until_mono_ms;
+    if (w->index + 1 < t->engine->worker_count) {
+        return;
     }
+    keyspace_lock_all(ks);
+    if (pause_lasts(container_of(t, struct pause_tour, tour)->number, &until_mono_ms)) {
+        keyspace_freeze(ks, until_mono_ms);
+    }
+    keyspace_unlock_all(ks);
 }
 
 static err parse_pause(struct call *call, int64_t *ret_until, enum pause_mode *ret_mode)
@@ -70,7 +77,7 @@ err cmd_client_pause(struct call *call)
     if (!t) {
         return ERR_NOMEM;
     }
-    *t = (struct pause_tour){.tour.visit = pass, .until_mono_ms = pause_set(mode, until, call->now)};
+    *t = (struct pause_tour){.tour.visit = pass, .number = pause_set(mode, until, call->now)};
     return call_travel(call, &t->tour);
 }
 

@@ -1,9 +1,12 @@
 /* DBSIZE, FLUSHDB, FLUSHALL, SWAPDB: whole databases.
  *
- * A flush maps fresh spaces while every shard is locked, which is short however much there is. What was there is freed after the unlock: at once
- * unless ASYNC was said, else in slices by the workers' housekeeping. */
+ * A flush maps fresh spaces while every shard is locked, which is short however much there is: from then on everybody sees them. What was there is freed after the unlock, in
+ * slices: with ASYNC by the workers' housekeeping, else by a chore, and the reply is made when nothing is left. Then only who asked waits. When the system refuses memory for the
+ * chore, it is as with ASYNC: what gives memory back must not fail for want of it. */
 #include <limits.h>
+#include <stdlib.h>
 
+#include "command/chore.h"
 #include "command/engine.h"
 #include "command/verb.h"
 
@@ -13,11 +16,11 @@ err cmd_dbsize(struct call *call)
     return OK;
 }
 
-/* FLUSHDB and FLUSHALL take SYNC or ASYNC. */
+/* FLUSHDB and FLUSHALL take SYNC or ASYNC; what neither means is lazyfree-lazy-user-flush. */
 static err parse_mode(struct call *call, bool *ret_async)
 {
     if (call->argc == 1) {
-        *ret_async = false;
+        *ret_async = config_now()->lazyfree_lazy_user_flush;
         return OK;
     }
     bool async = call_arg_is(call, 1, S("ASYNC"));
@@ -28,8 +31,40 @@ static err parse_mode(struct call *call, bool *ret_async)
     return OK;
 }
 
+enum { REAP_SLICE_US = 200 };
+
+struct reaping {
+    struct chore chore;
+    struct keyspace *keyspace;
+};
+
+static void drop_reaping(struct chore *chore)
+{
+    free(container_of(chore, struct reaping, chore));
+}
+
+static bool reap_slice(struct chore *chore, struct now now)
+{
+    (void)now;
+    return keyspace_reap(container_of(chore, struct reaping, chore)->keyspace, REAP_SLICE_US);
+}
+
+static err wait_for_reaping(struct call *call)
+{
+    struct reaping *r = malloc(sizeof *r);
+    if (!r) {
+        return ERR_NOMEM;
+    }
+    *r = (struct reaping){.chore.slice = reap_slice, .chore.drop = drop_reaping, .keyspace = call->engine->keyspace};
+    return call_work(call, &r->chore);
+}
+
 static err flush(struct call *call, unsigned first_db, unsigned end_db)
 {
+    if (call_chore(call)) {
+        reply_ok(call->reply);
+        return OK;
+    }
     bool async;
     err e = parse_mode(call, &async);
     if (e != OK) {
@@ -38,8 +73,10 @@ static err flush(struct call *call, unsigned first_db, unsigned end_db)
     for (unsigned db = first_db; db < end_db; db++) {
         keyspace_flush_db(call->engine->keyspace, db);
     }
-    call->reap = !async;
     call_record(call, call->argc, call->argv);
+    if (!async && wait_for_reaping(call) == ERR_AGAIN) {
+        return ERR_AGAIN;
+    }
     reply_ok(call->reply);
     return OK;
 }

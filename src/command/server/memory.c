@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "command/chore.h"
 #include "command/engine.h"
 #include "command/help.h"
 #include "command/verb.h"
@@ -37,32 +38,29 @@ err cmd_memory_usage(struct call *call)
 /* ---- PURGE ---------------------------------------------------------------------------------------------------------- */
 enum { PURGE_SLICE_US = 200 };
 
-/* A purge under way on a worker, a slice in each turn. */
 struct purge {
-    struct errand errand;
-    struct message next_slice; /* posted by the worker to itself */
+    struct chore chore;
     struct keyspace *keyspace;
 };
 
-static void drop_purge(struct errand *errand)
+static void drop_purge(struct chore *chore)
 {
-    free(container_of(errand, struct purge, errand));
+    free(container_of(chore, struct purge, chore));
 }
 
-static void purge_slice(struct message *m, struct worker *w)
+static bool purge_slice(struct chore *chore, struct now now)
 {
-    struct purge *p = container_of(m, struct purge, next_slice);
-    if (keyspace_purge(p->keyspace, PURGE_SLICE_US)) {
+    (void)now;
+    bool done = keyspace_purge(container_of(chore, struct purge, chore)->keyspace, PURGE_SLICE_US);
+    if (done) {
         mem_purge();
-        errand_end(&p->errand);
-    } else {
-        worker_post(w, m);
     }
+    return done;
 }
 
 err cmd_memory_purge(struct call *call)
 {
-    if (call_errand(call)) {
+    if (call_chore(call)) {
         reply_ok(call->reply);
         return OK;
     }
@@ -70,15 +68,8 @@ err cmd_memory_purge(struct call *call)
     if (!p) {
         return ERR_NOMEM;
     }
-    *p = (struct purge){
-        .errand.drop = drop_purge, .next_slice.deliver = purge_slice, .keyspace = call->engine->keyspace};
-    err e = call_await(call, &p->errand);
-    if (e != ERR_AGAIN) {
-        drop_purge(&p->errand);
-        return e;
-    }
-    worker_post(call->session->worker, &p->next_slice);
-    return ERR_AGAIN;
+    *p = (struct purge){.chore.slice = purge_slice, .chore.drop = drop_purge, .keyspace = call->engine->keyspace};
+    return call_work(call, &p->chore);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------ */

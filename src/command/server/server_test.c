@@ -31,19 +31,85 @@ static void test_flush(void **state)
     ASK(door, "FLUSHDB SYNC SYNC", "-ERR syntax error");
 }
 
-static void test_flush_gives_the_memory_back(void **state)
+static void fill(int count)
 {
-    (void)state;
-    uint64_t empty = keyspace_used_bytes(fe->engine.keyspace);
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < count; i++) {
         char line[64];
         snprintf(line, sizeof line, "SET key:%d value", i);
         ASK(door, line, "+OK");
     }
+}
+
+static void test_flush_gives_the_memory_back(void **state)
+{
+    (void)state;
+    uint64_t empty = keyspace_used_bytes(fe->engine.keyspace);
+    fill(1000);
     uint64_t full = keyspace_used_bytes(fe->engine.keyspace);
     assert_true(full > empty + 1000 * 16);
     ASK(door, "FLUSHALL SYNC", "+OK");
     assert_true(keyspace_used_bytes(fe->engine.keyspace) < empty + (full - empty) / 4);
+}
+
+/* Others see the empty database at once, and what they do then comes behind the flush; who asked hears of it when the memory is free. */
+static void test_a_flush_keeps_nobody_else_waiting(void **state)
+{
+    (void)state;
+    struct fake_door *other = fake_door_open(fe), *watcher = fake_door_open(fe);
+    unsigned turns = 0;
+    fill(100000); /* more than can be freed in a turn */
+    uint64_t full = keyspace_used_bytes(fe->engine.keyspace);
+    ASK(watcher, "MONITOR", "+OK");
+    effect_log_take(&effects);
+    assert_int_equal(fake_door_start(door, "FLUSHALL"), RUN_PARKED);
+    assert_int_equal(keyspace_used_bytes(fe->engine.keyspace), full);
+    ASK(other, "DBSIZE", ":0");
+    ASK(other, "SET k v", "+OK");
+    EFFECTS(" [FLUSHALL], set k [SET k v]");
+    while (!fake_door_reply(door)) {
+        fake_turn(fe);
+        turns++;
+    }
+    assert_true(turns > 0);
+    assert_string_equal(fake_door_reply(door), "+OK");
+    assert_true(keyspace_used_bytes(fe->engine.keyspace) < full / 100);
+    ASK(door, "DBSIZE", ":1");
+    EFFECTS("");
+    fake_turn(fe);
+    slice told = fake_door_told(watcher);
+    const char *flush = memmem(told.ptr, told.len, "\"FLUSHALL\"", 10),
+               *set = memmem(told.ptr, told.len, "\"SET\" \"k\"", 9);
+    assert_true(flush && set && flush < set);
+    assert_null(memmem(set, told.len - (size_t)(set - told.ptr), "\"FLUSHALL\"", 10));
+    fake_door_close(watcher);
+    fake_door_close(other);
+}
+
+static void test_a_flush_goes_on_when_its_client_has_gone(void **state)
+{
+    (void)state;
+    struct fake_door *other = fake_door_open(fe);
+    fill(1000);
+    uint64_t full = keyspace_used_bytes(fe->engine.keyspace);
+    assert_int_equal(fake_door_start(other, "FLUSHDB SYNC"), RUN_PARKED);
+    fake_door_close(other);
+    ASK(door, "DBSIZE", ":0");
+    while (keyspace_used_bytes(fe->engine.keyspace) > full / 4) {
+        fake_turn(fe);
+    }
+}
+
+static void test_which_flush_waits(void **state)
+{
+    (void)state;
+    struct fake_door *other = fake_door_open(fe);
+    assert_int_equal(fake_door_start(door, "FLUSHDB ASYNC"), RUN_DONE);
+    ASK(other, "CONFIG SET lazyfree-lazy-user-flush yes", "+OK");
+    assert_int_equal(fake_door_start(door, "FLUSHDB"), RUN_DONE);
+    assert_int_equal(fake_door_start(door, "FLUSHALL"), RUN_DONE);
+    assert_int_equal(fake_door_start(door, "FLUSHALL SYNC"), RUN_PARKED);
+    assert_int_equal(fake_door_start(other, "FLUSHDB now"), RUN_DONE);
+    fake_door_close(other);
 }
 
 static void test_swapdb(void **state)
@@ -192,6 +258,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_flush),
         TEST(test_flush_gives_the_memory_back),
+        TEST(test_a_flush_keeps_nobody_else_waiting),
+        TEST(test_a_flush_goes_on_when_its_client_has_gone),
+        TEST(test_which_flush_waits),
         TEST(test_swapdb),
         TEST(test_config),
         TEST(test_a_change_that_cannot_be_applied),

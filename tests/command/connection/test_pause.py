@@ -1,5 +1,9 @@
 """CLIENT PAUSE and UNPAUSE. Pauses here end by UNPAUSE or by the test's clock, so nothing waits for time to pass."""
+import select
+
 import pytest
+
+from harness.server import wait_until
 
 LARDER_ARGS = ("--threads", 2)
 pytestmark = pytest.mark.concurrency
@@ -127,3 +131,26 @@ def test_after_the_answer_nothing_is_written(server, scale):
     stop.set()
     for thread in threads:
         thread.join()
+
+
+def test_an_unpause_while_a_pause_is_on_its_way(server, raws):
+    """The pause that was ended while it went from worker to worker freezes nothing when it has come round."""
+    admin, *others = raws
+    admin.call("SET", "k", "v", "PX", 1000)
+    with server.pause("tour_visit") as point:
+        admin.send(b"CLIENT PAUSE %d WRITE\r\n" % LONG)
+        point.wait_reached()                                    # the first worker stands
+        for other in others:
+            other.send(b"PING\r\n")
+        free = []                                               # on the other worker
+        while len(free) < 2:
+            free = [other for other in others if select.select([other.socket], [], [], 0)[0]]
+        for other in free:
+            assert other.read_reply() == b"PONG"
+        free[0].send(b"CLIENT UNPAUSE\r\n")
+        wait_until(lambda: b"blocked_clients:2\r" in free[1].call("INFO", "clients"))
+        point.release()
+    assert admin.read_reply() == b"OK" and free[0].read_reply() == b"OK"
+    server.clock.advance(2000)
+    assert admin.call("SET", "k", "w", "GET") is None
+    assert admin.call("GET", "k") == b"w"

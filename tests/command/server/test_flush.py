@@ -64,3 +64,30 @@ def test_flushes_and_swaps_among_writers(start_larder, scale):
             thread.join()
         client.flushall()
         assert client.dbsize() == 0
+
+
+def test_a_flush_under_way_ends_with_the_server(start_larder):
+    """Its client has gone, and then the server ends: nothing of it is left behind."""
+    server = start_larder(args=["--threads", 2, "--enable-debug-command", "yes"])
+    with server.raw() as raw:
+        assert raw.call("DEBUG", "POPULATE", 100_000) == b"OK"
+        raw.send(b"FLUSHALL SYNC\r\n")
+    with server.raw() as raw:
+        while raw.call("DBSIZE"):
+            pass
+    server.stop()
+
+
+@pytest.mark.concurrency
+def test_flushes_on_both_workers(start_larder):
+    server = start_larder(args=["--threads", 2, "--enable-debug-command", "yes"])
+    raws = [server.raw() for _ in range(4)]
+    for _ in range(3):
+        assert raws[0].call("DEBUG", "POPULATE", 20_000) == b"OK"
+        for raw in raws:
+            raw.send(b"FLUSHALL\r\nSET k v\r\n")
+        for raw in raws:
+            assert (raw.read_reply(), raw.read_reply()) == (b"OK", b"OK")
+        assert raws[0].call("DBSIZE") == 1
+    for raw in raws:
+        raw.close()
