@@ -15,11 +15,29 @@
 #include "base/num.h"
 #include "command/call_priv.h"
 #include "command/engine.h"
+#include "command/park_priv.h"
 
 /* ---- arguments ----------------------------------------------------------------------------------------------------- */
 err call_arg_i64(struct call *call, unsigned index, int64_t *ret_value)
 {
     return num_parse_i64(call->argv[index], ret_value);
+}
+
+struct blob *call_block(const struct call *call, unsigned index)
+{
+    unsigned from = 0, end = call->block_count;
+    while (from < end) {
+        unsigned middle = from + (end - from) / 2;
+        if (call->blocks[middle].argument == index) {
+            return call->blocks[middle].blob;
+        }
+        if (call->blocks[middle].argument < index) {
+            from = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    return NULL;
 }
 
 void *call_alloc(struct call *call, size_t bytes)
@@ -364,6 +382,18 @@ err call_key_in_db(struct call *call, unsigned k, unsigned db, enum key_use use,
     *ret_k = call->key_count++;
     call_find(call, *ret_k);
     return OK;
+}
+
+/* ---- room ---------------------------------------------------------------------------------------------------------- */
+/* Few bytes are within what eviction makes beyond what it is asked for. A call asks once: what others have taken since is not its affair. */
+err call_need_room(struct call *call, uint64_t bytes)
+{
+    enum { FEW_BYTES = 16 * 1024 };
+    if (bytes <= FEW_BYTES) {
+        return OK;
+    }
+    err e = keyspace_has_room(call->engine->keyspace, call->now, bytes);
+    return e != ERR_AGAIN ? e : park_room(call) >= bytes ? OK : park_for_room(call, bytes);
 }
 
 /* ---- the record ---------------------------------------------------------------------------------------------------- */

@@ -34,6 +34,16 @@ struct call_key {
         *outcome; /* what its park ended with, while it still says what the key is; NULL when it did not park */
 };
 
+/* An argument that came in a block of its own, which the call holds and an entry may own from then on (call_content()). */
+struct call_block {
+    unsigned argument;
+    size_t bytes; /* that it has */
+    struct blob *blob;
+};
+
+/* Shorter arguments do not. */
+enum { CALL_BLOCK_BYTES_MIN = 32 * 1024 };
+
 struct call_undo; /* how to take back what call_put() has done */
 struct park;      /* dispatch's bookkeeping of a parked call */
 
@@ -63,6 +73,9 @@ struct call {
     struct park *park;
     void (*resumed)(struct call *call); /* set by the door: the park is over, run it again. ON(worker) */
     void *owner;                        /* the door's connection */
+    const struct call_block
+        *blocks; /* in the order of their arguments; the door's, as argv, and not copied when it parks */
+    unsigned block_count;
     ALIGNED(ARENA_ALIGNMENT) char memory[CALL_MEMORY_BYTES]; /* where the arena begins */
 };
 
@@ -77,6 +90,18 @@ static inline bool call_arg_is(const struct call *call, unsigned index, slice wo
     return slice_equal_nocase(call->argv[index], word);
 }
 MUST_USE err call_arg_i64(struct call *call, unsigned index, int64_t *ret_value); /* ERR_NOT_INTEGER */
+
+/* The block in which argument `index` came; NULL when it has none. */
+COLD struct blob *call_block(const struct call *call, unsigned index);
+/* Argument `index` as content: a string without deadline, encoded as Redis would, that is stored without copying it if it came in a block. */
+static inline struct content call_content(const struct call *call, unsigned index)
+{
+    struct content c = content_string(call->argv[index]);
+    if (UNLIKELY(c.string.len >= CALL_BLOCK_BYTES_MIN)) {
+        c.blob = call_block(call, index);
+    }
+    return c;
+}
 
 /* From the call's arena; NULL when the system refuses (return ERR_NOMEM). */
 void *call_alloc(struct call *call, size_t bytes);
@@ -136,6 +161,10 @@ MUST_USE err call_await(struct call *call, struct errand *errand);
 struct errand *call_errand(const struct call *call);
 /* On the call's worker: the work is done. Runs the call again if it is still there; the errand may be gone on return. */
 void errand_end(struct errand *errand);
+
+/* For a verb that is about to store more than its arguments say, `bytes` in all, before it changes anything: OK when there is room for them in memory, or
+ * they are few. ERR_AGAIN: the verb returns it and runs again from its start when room has been made. ERR_OOM, ERR_NOMEM. */
+MUST_USE err call_need_room(struct call *call, uint64_t bytes);
 
 /* ---- the record ----------------------------------------------------------------------------------------------------------------------- */
 /* Replaces the call as its own record (absolute times, final values); slices must outlive the call's run. Costs nothing when nobody wants records. */

@@ -398,10 +398,10 @@ static err consult(struct call *call, struct loader *loader)
 }
 
 /* ---- run ------------------------------------------------------------------------------------------------------------ */
-/* What the call can add to the data, as far as its arguments say. */
-static uint64_t argument_bytes(const struct call *call)
+/* What the call can add to the data, as far as its arguments say, or its verb in an earlier run. */
+static uint64_t bytes_to_store(const struct call *call)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = UNLIKELY(call->park) ? park_room(call) : 0;
     for (unsigned i = 1; i < call->argc; i++) {
         bytes += call->argv[i].len;
     }
@@ -412,7 +412,7 @@ static uint64_t argument_bytes(const struct call *call)
 static err make_room(struct call *call)
 {
     const struct config *config = config_now();
-    uint64_t bytes = config->maxmemory > 0 ? argument_bytes(call) : 0;
+    uint64_t bytes = config->maxmemory > 0 ? bytes_to_store(call) : 0;
     if (LIKELY(config->latency_monitor_threshold == 0)) {
         return keyspace_make_room(call->engine->keyspace, call->now, bytes);
     }
@@ -520,7 +520,7 @@ static err run_locked(struct call *call, struct loader *loader, bool governed)
     err e = governed || call->park ? consult(call, loader) : OK;
     if (e == OK) {
         e = call->command->handler(call);
-        assert(e != ERR_AGAIN || call_errand(call)); /* a verb waits for work, or not at all */
+        assert(e != ERR_AGAIN || call_errand(call) || park_room(call)); /* a verb waits for work, or for room */
     } else if (e != ERR_AGAIN) {
         park_leave_locked(call);
     }

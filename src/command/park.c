@@ -1,4 +1,4 @@
-/* Parked calls: those that wait for keys, those that wait for an errand, and those that a pause holds (park_postpone()).
+/* Parked calls: those that wait for keys, those that wait for an errand, and those that a pause or a lack of room holds (park_postpone()).
  *
  * A park is what a waiting call leaves behind: a waiter for each key that it waits for, a count of those that are still out, a
  * timer, and the message by which whoever brings the last outcome reaches the call's worker.
@@ -44,6 +44,7 @@ struct park {
     bool owns_arguments; /* of the call: copied when it first parked */
     struct list held;    /* among those that a pause holds, on this worker */
     int64_t held_until_mono_ms;
+    uint64_t room_bytes;      /* that its verb wants to find */
     struct outcome timed_out; /* for seats whose time is up; never freed by its count */
     unsigned seat_count;
     struct seat seats[];
@@ -284,6 +285,22 @@ err park_postpone(struct call *call, int64_t until_mono_ms)
     return ERR_AGAIN;
 }
 
+/* ---- room ----------------------------------------------------------------------------------------------------------- */
+/* Room is made by who has nothing locked: at the beginning of its next run. */
+err park_for_room(struct call *call, uint64_t bytes)
+{
+    err e = park_postpone(call, call->now.mono_ms);
+    if (e == ERR_AGAIN) {
+        call->park->room_bytes = bytes;
+    }
+    return e;
+}
+
+uint64_t park_room(const struct call *call)
+{
+    return call->park ? call->park->room_bytes : 0;
+}
+
 /* ---- errands -------------------------------------------------------------------------------------------------------- */
 err call_await(struct call *call, struct errand *errand)
 {
@@ -314,7 +331,7 @@ void errand_end(struct errand *errand)
 }
 
 /* ---- asleep --------------------------------------------------------------------------------------------------------- */
-/* The arguments were lent until now. */
+/* The arguments were lent until now, but for those that have blocks. */
 static err own_arguments(struct call *call)
 {
     slice *argv = call_alloc(call, call->argc * sizeof *argv);
@@ -322,7 +339,7 @@ static err own_arguments(struct call *call)
         return ERR_NOMEM;
     }
     for (unsigned i = 0; i < call->argc; i++) {
-        argv[i] = arena_copy(&call->arena, call->argv[i]);
+        argv[i] = call_block(call, i) ? call->argv[i] : arena_copy(&call->arena, call->argv[i]);
         if (!argv[i].ptr) {
             return ERR_NOMEM;
         }

@@ -13,6 +13,11 @@ COLD MUST_USE err park_join(struct call *call, unsigned i, struct pending *p, in
 /* Has the call wait until a pause is over. ERR_AGAIN, or ERR_NOMEM. */
 COLD MUST_USE err park_postpone(struct call *call, int64_t until_mono_ms);
 
+/* Has the call run again, when room for so many bytes has been made. ERR_AGAIN, or ERR_NOMEM. */
+COLD MUST_USE err park_for_room(struct call *call, uint64_t bytes);
+/* What was asked for; 0 when nothing was. */
+uint64_t park_room(const struct call *call);
+
 /* With all shards of the call locked: takes back what has joined in this run. */
 COLD void park_leave_locked(struct call *call);
 

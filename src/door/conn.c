@@ -8,6 +8,9 @@
  *                   ^            |
  *                   '-- unserved '
  *
+ * A large argument that has not come in full leaves this way: its bytes go where they may stay (intake.c), what is before and behind it goes
+ * through `in`.
+ *
  * Memory is bounded without deciding who is slow. A client that does not take its replies gets nothing more done
  * (CONN_FULL); its requests are still read for a while, so that one that sends everything before it reads anything is
  * served, too. Then its socket is left alone.
@@ -21,6 +24,8 @@
  * (I2) In `turn` only when CONN_READY.
  * (I3) CONN_FULL: the stream is blocked, so that drained() will come.
  * (I4) in_at <= in.len; `parser` belongs to the request at in_at.
+ * (I5) With an intake: CONN_WAITS for the rest of the request at in_at, of which `in` holds what is not in the intake; or CONN_PARKED, and it
+ * is that of the parked call.
  *
  * Worker threads only. Not here: syntax (resp.c), who may come in (door.c). */
 #include "door/conn.h"
@@ -33,6 +38,7 @@
 #include "config/config.h"
 #include "door/desk.h"
 #include "door/door.h"
+#include "door/intake.h"
 #include "door/resp.h"
 #include "door/tls.h"
 #include "observe/log.h"
@@ -62,12 +68,20 @@ static void publish_figures(struct conn *c)
     __atomic_store_n(&c->session.bytes_out, c->stream.bytes_out, __ATOMIC_RELAXED);
 }
 
+static void publish_intake(struct conn *c)
+{
+    __atomic_store_n(&c->intake_bytes, c->intake ? intake_bytes(c->intake) : 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->intake_spare_bytes, c->intake ? intake_spare_bytes(c->intake) : 0, __ATOMIC_RELAXED);
+}
+
 static void session_figures(const struct session *s, struct session_figures *ret_figures)
 {
     const struct conn *c = container_of(s, struct conn, session);
     uint64_t out = __atomic_load_n(&c->figures.out_fixed_bytes, __ATOMIC_RELAXED);
-    uint64_t query = __atomic_load_n(&c->figures.query_bytes, __ATOMIC_RELAXED);
-    uint64_t query_free = __atomic_load_n(&c->figures.query_free_bytes, __ATOMIC_RELAXED);
+    uint64_t query = __atomic_load_n(&c->figures.query_bytes, __ATOMIC_RELAXED) +
+                     __atomic_load_n(&c->intake_bytes, __ATOMIC_RELAXED);
+    uint64_t query_free = __atomic_load_n(&c->figures.query_free_bytes, __ATOMIC_RELAXED) +
+                          __atomic_load_n(&c->intake_spare_bytes, __ATOMIC_RELAXED);
     *ret_figures = (struct session_figures){
         .query_bytes = query,
         .query_free_bytes = query_free,
@@ -87,12 +101,20 @@ static void set_protocol(struct session *s, int protocol)
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
+void conn_forget_intake(struct conn *c)
+{
+    intake_free(c->intake);
+    c->intake = NULL;
+    publish_intake(c);
+}
+
 static void give_up_parked(struct conn *c) ON(worker)
 {
     if (c->parked) {
         call_cancel(c->parked);
         desk_free_call(c->parked);
         c->parked = NULL;
+        conn_forget_intake(c);
     }
 }
 
@@ -101,6 +123,7 @@ static void conn_free(struct conn *c)
     struct desk *d = c->desk;
     assert(!c->parked);
     resp_forget(c);
+    intake_free(c->intake);
     list_remove(&c->place);
     list_remove(&c->turn);
     session_close(&c->session);
@@ -158,6 +181,58 @@ static void closed(struct stream *s, err reason)
     }
 }
 
+/* ---- large arguments --------------------------------------------------------------------------------------------- */
+
+/* Takes from the front of *input what large arguments still miss. */
+static void fill_intake(struct conn *c, slice *input)
+{
+    err e = intake_fill(c->intake, input);
+    c->in.failure = e != OK ? e : c->in.failure;
+    publish_intake(c);
+}
+
+/* The bound of `in` is that of the whole request. */
+static void bound_intake(struct conn *c)
+{
+    if (!buf_failed(&c->in) && intake_bytes(c->intake) + c->in.len > c->in.bytes_max) {
+        c->in.failure = ERR_LIMIT;
+    }
+}
+
+/* Where an argument begins in `rest`, the first part of a request, that is large and has not come in full: its bytes are in the intake from now
+ * on. Everything when there is none. */
+static size_t divert(struct conn *c, slice rest)
+{
+    unsigned argument;
+    size_t begin, bytes;
+    if (!resp_misses_large(c, rest, &argument, &begin, &bytes)) {
+        return rest.len;
+    }
+    if (!c->intake && !(c->intake = intake_new())) {
+        c->in.failure = ERR_NOMEM;
+        return begin;
+    }
+    err e = intake_begin(c->intake, argument, bytes);
+    if (e != OK) {
+        c->in.failure = e;
+        return begin;
+    }
+    slice here = slice_sub(rest, begin, SIZE_MAX);
+    fill_intake(c, &here);
+    return begin;
+}
+
+/* Keeps `rest`, which is lent or the end of `in`. */
+static void keep_rest(struct conn *c, slice rest, bool lent)
+{
+    size_t kept = c->state == CONN_WAITS ? divert(c, rest) : rest.len;
+    if (lent) {
+        buf_append(&c->in, slice_sub(rest, 0, kept));
+    } else {
+        c->in.len -= rest.len - kept;
+    }
+}
+
 /* ---- serving ----------------------------------------------------------------------------------------------------- */
 
 /* How much may wait in `in` before the socket is left alone. */
@@ -205,8 +280,9 @@ static void serve(struct conn *c, slice input, bool lent) ON(worker)
     c->state = resp_serve(c, input, &used);
     if (!lent) {
         c->in_at += used;
-    } else if (used < input.len && c->state != CONN_ENDS) {
-        buf_append(&c->in, slice_sub(input, used, SIZE_MAX));
+    }
+    if (used < input.len && c->state != CONN_ENDS) {
+        keep_rest(c, slice_sub(input, used, SIZE_MAX), lent);
     }
     if (c->in.bytes && c->in_at == c->in.len) {
         buf_fini(&c->in);
@@ -292,8 +368,14 @@ static void received(struct stream *s, slice bytes)
     if (c->state == CONN_WAITS && c->in.len == 0) {
         serve(c, bytes, true);
     } else {
-        keep(c, bytes);
-        if (c->state == CONN_WAITS && !buf_failed(&c->in)) {
+        if (c->intake) {
+            fill_intake(c, &bytes);
+            keep(c, bytes);
+            bound_intake(c);
+        } else {
+            keep(c, bytes);
+        }
+        if (c->state == CONN_WAITS && bytes.len > 0 && !buf_failed(&c->in)) {
             serve(c, slice_sub(buf_slice(&c->in), c->in_at, SIZE_MAX), false);
         }
     }

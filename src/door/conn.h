@@ -9,6 +9,7 @@
 #include "os/stream.h"
 
 struct desk;
+struct intake;
 struct resp_parser;
 
 enum {
@@ -42,15 +43,19 @@ struct conn {
     struct buf in; /* requests that are not served, from in_at on */
     size_t in_at;
     struct resp_parser *parser; /* of a request that has come in part; else NULL */
+    struct intake *intake;      /* the large arguments of that request, or of the call that it has become; else NULL */
     struct call *parked;
-    int64_t over_soft_since_mono_ms; /* more unsent than the soft limit since then; 0: not */
-    struct session_figures figures;  /* atomic: as of the last request */
+    int64_t over_soft_since_mono_ms;           /* more unsent than the soft limit since then; 0: not */
+    struct session_figures figures;            /* atomic: as of the last request */
+    uint64_t intake_bytes, intake_spare_bytes; /* atomic: they belong to the query's */
 };
 
 /* Takes over an accepted fd, and an encryption layer (NULL: none); on failure both are gone. */
 void conn_open(struct desk *d, int fd, struct stream_layer *layer) ON(worker);
 /* Whether its TLS handshake is still going on. */
 bool conn_is_shaking_hands(const struct conn *c);
+/* Lets go of the large arguments of a call that is over. */
+void conn_forget_intake(struct conn *c) ON(worker);
 /* Serves what has come, after a park or a turn that was used up. */
 void conn_go_on(struct conn *c) ON(worker);
 /* Ends it when what runs is answered: at once, or after its parked call. */

@@ -8,6 +8,9 @@
  * HTTP request: a web page can make a browser send one to a port on its user's machine, with commands of the page's
  * choice behind it.
  *
+ * A request with large arguments, which a connection has received apart, is a batch of one, too: when its call is over they are let go, so that
+ * a call behind it may change what it has stored.
+ *
  * A call that parks leaves the batch; the rest of the batch is forgotten and parsed again from the input when the call
  * is done.
  *
@@ -21,6 +24,7 @@
 #include "base/num.h"
 #include "config/config.h"
 #include "door/desk.h"
+#include "door/intake.h"
 #include "observe/log.h"
 #include "observe/metric.h"
 #include "wire/resp.h"
@@ -195,7 +199,8 @@ static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *
     struct desk *d = c->desk;
     struct resp_limits limits = {.bulk_bytes_max = config_now()->proto_max_bulk_len,
                                  .unknown = session_needs_auth(&c->session)};
-    unsigned limit = limits.unknown ? 1 : DESK_BATCH_CALLS;
+    const struct intake *intake = c->intake;
+    unsigned limit = limits.unknown || intake ? 1 : DESK_BATCH_CALLS;
     for (*ret_count = 0; *ret_count < limit;) {
         struct call *call = desk_call(d, *ret_count);
         if (!call) {
@@ -219,6 +224,9 @@ static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *
         call->argv = request.argv;
         call->resumed = resumed;
         call->owner = c;
+        if (UNLIKELY(intake != NULL)) {
+            intake_lend(intake, call);
+        }
         dispatch_prepare(call);
         d->batch_ends[(*ret_count)++] = *at;
     }
@@ -273,6 +281,7 @@ static void resumed(struct call *call)
     desk_note_active(c->desk, c);
     c->parked = NULL;
     desk_free_call(call);
+    conn_forget_intake(c);
     if (c->session.close_after_reply) {
         conn_drain(c);
     } else {
@@ -302,6 +311,17 @@ static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_s
     }
     dispatch_end(d->worker);
     return run;
+}
+
+/* The request with large arguments is over; a call that has parked takes them along. */
+static void end_intake(struct conn *c) ON(worker)
+{
+    struct call *call = c->desk->batch[0];
+    if (call) {
+        call->blocks = NULL;
+        call->block_count = 0;
+        conn_forget_intake(c);
+    }
 }
 
 static void reset_batch(struct desk *d, unsigned count)
@@ -339,6 +359,20 @@ static void say_why(struct conn *c, enum stop stop)
     }
 }
 
+bool resp_misses_large(struct conn *c, slice rest, unsigned *ret_argument, size_t *ret_begin, size_t *ret_bytes)
+{
+    struct resp_parser *p = c->parser;
+    size_t bytes = resp_parser_bulk_bytes(p);
+    if (bytes < CALL_BLOCK_BYTES_MIN || rest.len - p->at >= bytes) {
+        return false;
+    }
+    *ret_argument = p->span_count;
+    *ret_begin = p->at;
+    *ret_bytes = bytes;
+    resp_parser_leave_out(p);
+    return true;
+}
+
 void resp_forget(struct conn *c)
 {
     desk_give_parser(c->desk, c->parser);
@@ -362,6 +396,9 @@ enum conn_state resp_serve(struct conn *c, slice input, size_t *ret_used)
         enum stop stop = parse_ahead(c, input, &at, &count);
         unsigned run = run_batch(c, count, &state);
         served += run;
+        if (UNLIKELY(c->intake != NULL) && count > 0) {
+            end_intake(c);
+        }
         if (state != CONN_READY) {
             used = d->batch_ends[run - 1];
             resp_parser_reset(c->parser);

@@ -13,6 +13,10 @@ const struct reply_ops *resp_reply_ops(int protocol);
  * since. */
 enum conn_state resp_serve(struct conn *c, slice input, size_t *ret_used) ON(worker);
 
+/* CONN_WAITS, and `rest` is the first part of a request: whether the argument whose bytes come next is large and not there in full. Then it is
+ * left out of the input: what is expected behind *ret_begin is what comes after it. */
+bool resp_misses_large(struct conn *c, slice rest, unsigned *ret_argument, size_t *ret_begin, size_t *ret_bytes);
+
 /* Drops the parsing of a request that was begun. */
 void resp_forget(struct conn *c);
 

@@ -205,6 +205,24 @@ static bool external_new(struct entry_external *x, size_t bytes, size_t capacity
     return x->blob;
 }
 
+/* The value of the content as an external one: its blob, when that is to be had, else a copy. */
+static bool external_of(struct entry_external *x, const struct content *c)
+{
+    size_t bytes = c->string.len, capacity = mem_good_bytes(bytes);
+    if (c->blob && capacity <= UINT32_MAX && blob_own(c->blob)) {
+        assert(c->blob->bytes == c->string.ptr);
+        assert(mem_block_bytes(c->blob->bytes) >= capacity);
+        *x = (struct entry_external){.blob = c->blob, .len = (uint32_t)bytes, .capacity = (uint32_t)capacity};
+        return true;
+    }
+    if (!external_new(x, bytes, bytes)) {
+        return false;
+    }
+    memcpy(x->blob->bytes, c->string.ptr, bytes);
+    return true;
+}
+
+/* All but an external value, which is there. */
 static void set_content(struct entry *e, const struct content *c)
 {
     e->kind = c->kind;
@@ -214,8 +232,8 @@ static void set_content(struct entry *e, const struct content *c)
         *(struct entry_loaded *)entry_option(e, ENTRY_LOADED) =
             (struct entry_loaded){.at = c->loaded_at, .ms = c->load_ms};
     }
-    if (c->string.len > 0) {
-        memmove(entry_value(e), c->string.ptr, c->string.len);
+    if (!(e->flags & ENTRY_EXTERNAL) && c->string.len > 0) {
+        memmove(entry_inline_bytes(e) + e->key_bytes, c->string.ptr, c->string.len);
     }
 }
 
@@ -228,7 +246,7 @@ struct entry *entry_new(struct slabs *slabs, slice key, const struct content *c)
     if (!e) {
         return NULL;
     }
-    if (flags & ENTRY_EXTERNAL && !external_new(entry_external(e), c->string.len, c->string.len)) {
+    if (flags & ENTRY_EXTERNAL && !external_of(entry_external(e), c)) {
         entry_free_block(slabs, e);
         return NULL;
     }
@@ -280,9 +298,10 @@ bool entry_assign(struct entry *e, const struct content *c)
     }
     if (flags & ENTRY_EXTERNAL) {
         struct entry_external *x = entry_external(e);
-        if (mem_good_bytes(c->string.len) != x->capacity || blob_is_held(x->blob)) {
+        if (c->blob || mem_good_bytes(c->string.len) != x->capacity || blob_is_held(x->blob)) {
             return false;
         }
+        memmove(x->blob->bytes, c->string.ptr, c->string.len);
         x->len = (uint32_t)c->string.len;
     } else {
         size_t bytes = size_of(flags, e->key_bytes, c->string.len);
@@ -335,10 +354,16 @@ struct entry *entry_retimed(struct slabs *slabs, struct entry *e, int64_t deadli
     return to;
 }
 
-/* What to allocate for a value that has just outgrown its place: half as much again, at most 1 MiB more. */
+/* Half as much again, at most 1 MiB. */
+size_t entry_spare_bytes(size_t bytes)
+{
+    return num_min_u64(bytes / 2, SPARE_BYTES_MAX);
+}
+
+/* What to allocate for a value that has just outgrown its place. */
 static size_t grown_capacity(size_t bytes)
 {
-    return bytes + num_min_u64(bytes / 2, SPARE_BYTES_MAX);
+    return bytes + entry_spare_bytes(bytes);
 }
 
 /* Resizes the external value, to be written from now on; false when the system refuses memory. */

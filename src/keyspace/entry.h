@@ -43,6 +43,8 @@ uint32_t entry_load_ms(const struct entry *e);
 int64_t entry_loaded_at(const struct entry *e);
 /* Bytes that the entry costs, all in: its block, its external value; not its share of the index. */
 size_t entry_bytes(const struct entry *e);
+/* The room that a string is given beyond its bytes when an edit has made it grow. */
+size_t entry_spare_bytes(size_t bytes);
 /* Wall ms of the last access (coarse: seconds), for OBJECT IDLETIME; access frequency 0..255, for OBJECT FREQ. */
 int64_t entry_accessed_at(const struct entry *e, int64_t now_wall_ms);
 unsigned entry_frequency(const struct entry *e, int64_t now_wall_ms);
@@ -60,7 +62,10 @@ static inline bool entry_stale(const struct entry *e, int64_t now_wall_ms)
 struct content {
     enum kind kind;
     enum encoding encoding;
-    slice string;        /* the bytes of a KIND_STRING; copied */
+    slice string; /* the bytes of a KIND_STRING; copied */
+    struct blob
+        *blob; /* held by who gives it, and beginning with them in a room of mem_good_bytes() of their length: if it has
+                          * no owner, the entry owns it instead of a copy. NULL: none */
     int64_t deadline;    /* NO_DEADLINE or wall ms */
     int64_t fresh_until; /* at most deadline */
     bool negative;

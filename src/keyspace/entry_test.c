@@ -231,6 +231,44 @@ static void test_a_held_value_outlives_its_entry(void **state)
     entry_free(slabs, e);
 }
 
+/* A blob that is held and has no owner, with the content of its bytes. */
+static struct content content_in_blob(size_t len)
+{
+    struct blob *b = blob_new(mem_good_bytes(len));
+    memcpy(b->bytes, bytes, len);
+    blob_hold(b);
+    blob_disown(b);
+    struct content c = content_string(slice_make(b->bytes, len));
+    c.blob = b;
+    return c;
+}
+
+static void test_a_blob_becomes_the_value(void **state)
+{
+    (void)state;
+    struct content c = content_in_blob(70000), copy = content_string(slice_make(bytes, 70000));
+    struct entry *e = entry_new(slabs, S("key"), &c), *other = entry_new(slabs, S("key"), &copy);
+    assert_ptr_equal(entry_blob(e), c.blob);
+    assert_int_equal(entry_bytes(e), entry_bytes(other));
+    expect(e, S("key"), &copy);
+    assert_false(entry_assign(other, &c)); /* that would be a copy */
+    entry_free(slabs, other);
+
+    other = entry_new(slabs, S("other"), &c); /* which is left to who comes too late */
+    assert_ptr_not_equal(entry_blob(other), c.blob);
+    expect(other, S("other"), &copy);
+    entry_free(slabs, other);
+
+    entry_free(slabs, e); /* it is still held, and may have an owner again */
+    assert_memory_equal(c.blob->bytes, bytes, 70000);
+    e = entry_new(slabs, slice_make(bytes, 3000), &c);
+    assert_ptr_equal(entry_blob(e), c.blob);
+    blob_release(c.blob);
+    assert_false(blob_is_held(entry_blob(e)));
+    expect(e, slice_make(bytes, 3000), &copy);
+    entry_free(slabs, e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_assigning_in_place),
         cmocka_unit_test(test_a_held_value_is_never_changed),
         cmocka_unit_test(test_a_held_value_outlives_its_entry),
+        cmocka_unit_test(test_a_blob_becomes_the_value),
     };
     struct slab_bench b;
     slab_bench_init(&b);

@@ -716,18 +716,30 @@ COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes, ui
     return found;
 }
 
+/* Of so many bytes, how many have to be free before: without eviction none, but memory may not be over the limit. */
+static uint64_t bytes_needed(const struct keyspace *ks, uint64_t bytes)
+{
+    return GET(ks->eviction) == EVICTION_NONE ? 0 : bytes;
+}
+
+err keyspace_has_room(const struct keyspace *ks, struct now now, uint64_t bytes)
+{
+    if (GET(ks->limit_bytes) > 0 && bytes > GET(ks->limit_bytes)) {
+        return ERR_OOM;
+    }
+    return LIKELY(!over_limit(ks, bytes_needed(ks, bytes))) || keyspace_is_frozen(ks, now) ? OK : ERR_AGAIN;
+}
+
 err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes)
 {
     if (UNLIKELY(GET(ks->limit_changed))) {
         keyspace_settle(ks);
     }
-    uint64_t needed = GET(ks->eviction) == EVICTION_NONE ? 0 : bytes;
-    if (GET(ks->limit_bytes) > 0 && bytes > GET(ks->limit_bytes)) {
-        return ERR_OOM;
+    err e = keyspace_has_room(ks, now, bytes);
+    if (LIKELY(e != ERR_AGAIN)) {
+        return e;
     }
-    if (LIKELY(!over_limit(ks, needed)) || keyspace_is_frozen(ks, now)) {
-        return OK;
-    }
+    uint64_t needed = bytes_needed(ks, bytes);
     uint64_t wanted = EVICT_PER_CALL + needed / EVICT_BYTES_LEAST;
     bool found = reclaim(ks, now, needed, num_min_u64(wanted, EVICT_PER_RUN));
     if (found && wanted > EVICT_PER_RUN && over_limit(ks, needed)) {

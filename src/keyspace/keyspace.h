@@ -115,6 +115,9 @@ COLD void keyspace_settle(struct keyspace *ks);
  * nothing could be evicted; memory that is over it and going down is given the time. ERR_AGAIN: a huge call has evicted
  * as much as is good in one go, and is to come again when others have been served. Locks by itself. */
 MUST_USE err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes);
+/* Looks only, also with shards locked: OK when there is room for them, ERR_OOM when they alone are over the limit, ERR_AGAIN when room would have to
+ * be made. */
+MUST_USE err keyspace_has_room(const struct keyspace *ks, struct now now, uint64_t bytes);
 /* All that data costs: entries, values, index, calendar, queues. */
 uint64_t keyspace_used_bytes(const struct keyspace *ks);
 uint64_t keyspace_peak_bytes(const struct keyspace *ks);

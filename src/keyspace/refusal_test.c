@@ -5,6 +5,7 @@
 #include "keyspace/limbo_priv.h"
 #include "keyspace/pending.h"
 #include "keyspace/slab_priv.h"
+#include "os/blob.h"
 #include "os/mem.h"
 
 enum { KEYS = 3000, STEPS = 60000 };
@@ -138,6 +139,38 @@ static void test_a_refused_change_changes_nothing(void **state)
     bench_fini(&b);
 }
 
+/* A change that takes a blob over leaves it to who holds it when it is refused, wherever that happens. */
+static void test_a_refused_change_leaves_the_blob(void **state)
+{
+    (void)state;
+    enum { LEN = 50000 };
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    struct blob *blob = blob_new(mem_good_bytes(LEN));
+    memset(blob->bytes, 'x', LEN);
+    blob_hold(blob);
+    blob_disown(blob);
+    struct content c = content_string(slice_make(blob->bytes, LEN));
+    c.blob = blob;
+    c.deadline = c.fresh_until = NOW + 1000;
+    static char name[5000];
+    struct key k = keyspace_key(b.ks, 0, slice_make(name, sizeof name));
+    struct entry *e;
+    err failure = ERR_NOMEM;
+    shard_lock(k.shard);
+    for (unsigned place = 1; failure != OK; place++) {
+        refuse(0, place);
+        failure = shard_insert(k.shard, &k, &c, &b.fx, EVENT_set, &e);
+        assert_true(failure == OK ? blob->holds == (BLOB_OWNED | 1) : blob->holds == 1);
+    }
+    refuse(0, 0);
+    assert_ptr_equal(entry_blob(e), blob);
+    shard_unlock(k.shard);
+    blob_release(blob);
+    keyspace_check(b.ks);
+    bench_fini(&b);
+}
+
 static void test_slabs_without_memory(void **state)
 {
     (void)state;
@@ -196,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_keyspace_that_cannot_be_made),
         cmocka_unit_test(test_a_refused_change_changes_nothing),
+        cmocka_unit_test(test_a_refused_change_leaves_the_blob),
         cmocka_unit_test(test_slabs_without_memory),
         cmocka_unit_test(test_a_range_that_is_full),
     };

@@ -71,6 +71,13 @@ void blob_release(struct blob *b)
     let_go(b, 1);
 }
 
+bool blob_own(struct blob *b)
+{
+    uint64_t holds = __atomic_fetch_or(&b->holds, BLOB_OWNED, __ATOMIC_ACQ_REL);
+    assert((holds & ~BLOB_OWNED) > 0);
+    return !(holds & BLOB_OWNED);
+}
+
 size_t blob_share_bytes(const struct blob *b)
 {
     uint64_t holds = __atomic_load_n(&b->holds, __ATOMIC_RELAXED);

@@ -1,8 +1,8 @@
-/* A block of bytes that is held by others besides its owner: a large value of the keyspace, and the outputs that still send it. The owner
- * may change it while nobody holds it; from then on it stays as it is, whatever becomes of its owner. Who is the last to let go of it frees
- * it, on whichever thread.
+/* A block of bytes that is held by others besides its owner: a large value of the keyspace, the outputs that still send it, the call whose
+ * argument it was. The owner may change it while nobody holds it; from then on it stays as it is, whatever becomes of its owner. Who is the
+ * last to let go of it frees it, on whichever thread.
  *
- * Holds are taken by who is sure of the owner (under its lock), and let go anywhere. */
+ * Holds are taken by who is sure of the owner (under its lock), and let go anywhere. One without an owner may get one from its holder. */
 #ifndef OS_BLOB_H
 #define OS_BLOB_H
 
@@ -44,6 +44,8 @@ static inline bool blob_is_held(const struct blob *b)
 }
 void blob_hold(struct blob *b);
 void blob_release(struct blob *b);
+/* For one who holds it: makes it owned, by whom he says. False when it has an owner. */
+MUST_USE bool blob_own(struct blob *b);
 /* For one who holds it: what he has to answer for of its memory. Nothing while its owner does, then his part of it. */
 size_t blob_share_bytes(const struct blob *b);
 

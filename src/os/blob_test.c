@@ -73,11 +73,28 @@ static void test_the_last_one_frees_it(void **state)
     assert_int_equal(seen, THREADS * ROUNDS);
 }
 
+static void test_a_blob_without_an_owner_gets_one(void **state)
+{
+    (void)state;
+    struct blob *b = blob_new(ROOM);
+    blob_hold(b);
+    assert_false(blob_own(b)); /* it has one */
+    blob_disown(b);
+    assert_true(blob_share_bytes(b) >= ROOM);
+    assert_true(blob_own(b));
+    assert_true(blob_is_held(b));
+    assert_int_equal(blob_share_bytes(b), 0);
+    blob_release(b);
+    assert_false(blob_is_held(b));
+    blob_disown(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_owner_changes_what_nobody_holds),
         cmocka_unit_test(test_the_last_one_frees_it),
+        cmocka_unit_test(test_a_blob_without_an_owner_gets_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,7 +45,8 @@ enum {
     COMPLETION_COUNT = 8192, /* places for completions; idle sockets need none */
     SEND_COUNT_MAX = 256,    /* sends of one submission */
     BUFFER_COUNT_FIRST = 4,
-    BUFFER_COUNT_MAX = 64, /* a power of two */
+    BUFFER_COUNT_MAX = 64,   /* a power of two */
+    TURN_BYTES = 256 * 1024, /* received in a turn; without it who sends without end would make turns of 4 MB */
     SLOT_COUNT_FIRST = 64,
     BUFFER_GROUP = 0,
 };
@@ -535,12 +536,16 @@ void ring_enter(struct ring *r, int64_t wait_ms)
 bool ring_deliver(struct ring *r)
 {
     bool has_events = false;
-    for (unsigned left = io_uring_cq_ready(&r->uring); left > 0; left--) {
+    size_t bytes = 0;
+    for (unsigned left = io_uring_cq_ready(&r->uring); left > 0 && bytes < TURN_BYTES; left--) {
         struct io_uring_cqe *completion;
         int failure = io_uring_peek_cqe(&r->uring, &completion);
         assert(failure == 0);
         switch (kind_of(completion)) {
-        case KIND_RECEIVE: received(r, completion); break;
+        case KIND_RECEIVE:
+            bytes += completion->res > 0 ? (size_t)completion->res : 0;
+            received(r, completion);
+            break;
         case KIND_POLL:
             r->polling = false;
             has_events = true;

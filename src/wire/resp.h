@@ -35,7 +35,7 @@ struct resp_parser {
     size_t searched;         /* no end of line in [at, searched) */
     uint32_t argument_count; /* as claimed; 0 while the first line is not complete */
     bool in_bulk;            /* the length line of the next argument is parsed */
-    size_t bulk_bytes;       /* in_bulk: its length */
+    size_t bulk_bytes;       /* in_bulk: its length, as far as it is in the input */
     struct resp_span *spans; /* of the arguments that are there; grows with what came, never with what was claimed */
     uint32_t span_count;
     uint32_t span_capacity;
@@ -45,7 +45,7 @@ struct resp_parser {
 struct resp_request {
     unsigned argc; /* 0: nothing was asked (an empty line, *0, *-1); there is nothing to answer */
     slice *argv;   /* in the arena; the bytes are in the input, those of an inline request in the arena */
-    size_t bytes;  /* length of the request in the input */
+    size_t bytes;  /* length of the request in the input, without what was left out */
 };
 
 enum resp_step {
@@ -59,6 +59,18 @@ void resp_parser_init(struct resp_parser *p);
 void resp_parser_fini(struct resp_parser *p);
 /* Forgets a request that was begun; keeps the memory. */
 void resp_parser_reset(struct resp_parser *p);
+
+/* After RESP_MORE: the length of the argument whose bytes come next, from p->at on; 0 when it is not known. */
+static inline size_t resp_parser_bulk_bytes(const struct resp_parser *p)
+{
+    return p->in_bulk ? p->bulk_bytes : 0;
+}
+/* The caller keeps the bytes of that argument, which is number span_count, out of the input: there follows at p->at what is behind them. In
+ * the request the argument is empty, and the caller puts it in. */
+static inline void resp_parser_leave_out(struct resp_parser *p)
+{
+    p->bulk_bytes = 0;
+}
 
 /* Parses the request that `input` begins with. After RESP_MORE it is called again with the same bytes and at least one
  * more, which may lie elsewhere by then: what was parsed is not looked at again. After RESP_REQUEST the parser is

@@ -261,6 +261,43 @@ static void test_a_million_arguments(void **state)
     buf_fini(&input);
 }
 
+/* The bytes of an argument are kept out of the input: before its first byte, after some, and the same of the next one. */
+static void test_arguments_left_out(void **state)
+{
+    (void)state;
+    struct resp_parser p;
+    struct arena arena;
+    struct resp_request r;
+    resp_parser_init(&p);
+    arena_init(&arena);
+    slice head = S("*4\r\n$4\r\nMSET\r\n$9\r\n"), begun = S("*4\r\n$4\r\nMSET\r\n$9\r\n1234");
+    assert_int_equal(resp_parse(&p, begun, &usual, &arena, &r), RESP_MORE);
+    assert_int_equal(resp_parser_bulk_bytes(&p), 9);
+    assert_int_equal(p.at, head.len);
+    assert_int_equal(p.span_count, 1);
+    resp_parser_leave_out(&p);
+    assert_int_equal(resp_parser_bulk_bytes(&p), 0);
+    assert_int_equal(resp_parse(&p, S("*4\r\n$4\r\nMSET\r\n$9\r\n\r"), &usual, &arena, &r), RESP_MORE);
+    assert_int_equal(resp_parser_bulk_bytes(&p), 0);
+    slice next = S("*4\r\n$4\r\nMSET\r\n$9\r\n\r\n$1\r\nx\r\n$3\r\n");
+    assert_int_equal(resp_parse(&p, next, &usual, &arena, &r), RESP_MORE);
+    assert_int_equal(resp_parser_bulk_bytes(&p), 3);
+    assert_int_equal(p.at, next.len);
+    assert_int_equal(p.span_count, 3);
+    resp_parser_leave_out(&p);
+    slice all = S("*4\r\n$4\r\nMSET\r\n$9\r\n\r\n$1\r\nx\r\n$3\r\n\r\n*1\r\n$4\r\nPING\r\n");
+    assert_int_equal(resp_parse(&p, all, &usual, &arena, &r), RESP_REQUEST);
+    assert_int_equal(r.argc, 4);
+    assert_int_equal(r.bytes, next.len + 2);
+    assert_int_equal(r.argv[1].len, 0);
+    assert_true(slice_equal(r.argv[2], S("x")));
+    assert_int_equal(r.argv[3].len, 0);
+    assert_int_equal(resp_parse(&p, slice_sub(all, r.bytes, SIZE_MAX), &usual, &arena, &r), RESP_REQUEST);
+    assert_true(slice_equal(r.argv[0], S("PING")));
+    resp_parser_fini(&p);
+    arena_fini(&arena);
+}
+
 /* ---- replies ----------------------------------------------------------------------------------------------------- */
 
 static void test_replies(void **state)
@@ -308,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_lines_are_bounded),
         cmocka_unit_test(test_claims_cost_nothing),
         cmocka_unit_test(test_a_million_arguments),
+        cmocka_unit_test(test_arguments_left_out),
         cmocka_unit_test(test_replies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

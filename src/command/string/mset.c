@@ -37,7 +37,7 @@ static err store_all(struct call *call, int64_t deadline, bool keep_times)
         return e;
     }
     for (unsigned k = 0; k < call->key_count && e == OK; k++) {
-        e = store_string(call, k, call_arg(call, call->keys[k].argument + 1), deadline, keep_times);
+        e = store_string(call, k, call->keys[k].argument + 1, deadline, keep_times);
     }
     return call_end_all(call, e);
 }

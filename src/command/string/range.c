@@ -55,6 +55,12 @@ err cmd_substr(struct call *call)
     return cmd_getrange(call);
 }
 
+/* For so many bytes more, most of which may be zeros that stand in no argument. */
+static err make_room(struct call *call, size_t bytes)
+{
+    return call_need_room(call, bytes + entry_spare_bytes(bytes));
+}
+
 /* A new string: `value` at `offset`, zeros before it. */
 static err create_at(struct call *call, size_t offset, slice value)
 {
@@ -107,6 +113,10 @@ err cmd_setrange(struct call *call)
         if (!fits((uint64_t)offset, value.len)) {
             return ERR_TOO_LARGE;
         }
+        e = (size_t)offset > bytes ? make_room(call, (size_t)offset - bytes + value.len) : OK;
+        if (e != OK) {
+            return e;
+        }
         if (entry) {
             e = write_at(call, bytes, (size_t)offset, value, &bytes);
         } else {
@@ -131,7 +141,7 @@ err cmd_append(struct call *call)
     slice value = call_arg(call, 2);
     size_t bytes = value.len;
     if (!entry) {
-        struct content content = content_string(value);
+        struct content content = call_content(call, 2);
         e = call_put(call, 0, &content);
     } else {
         size_t old_bytes = entry_string(entry).len;

@@ -37,10 +37,9 @@ static err is_permitted(struct call *call, const struct modifiers *m, const stru
 
 static err set_plainly(struct call *call)
 {
-    slice value = call_arg(call, 2);
-    err e = store_string(call, 0, value, NO_DEADLINE, false);
+    err e = store_string(call, 0, 2, NO_DEADLINE, false);
     if (e == OK) {
-        store_record(call, value, false);
+        store_record(call, call_arg(call, 2), false);
         reply_ok(call->reply);
     }
     return e;
@@ -82,7 +81,7 @@ err cmd_set(struct call *call)
         return OK;
     }
     bool keep_times = m.seen & MODIFIER_KEEPTTL;
-    e = store_string(call, 0, call_arg(call, 2), deadline, keep_times);
+    e = store_string(call, 0, 2, deadline, keep_times);
     if (e == OK) {
         store_record(call, call_arg(call, 2), keep_times);
     }
@@ -95,7 +94,7 @@ err cmd_setnx(struct call *call)
         reply_integer(call->reply, 0);
         return OK;
     }
-    err e = store_string(call, 0, call_arg(call, 2), NO_DEADLINE, false);
+    err e = store_string(call, 0, 2, NO_DEADLINE, false);
     if (e != OK) {
         return e;
     }
@@ -111,7 +110,7 @@ static err set_for_a_time(struct call *call, bool in_seconds)
     if (e != OK) {
         return e;
     }
-    e = store_string(call, 0, call_arg(call, 3), deadline, false);
+    e = store_string(call, 0, 3, deadline, false);
     if (e != OK) {
         return e;
     }
@@ -137,7 +136,7 @@ err cmd_getset(struct call *call)
     if (e != OK) {
         return e;
     }
-    e = store_string(call, 0, call_arg(call, 2), NO_DEADLINE, false);
+    e = store_string(call, 0, 2, NO_DEADLINE, false);
     if (e == OK) {
         store_record(call, call_arg(call, 2), false);
     }

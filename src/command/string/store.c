@@ -2,9 +2,9 @@
  * Any verb, on its worker. */
 #include "command/string/store.h"
 
-err store_string(struct call *call, unsigned k, slice value, int64_t deadline, bool keep_times)
+err store_string(struct call *call, unsigned k, unsigned argument, int64_t deadline, bool keep_times)
 {
-    struct content content = content_string(value);
+    struct content content = call_content(call, argument);
     content.deadline = content.fresh_until = deadline;
     err e = keep_times ? call_put_keep_times(call, k, &content) : call_put(call, k, &content);
     if (e == OK && deadline != NO_DEADLINE) {

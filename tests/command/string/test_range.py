@@ -1,4 +1,5 @@
 import pytest
+import redis
 
 NUMBERS = [-9223372036854775808, -100, -12, -11, -10, -2, -1, 0, 1, 5, 10, 11, 12, 100, 4294967297, 9223372036854775807]
 
@@ -67,3 +68,22 @@ def test_the_time_stays(same):
     same("APPEND k w")
     same("SETRANGE k 0 x")
     assert same("EXPIRETIME k") == 99999999999
+
+
+def test_setrange_beyond_the_end_needs_room(start_larder):
+    """What it fills up with zeros stands in no argument."""
+    server = start_larder(args=["--maxmemory", "8mb", "--maxmemory-policy", "allkeys-lru"])
+    larder = server.client()
+    for i in range(7000):
+        larder.set(f"small:{i}", "x" * 900)
+    larder.set("k", "value")
+    assert larder.setrange("k", 4_000_000, "x") == 4_000_001
+    assert larder.get("k") == b"value".ljust(4_000_000, b"\0") + b"x"
+    assert larder.info("memory")["used_memory"] <= (8 << 20) * 102 // 100
+    for key in ("k", "absent"):
+        with pytest.raises(redis.ResponseError, match="OOM"):
+            larder.setrange(key, 400_000_000, "x")
+    assert larder.strlen("k") == 4_000_001 and larder.exists("absent") == 0
+    larder.config_set("maxmemory-policy", "noeviction")
+    assert larder.setrange("k", 4_500_000, "x") == 4_500_001
+    larder.close()
