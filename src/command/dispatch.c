@@ -412,7 +412,7 @@ static uint64_t bytes_to_store(const struct call *call)
 static err make_room(struct call *call)
 {
     const struct config *config = config_now();
-    uint64_t bytes = config->maxmemory > 0 ? bytes_to_store(call) : 0;
+    uint64_t bytes = config->maxmemory > 0 || config->maxmemory_process > 0 ? bytes_to_store(call) : 0;
     if (LIKELY(config->latency_monitor_threshold == 0)) {
         return keyspace_make_room(call->engine->keyspace, call->now, bytes);
     }

@@ -588,6 +588,14 @@ bool keyspace_purge(struct keyspace *ks, int64_t budget_us)
     return !more;
 }
 
+void keyspace_give_back(struct keyspace *ks)
+{
+    uint64_t blocks_most = slab_pool_stats(&ks->slab_pool).idle_bytes / SLAB_BYTES; /* others may free more meanwhile */
+    while (blocks_most > 0 && slab_pool_settle(&ks->slab_pool, true)) {
+        blocks_most--;
+    }
+}
+
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now)
 {
     assert(worker_index < ks->worker_count);
@@ -682,6 +690,11 @@ void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum evic
     PUT(ks->limit_bytes, maxmemory_bytes);
     PUT(ks->eviction, eviction);
     __atomic_store_n(&ks->limit_changed, true, __ATOMIC_RELEASE);
+}
+
+uint64_t keyspace_limit_bytes(const struct keyspace *ks)
+{
+    return GET(ks->limit_bytes);
 }
 
 void keyspace_settle(struct keyspace *ks)

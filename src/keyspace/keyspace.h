@@ -87,6 +87,9 @@ void keyspace_swap_dbs(struct keyspace *ks, unsigned a, unsigned b);
  * about budget_us; true when nothing is left to do. No locks held by the caller. */
 bool keyspace_purge(struct keyspace *ks, int64_t budget_us);
 
+/* Returns free slabs to the system, all that are free now: 100 us for each 2 MB. Takes no locks of shards. */
+void keyspace_give_back(struct keyspace *ks);
+
 /* A worker's slice of the housekeeping: expires what is due in the shards assigned to it (index modulo worker count),
  * frees what is retired there, moves entries of sparse slabs together, evicts a little while memory is over the limit; returns the monotonic ms when it wants
  * to be called next. Locks by itself, a shard at a time, bounded work per call. */
@@ -108,6 +111,8 @@ bool keyspace_is_frozen(const struct keyspace *ks, struct now now);
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 /* Takes no locks; the shards hear of it with the next keyspace_settle(), call or tick. */
 void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum eviction eviction);
+/* 0: none. */
+uint64_t keyspace_limit_bytes(const struct keyspace *ks);
 /* Tells the shards of a limit and a policy that have changed. Locks by itself. */
 COLD void keyspace_settle(struct keyspace *ks);
 /* Before a call locks anything that brings about `bytes`: evicts as many entries as that could need and some more, so

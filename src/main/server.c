@@ -68,6 +68,7 @@ struct server {
     struct door *door;
     struct signal_watch signals;
     struct timer tick;
+    struct timer look; /* at the resident size, while maxmemory-process is set */
     struct timer cut_off;
     bool stopping;
     struct message stop_request; /* of SHUTDOWN, to the front */
@@ -100,10 +101,20 @@ static void deliver_begin(struct message *m, struct worker *w)
     metric_attach(w->index);
 }
 
+static void fire_look(struct timer *t, struct now now)
+{
+    struct server *s = container_of(t, struct server, look);
+    if (settings_look(&s->settings)) {
+        err e = loop_timer_set(s->front.loop, t, now.mono_ms + SETTINGS_LOOK_MS);
+        (void)e; /* the next tick tries again */
+    }
+}
+
 static void fire_tick(struct timer *t, struct now now)
 {
     struct server *s = container_of(t, struct server, tick);
     settings_tick(&s->settings);
+    fire_look(&s->look, now); /* so also when the directive has just been set */
     rate_sample(now.mono_ms);
     rules_reap(s->engine.rules);
     err e = loop_timer_set(s->front.loop, t, now.mono_ms + TICK_MS);
@@ -241,10 +252,11 @@ static void raise_limits(const struct config *config)
 /* Redis's default is kept, but few want what it does at the limit. */
 static void recommend_policy(const struct config *config)
 {
-    if (config->maxmemory > 0 && config->settings[OPTION_maxmemory_policy].origin == ORIGIN_DEFAULT) {
+    if (settings_limit(config->maxmemory, config->maxmemory_process) > 0 && config->settings[OPTION_maxmemory_policy].origin == ORIGIN_DEFAULT) {
         log_write(LOG_NOTICE, "main",
-                  "maxmemory is set and maxmemory-policy is not: writes will be refused at the limit; a cache wants "
-                  "`maxmemory-policy adaptive`");
+                  "%s is set and maxmemory-policy is not: writes will be refused at the limit; a cache wants "
+                  "`maxmemory-policy adaptive`",
+                  config->maxmemory > 0 ? "maxmemory" : "maxmemory-process");
     }
 }
 
@@ -315,7 +327,7 @@ static err make_keyspace(struct server *s, const struct config *config)
     struct keyspace_options options = {
         .worker_count = s->worker_count,
         .db_count = (unsigned)config->databases,
-        .maxmemory_bytes = config->maxmemory,
+        .maxmemory_bytes = settings_limit(config->maxmemory, config->maxmemory_process),
         .eviction = settings_eviction((enum config_policy)config->maxmemory_policy),
     };
     entropy_fill(options.seed, sizeof options.seed);
@@ -448,6 +460,7 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
         return e == ERR_CONFIG ? EXIT_CONFIG : refused("TLS", e);
     }
     timer_init(&s->tick, fire_tick);
+    timer_init(&s->look, fire_look);
     timer_init(&s->cut_off, fire_cut_off);
     s->stop_request.deliver = deliver_stop_request;
     e = signal_watch_open(&s->signals, s->front.loop, signal_arrived);
@@ -460,6 +473,10 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
     if (e) {
         return refused("threads", e);
     }
+    if (settings_start_memory(&s->settings)) {
+        return EXIT_CONFIG;
+    }
+    fire_look(&s->look, loop_now(s->front.loop));
     code = write_pidfile(s, config);
     return code ? code : listen_all(s, config);
 }
@@ -505,6 +522,7 @@ static void tear_down(struct server *s)
     }
     if (s->door) {
         loop_timer_clear(s->front.loop, &s->tick);
+        loop_timer_clear(s->front.loop, &s->look);
         loop_timer_clear(s->front.loop, &s->cut_off);
         signal_watch_close(&s->signals, s->front.loop);
     }

@@ -16,6 +16,7 @@
  * Any worker and the front. */
 #include "main/settings.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -24,7 +25,7 @@
 #include "observe/log.h"
 #include "rule/rules.h"
 
-enum { WORDS_BYTES_MAX = 64 * 1024, REASON_BYTES_MAX = 4096 };
+enum { WORDS_BYTES_MAX = 64 * 1024, REASON_BYTES_MAX = 4096, DATA_BYTES_LEAST = 1 << 20 };
 
 struct retired {
     struct retired *next;
@@ -103,6 +104,30 @@ void settings_tick(struct settings *s)
 
 /* ---- applying ---------------------------------------------------------------------------------------------------- */
 
+uint64_t settings_limit(uint64_t maxmemory_bytes, uint64_t data_bytes)
+{
+    return maxmemory_bytes == 0 || data_bytes == 0 ? num_max_u64(maxmemory_bytes, data_bytes)
+                                                   : num_min_u64(maxmemory_bytes, data_bytes);
+}
+
+static void limit_data(const struct settings *s, const struct config *config) HOLDS(s->engine->config_lock)
+{
+    keyspace_set_limit(s->engine->keyspace, settings_limit(config->maxmemory, s->data_bytes),
+                       settings_eviction((enum config_policy)config->maxmemory_policy));
+}
+
+/* When maxmemory-process is less than what a server without data takes: why that is not to be had. */
+static bool is_too_small(const struct settings *s, const struct config *config, struct buf *why)
+{
+    uint64_t least = s->headroom.empty_bytes + DATA_BYTES_LEAST;
+    bool too_small = config->maxmemory_process > 0 && config->maxmemory_process < least;
+    if (too_small) {
+        buf_printf(why, "this server takes %" PRIu64 " bytes without data and connections, so it needs at least %" PRIu64,
+                   s->headroom.empty_bytes, least);
+    }
+    return too_small;
+}
+
 static bool same_words(const struct config_words *a, const struct config_words *b)
 {
     bool same = a->count == b->count;
@@ -159,7 +184,8 @@ err settings_apply(struct engine *engine, struct config *next, enum option *ret_
         return ERR_NOMEM;
     }
     buf_truncate(&s->reason, 0);
-    err e = remake_tls(old, next, &tls, ret_option, &s->reason);
+    *ret_option = OPTION_maxmemory_process;
+    err e = is_too_small(s, next, &s->reason) ? ERR_CONFIG : remake_tls(old, next, &tls, ret_option, &s->reason);
     if (e) {
         free(retired);
         buf_append_byte(&s->reason, '\0');
@@ -172,13 +198,39 @@ err settings_apply(struct engine *engine, struct config *next, enum option *ret_
     log_set_level((enum log_level)next->loglevel);
     log_set_format((enum log_format)next->log_format);
     if (old->maxmemory != next->maxmemory || old->maxmemory_policy != next->maxmemory_policy) {
-        keyspace_set_limit(engine->keyspace, next->maxmemory,
-                           settings_eviction((enum config_policy)next->maxmemory_policy));
+        limit_data(s, next);
     }
     if (old->port != next->port || old->tls_port != next->tls_port || !same_words(&old->bind, &next->bind)) {
         relisten(s);
     }
     publish(s, next, retired);
+    return OK;
+}
+
+/* ---- maxmemory-process ------------------------------------------------------------------------------------------- */
+
+bool settings_look(struct settings *s)
+{
+    const struct config *config = config_now();
+    headroom_look(&s->headroom, s->engine->keyspace, config->maxmemory_process, config->maxmemory);
+    lock_acquire(&s->engine->config_lock);
+    if (s->data_bytes != s->headroom.data_bytes) {
+        s->data_bytes = s->headroom.data_bytes;
+        limit_data(s, config_now());
+    }
+    lock_release(&s->engine->config_lock);
+    return config->maxmemory_process > 0;
+}
+
+err settings_start_memory(struct settings *s)
+{
+    const struct config *config = config_now();
+    headroom_init(&s->headroom, s->engine->keyspace);
+    if (is_too_small(s, config, &s->reason)) {
+        log_write(LOG_ERROR, "main", "cannot start: maxmemory-process %" PRIu64 ": %.*s", config->maxmemory_process,
+                  SLICE_ARG(buf_slice(&s->reason)));
+        return ERR_CONFIG;
+    }
     return OK;
 }
 

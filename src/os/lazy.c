@@ -6,14 +6,17 @@
 #include "os/worker.h"
 
 static struct worker helper;
-static bool running; /* atomic */
+static bool running;           /* atomic */
+static uint64_t pending_bytes; /* atomic */
 
 static_assert(LAZY_BYTES_MIN >= sizeof(struct message), "a block holds its message");
 
 static void deliver_free(struct message *m, struct worker *w)
 {
     (void)w;
+    uint64_t bytes = mem_block_bytes(m);
     mem_free(m);
+    __atomic_sub_fetch(&pending_bytes, bytes, __ATOMIC_RELAXED);
 }
 
 static void run(void *argument)
@@ -44,11 +47,18 @@ void lazy_stop(void)
 
 void lazy_free(void *block)
 {
-    if (mem_block_bytes(block) < LAZY_BYTES_MIN || !__atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
+    uint64_t bytes = mem_block_bytes(block);
+    if (bytes < LAZY_BYTES_MIN || !__atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
         mem_free(block);
         return;
     }
+    __atomic_add_fetch(&pending_bytes, bytes, __ATOMIC_RELAXED);
     struct message *m = block;
     m->deliver = deliver_free;
     worker_post(&helper, m);
+}
+
+uint64_t lazy_pending_bytes(void)
+{
+    return __atomic_load_n(&pending_bytes, __ATOMIC_RELAXED);
 }

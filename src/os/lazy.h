@@ -2,6 +2,8 @@
 #ifndef OS_LAZY_H
 #define OS_LAZY_H
 
+#include <stdint.h>
+
 #include "base/attr.h"
 #include "base/err.h"
 
@@ -14,5 +16,7 @@ void lazy_stop(void);
 
 /* Frees a block of mem_alloc(): a large one soon. NULL is fine. Any thread; never waits. */
 void lazy_free(void *block);
+/* What was handed over and is not freed yet. Any thread. */
+uint64_t lazy_pending_bytes(void);
 
 #endif

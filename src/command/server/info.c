@@ -140,6 +140,8 @@ static void section_memory(struct call *call, struct buf *out)
     info_u64(out, "slabs_reserved", slabs.reserved_bytes);
     info_bytes(out, "total_system_memory", process_machine_bytes());
     info_bytes(out, "maxmemory", config_now()->maxmemory);
+    info_bytes(out, "maxmemory_process", config_now()->maxmemory_process);
+    info_bytes(out, "maxmemory_effective", keyspace_limit_bytes(ks));
     info_option(out, "maxmemory_policy", OPTION_maxmemory_policy);
     info_ratio(out, "mem_fragmentation_ratio", ratio(m.resident_bytes, used));
     buf_printf(out, "mem_fragmentation_bytes:%" PRId64 "\r\n", (int64_t)(m.resident_bytes - used));
