@@ -630,7 +630,7 @@ static void test_get(void **state)
         config_get(c, (slice[]){S("maxmemory-s*"), S("MAXMEMORY"), S("maxmem*s"), S("none")}, 4, append_pair, &text),
         OK);
     buf_append_byte(&text, '\0');
-    assert_string_equal(text.bytes, "MAXMEMORY=0\nmaxmemory-samples=5\nmaxmemory-clients=0\n");
+    assert_string_equal(text.bytes, "MAXMEMORY=0\nmaxmemory-process=0\nmaxmemory-samples=5\nmaxmemory-clients=0\n");
     buf_truncate(&text, 0);
     assert_int_equal(config_get(c, (slice[]){S("slave*"), S("*y-slave*")}, 2, append_pair, &text), OK);
     buf_append_byte(&text, '\0');

@@ -14,7 +14,7 @@
  * The limit falls at once, since what the others took is gone, and rises gently, since they may take it again. Changes too small to matter are left
  * alone: each is told to all shards.
  *
- * Invariants: (I1) The reserve is at most a quarter of what the others leave: memory that is fragmented beyond that exceeds the bound rather than
+ * Invariants: (I1) The reserve is at most half of what the others leave: memory that is fragmented beyond that exceeds the bound rather than
  * emptying the keyspace. (I2) With a bound data_bytes is never 0, which would be no limit.
  *
  * Thread: the front. */
@@ -30,17 +30,17 @@
 #include "os/process.h"
 
 enum {
-    MARGIN_PART = 64,       /* of the bound: for what happens between two looks */
-    RESIDUAL_PART = 16,     /* of what the others leave: what to expect, besides */
-    BEGUN_BYTES = 128 << 10,/* in each shard */
-    RESERVE_PART_MAX = 4,   /* (I1) */
-    SLACK_PART = 64,        /* beyond the residual, so that giving back is not needed at every look */
-    BELIEF_PART = 32,       /* of the residual's way to what is measured, at each look */
-    RISE_PART = 8,          /* of the way up, at each look */
-    BAND_PART = 128,        /* of the limit: smaller changes are none */
-    PRESSED_PART = 32,      /* the data is pressed when it is so near to the limit */
-    RELIEVED_PART = 8,      /* and no more when it is so far from it */
-    GIVE_BACK_US = 20000,   /* at a time, for moving entries together */
+    MARGIN_PART = 64,        /* of the bound: for what happens between two looks */
+    RESIDUAL_PART = 16,      /* of what the others leave: what to expect, besides */
+    BEGUN_BYTES = 128 << 10, /* in each shard */
+    RESERVE_PART_MAX = 2,    /* (I1) */
+    SLACK_PART = 64,         /* beyond the residual, so that giving back is not needed at every look */
+    BELIEF_PART = 16,        /* of the residual's way to what is measured, at each look */
+    RISE_PART = 8,           /* of the way up, at each look */
+    BAND_PART = 128,         /* of the limit: smaller changes are none */
+    PRESSED_PART = 32,       /* the data is pressed when it is so near to the limit */
+    RELIEVED_PART = 8,       /* and no more when it is so far from it */
+    GIVE_BACK_US = 20000,    /* at a time, for moving entries together */
 };
 
 static uint64_t minus(uint64_t a, uint64_t b)
@@ -138,12 +138,13 @@ static void say(struct headroom *h, const struct footprint *f, uint64_t maxmemor
     bool presses = narrower && f->used + part >= h->data_bytes;
     if (presses && !h->presses) {
         log_write_limited(&limit, LOG_NOTICE, "main",
-                          "maxmemory-process limits the data to %" PRIu64 " bytes: program and connections take %" PRIu64
-                          " of %" PRIu64 ", and %" PRIu64 " are free and not given back",
+                          "maxmemory-process limits the data to %" PRIu64
+                          " bytes: program and connections take %" PRIu64 " of %" PRIu64 ", and %" PRIu64
+                          " are free and not given back",
                           h->data_bytes, f->others, h->bound_bytes, free_of(f));
     } else if (h->presses && !presses) {
-        log_write_limited(&limit, LOG_NOTICE, "main", "maxmemory-process limits the data no more: it takes %" PRIu64 " bytes",
-                          f->used);
+        log_write_limited(&limit, LOG_NOTICE, "main",
+                          "maxmemory-process limits the data no more: it takes %" PRIu64 " bytes", f->used);
     }
     h->presses = presses;
 }

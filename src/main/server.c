@@ -252,7 +252,8 @@ static void raise_limits(const struct config *config)
 /* Redis's default is kept, but few want what it does at the limit. */
 static void recommend_policy(const struct config *config)
 {
-    if (settings_limit(config->maxmemory, config->maxmemory_process) > 0 && config->settings[OPTION_maxmemory_policy].origin == ORIGIN_DEFAULT) {
+    if (settings_limit(config->maxmemory, config->maxmemory_process) > 0 &&
+        config->settings[OPTION_maxmemory_policy].origin == ORIGIN_DEFAULT) {
         log_write(LOG_NOTICE, "main",
                   "%s is set and maxmemory-policy is not: writes will be refused at the limit; a cache wants "
                   "`maxmemory-policy adaptive`",

@@ -122,7 +122,8 @@ static bool is_too_small(const struct settings *s, const struct config *config, 
     uint64_t least = s->headroom.empty_bytes + DATA_BYTES_LEAST;
     bool too_small = config->maxmemory_process > 0 && config->maxmemory_process < least;
     if (too_small) {
-        buf_printf(why, "this server takes %" PRIu64 " bytes without data and connections, so it needs at least %" PRIu64,
+        buf_printf(why,
+                   "this server takes %" PRIu64 " bytes without data and connections, so it needs at least %" PRIu64,
                    s->headroom.empty_bytes, least);
     }
     return too_small;

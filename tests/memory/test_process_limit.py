@@ -52,8 +52,13 @@ def test_data_fills_what_is_left_and_no_more(start_larder, rng, bytes_each):
 def unread_replies(server, client, bytes_more):
     """A connection that asks for long replies and reads none, until those that the kernel does not take cost the server so much."""
     raw, goal = server.raw(), memory(client, "mem_clients_normal") + bytes_more
+
+    def answered():
+        return client.info("commandstats").get("cmdstat_command", {"calls": 0})["calls"]
     while memory(client, "mem_clients_normal") < goal:
-        raw.send(b"COMMAND\r\n" * 5)
+        asked = answered() + 10
+        raw.send(b"COMMAND\r\n" * 10)
+        wait_until(lambda: answered() >= asked)
     return raw
 
 

@@ -143,6 +143,7 @@ static void section_memory(struct call *call, struct buf *out)
     info_bytes(out, "maxmemory_process", config_now()->maxmemory_process);
     info_bytes(out, "maxmemory_effective", keyspace_limit_bytes(ks));
     info_option(out, "maxmemory_policy", OPTION_maxmemory_policy);
+    info_metric(out, "memory_given_back", METRIC_memory_given_back);
     info_ratio(out, "mem_fragmentation_ratio", ratio(m.resident_bytes, used));
     buf_printf(out, "mem_fragmentation_bytes:%" PRId64 "\r\n", (int64_t)(m.resident_bytes - used));
     info_u64(out, "mem_clients_normal", client_bytes().total);

@@ -30,7 +30,8 @@ def test_names_are_those_of_redis_or_of_larder(same):
     cache = fields(same.connections[0].call("INFO", "cache"))
     newer = {"acl_access_denied_auth", "client_query_buffer_limit_disconnections", "client_output_buffer_limit_disconnections", "eventloop_cycles", "eventloop_duration_sum"}  # 7.2
     assert larder - redis - cache - newer == {
-        "larder_version", "worker_threads", "larder_io_engine", "timed_out_connections", "turns_long", "slabs_reserved", "slabs_held", "slabs_used"}
+        "larder_version", "worker_threads", "larder_io_engine", "timed_out_connections", "turns_long", "slabs_reserved", "slabs_held", "slabs_used",
+        "maxmemory_process", "maxmemory_process_human", "maxmemory_effective", "maxmemory_effective_human", "memory_given_back"}
 
 
 def test_a_worker_shows_what_it_did(start_larder):
