@@ -341,11 +341,10 @@ int64_t shard_deadline_offset_ms(const struct shard *s, unsigned db)
 static void note(struct shard *s, const struct key *k, struct effect *fx, enum change change, enum event event)
 {
     effect_touch(fx, k->db, k->bytes, change, event);
-    if (change == CHANGE_CREATED || change == CHANGE_CHANGED || change == CHANGE_DELETED) {
-        struct pending *p = pending_find(s, k);
-        if (p) {
-            pending_void(p);
-        }
+    bool voids = change == CHANGE_CREATED || change == CHANGE_CHANGED || change == CHANGE_DELETED;
+    struct pending *p = voids && UNLIKELY(s->pending_count > 0) ? pending_find(s, k) : NULL;
+    if (p) {
+        pending_void(p);
     }
 }
 
@@ -354,7 +353,7 @@ static struct space *space_with(struct shard *s, const struct key *k, const stru
 {
     shard_assert_locked(s);
     assert(k->shard == s);
-    assert(entry_key(e).len == k->bytes.len);
+    assert(e->flags & ENTRY_LONG_KEY || e->key_bytes == k->bytes.len);
 #ifdef LARDER_CHECKS
     assert(entry_has_key(e, k->bytes));
 #endif
