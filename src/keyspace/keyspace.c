@@ -614,7 +614,7 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
             compacting = compact_shard(s, false, compact_end_us, now.wall_ms);
         }
     }
-    compacting = compacting || slab_pool_settle(&ks->slab_pool, false);
+    compacting = compacting || slab_pool_tend(&ks->slab_pool);
     if (over_limit(ks, 0) && !frozen) {
         more = evict_slice(ks, &u, now) || more;
     }
