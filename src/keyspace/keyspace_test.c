@@ -541,7 +541,7 @@ static void test_locking_many_keys(void **state)
     }
 }
 
-enum { MANY = 60000 };
+enum { MANY = 120000 };
 
 static void fill_and_thin(struct bench *b)
 {
@@ -608,6 +608,41 @@ static void test_sparse_entries_move_together(void **state)
     }
 }
 
+/* All that a tick may have to do goes on at the same time: none of it waits until another is done. */
+static void test_chores_take_turns(void **state)
+{
+    (void)state;
+    enum { EACH = 60000 };
+    struct bench b;
+    struct watcher w;
+    struct now now = {.wall_ms = NOW + 10, .mono_ms = 1};
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    watcher_init(&w, &b);
+    for (unsigned i = 0; i < EACH; i++) {
+        bench_set(&b, 0, i, S("to be flushed"), NO_DEADLINE);
+        bench_set(&b, 1, i, S("to expire"), NOW + 5);
+        bench_set(&b, 2, i, S("to be evicted"), NO_DEADLINE);
+    }
+    keyspace_lock_all(b.ks);
+    keyspace_flush_db(b.ks, 0);
+    keyspace_unlock_all(b.ks);
+    keyspace_set_limit(b.ks, 1, EVICTION_ALLKEYS_LRU);
+    uint64_t before = keyspace_used_bytes(b.ks);
+    unsigned ticks = 0;
+    while (w.count[EVENT_expired] < EACH / 2) {
+        now.mono_ms++;
+        keyspace_tick(b.ks, 0, now);
+        ticks++;
+    }
+    assert_true(ticks > 10);
+    assert_true(w.count[EVENT_evicted] > 0);
+    uint64_t gone = w.count[EVENT_expired] + w.count[EVENT_evicted];
+    assert_true(before - keyspace_used_bytes(b.ks) > gone * 100); /* more than what they cost: something was reaped */
+    come_to_rest(b.ks, 1, now);
+    assert_int_equal(keyspace_used_bytes(b.ks), 0);
+    bench_fini(&b);
+}
+
 static void test_shard_count(void **state)
 {
     (void)state;
@@ -643,6 +678,7 @@ int main(void)
         cmocka_unit_test(test_random_keys),
         cmocka_unit_test(test_locking_many_keys),
         cmocka_unit_test(test_sparse_entries_move_together),
+        cmocka_unit_test(test_chores_take_turns),
         cmocka_unit_test(test_shard_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

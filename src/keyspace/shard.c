@@ -25,7 +25,9 @@
 
 enum {
     LAZY_VALUE_BYTES = 64 * 1024, /* from here on freeing is worth putting off */
-    REMOVAL_WORK = 16,            /* what it costs to remove an entry, in records of the calendar that are looked at */
+    DEAD_VALUES_MOST = 64,        /* that are freed in one go */
+    COMPACT_SEGMENTS = 16,
+    REMOVAL_WORK = 16, /* what it costs to remove an entry, in records of the calendar that are looked at */
     RANDOM_TRIES = 256,
     RANDOM_BUCKET_ENTRIES = 24, /* fuller buckets are so rare that what they have beyond may be passed over */
 };
@@ -743,6 +745,20 @@ static size_t free_values(void **value)
     return freed;
 }
 
+/* Takes the first few dead values off the list. */
+static void **take_values(struct shard *s)
+{
+    void **first = s->dead_values, **last = first;
+    for (unsigned i = 1; last && last[0] && i < DEAD_VALUES_MOST; i++) {
+        last = last[0];
+    }
+    if (last) {
+        PUBLISH(s->dead_values, last[0]);
+        last[0] = NULL;
+    }
+    return first;
+}
+
 /* Frees a part of the first that is retired. */
 static void reap_retired(struct shard *s)
 {
@@ -761,8 +777,7 @@ bool shard_reap(struct shard *s)
         return false;
     }
     shard_lock(s);
-    void *values = s->dead_values;
-    PUBLISH(s->dead_values, NULL);
+    void **values = take_values(s);
     if (s->retired) {
         reap_retired(s);
     }
@@ -810,6 +825,18 @@ unsigned shard_compact(struct shard *s, unsigned most, bool thorough, int64_t no
         }
     }
     return count;
+}
+
+bool shard_compact_index(struct shard *s)
+{
+    shard_assert_locked(s);
+    struct space *sp = s->compacted_space ? s->compacted_space : s->all_spaces;
+    if (!sp) {
+        return false;
+    }
+    index_compact(&sp->index, &s->compacted_place, COMPACT_SEGMENTS);
+    s->compacted_space = s->compacted_place == 0 ? sp->next : sp;
+    return s->compacted_space;
 }
 
 /* ---- check ------------------------------------------------------------------------------------------------------- */
