@@ -35,6 +35,7 @@ enum {
     SHARD_BITS = 11,
     EXPIRE_WORK_PER_LOCK = 256, /* a removal is 17 of it */
     EXPIRE_WORK_PER_TICK = 8192,
+    DEAL_PER_LOCK = 128,
     EVICT_PER_LOCK = 4,   /* few, so that the shards are emptied evenly */
     EVICT_PER_CALL = 2,   /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
     EVICT_PER_RUN = 1024, /* at most, for a huge call: less than a millisecond's work */
@@ -599,6 +600,22 @@ static bool expire(struct round *r)
     return over && r->next_due_ms <= r->now.wall_ms;
 }
 
+/* Deals out what comes up later, so that what is due then is not late. */
+static bool deal_ahead(struct round *r)
+{
+    bool over = false;
+    for (unsigned i = 0; i < r->shard_count && !over; i++) {
+        struct shard *s = shard_in_turn(r, i);
+        while (!over && shard_has_ahead(s)) {
+            shard_lock(s);
+            shard_deal_ahead(s, DEAL_PER_LOCK);
+            shard_unlock(s);
+            over = is_over(r);
+        }
+    }
+    return over;
+}
+
 /* Frees what flushes and large values have left behind. */
 static bool reap(struct round *r)
 {
@@ -684,8 +701,8 @@ static const struct {
     bool (*work)(struct round *r);
     unsigned us_max;
 } chores[] = {
-    {expire, TICK_US},           {evict, TICK_US},     {reap, TICK_US}, {adopt, TICK_US}, {compact, COMPACT_US},
-    {compact_index, COMPACT_US}, {give_back, TICK_US},
+    {expire, TICK_US},     {deal_ahead, TICK_US},       {evict, TICK_US},     {reap, TICK_US}, {adopt, TICK_US},
+    {compact, COMPACT_US}, {compact_index, COMPACT_US}, {give_back, TICK_US},
 };
 
 /* Does one after the other until the time of the tick is up: then those that had none come first in the next one. True when some have more to do. */

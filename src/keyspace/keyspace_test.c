@@ -113,6 +113,32 @@ static void test_expired_events_come_in_the_order_of_deadlines(void **state)
     bench_fini(&b);
 }
 
+/* Many deadlines in the calendar's slot of 17 minutes are dealt out before its time, so that nothing is late when it comes. */
+static void test_nothing_is_late_at_the_edge_of_a_large_slot(void **state)
+{
+    (void)state;
+    enum { COUNT = 100000, SLOT_MS = 1 << 20, APART_MS = 8, STEPS = 50 };
+    struct bench b;
+    struct watcher w;
+    int64_t begin = (NOW / SLOT_MS + 2) * SLOT_MS;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    watcher_init(&w, &b);
+    for (unsigned i = 0; i < COUNT; i++) {
+        bench_set(&b, 0, i, S("value"), begin + (int64_t)i * APART_MS);
+    }
+    for (int64_t minute = 8; minute > 0; minute--) {
+        struct now now = {.wall_ms = begin - minute * 60000, .mono_ms = 60000 - minute};
+        while (keyspace_tick(b.ks, 0, now) == now.mono_ms) {}
+    }
+    assert_int_equal(w.count[EVENT_expired], 0);
+    for (unsigned i = 0; i < STEPS; i++) {
+        keyspace_tick(b.ks, 0, (struct now){.wall_ms = begin + i * APART_MS, .mono_ms = 60000 + i * APART_MS});
+        assert_int_equal(w.count[EVENT_expired], i + 1);
+    }
+    keyspace_check(b.ks);
+    bench_fini(&b);
+}
+
 /* SET EX 86400 and DEL of ever new keys: what they leave in the calendar is tidied away as fast as it comes. */
 static void test_deadlines_that_never_come_cost_nothing(void **state)
 {
@@ -664,6 +690,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_expired_events_come_in_the_order_of_deadlines),
+        cmocka_unit_test(test_nothing_is_late_at_the_edge_of_a_large_slot),
         cmocka_unit_test(test_deadlines_that_never_come_cost_nothing),
         cmocka_unit_test(test_active_expiry_can_be_switched_off),
         cmocka_unit_test(test_what_each_change_notes_and_voids),

@@ -652,6 +652,13 @@ static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, s
     return true;
 }
 
+/* What the ticks ask for without the lock. */
+static void publish_calendar(struct shard *s)
+{
+    PUBLISH(s->next_due_ms, calendar_next_ms(&s->calendar));
+    PUBLISH(s->has_ahead, calendar_has_ahead(&s->calendar));
+}
+
 void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags)
 {
     shard_assert_locked(s);
@@ -664,7 +671,20 @@ void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct his
         *work -= (unsigned)num_min_u64(*work, REMOVAL_WORK);
     }
     account_calendar(s);
-    PUBLISH(s->next_due_ms, calendar_next_ms(&s->calendar));
+    publish_calendar(s);
+}
+
+void shard_deal_ahead(struct shard *s, unsigned work)
+{
+    shard_assert_locked(s);
+    calendar_deal_ahead(&s->calendar, work);
+    account_calendar(s);
+    publish_calendar(s);
+}
+
+bool shard_has_ahead(const struct shard *s)
+{
+    return PEEK(s->has_ahead);
 }
 
 bool shard_evict(struct shard *s, struct effect *fx)

@@ -66,6 +66,7 @@ struct shard {
     struct list pendings[PENDING_BUCKETS];
     struct calendar calendar;
     size_t calendar_bytes;         /* what it has in used_bytes */
+    bool has_ahead;                /* calendar_has_ahead(); read without the lock */
     struct space *compacted_space; /* where shard_compact_index() goes on; NULL: with the first */
     size_t compacted_place;
     struct slabs slabs; /* of the entries */
@@ -87,6 +88,9 @@ void shard_fini(struct shard *s);
 /* Expires what is due, in the order of deadlines, noting it in the effect. Each step of the calendar costs one of *work,
  * an entry some more. `lags` gets how late each went, in us. Keys are copied to the effect's arena. */
 void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags);
+/* Deals out up to `work` records of the calendar ahead of time; whether there is something, without the lock. */
+void shard_deal_ahead(struct shard *s, unsigned work);
+bool shard_has_ahead(const struct shard *s);
 /* Evicts one entry, or removes an expired one that it met; false when the policy finds none. */
 bool shard_evict(struct shard *s, struct effect *fx);
 /* Empties a database, for shard_reap() to free. Returns the visible keys that were there. */
