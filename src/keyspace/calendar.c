@@ -141,6 +141,12 @@ static unsigned earliest_slot(const struct wheel *w, int64_t *ret_start)
     return earliest;
 }
 
+/* From when on a slot of the levels that have a next one can be dealt out. */
+static int64_t ahead_ms(const struct wheel *w, unsigned slot)
+{
+    return (slot_number(w, slot) - 1) << (level_of(slot) * SLOT_BITS);
+}
+
 /* INT64_MAX when nothing is filled. */
 static int64_t earliest_start(const struct wheel *w)
 {
@@ -198,13 +204,15 @@ static void drop_first(struct calendar *c, struct wheel *w, unsigned slot)
     }
 }
 
-static void place(struct calendar *c, struct entry *e)
+/* Returns the slot. */
+static unsigned place(struct calendar *c, struct entry *e)
 {
     struct wheel *w = c->wheel;
     unsigned slot = slot_of(w, entry_timed(e)->deadline);
     records_push(&w->slots[slot], &c->sum, slab_handle(c->slabs, e));
     w->filled[level_of(slot)] |= bit_of(slot);
     entry_timed(e)->mark = (w->first_mark + slot) & ENTRY_UNMARKED;
+    return slot;
 }
 
 /* Puts an entry whose record comes first where it belongs now, another slot; false when memory is refused: nothing
@@ -271,12 +279,14 @@ static bool has_record_in_time(const struct calendar *c, const struct entry *e)
     return mark != ENTRY_UNMARKED && slot_start(w, mark % SLOT_COUNT) <= num_max_i64(entry_timed(e)->deadline, w->at);
 }
 
-void calendar_schedule(struct calendar *c, struct entry *e)
+int64_t calendar_schedule(struct calendar *c, struct entry *e)
 {
     c->entry_count++;
-    if (!has_record_in_time(c, e)) {
-        place(c, e);
+    if (has_record_in_time(c, e)) {
+        return entry_deadline(e);
     }
+    unsigned slot = place(c, e), level = level_of(slot);
+    return level == 0 || level > TWICE_LEVELS ? slot_start(c->wheel, slot) : ahead_ms(c->wheel, slot);
 }
 
 void calendar_cancel(struct calendar *c, size_t count)
@@ -416,16 +426,6 @@ struct entry *calendar_due(struct calendar *c, int64_t now_wall_ms, unsigned *wo
     return NULL;
 }
 
-/* When the first filled slot of a level can be dealt out ahead, if that is not now. */
-static int64_t ahead_ms(const struct wheel *w, unsigned level)
-{
-    if (!w->filled[level]) {
-        return INT64_MAX;
-    }
-    int64_t before = slot_number(w, first_filled(w, level)) - 1;
-    return before > number_at(w->at, level) ? before << (level * SLOT_BITS) : INT64_MAX;
-}
-
 int64_t calendar_next_ms(const struct calendar *c)
 {
     const struct wheel *w = c->wheel;
@@ -436,7 +436,10 @@ int64_t calendar_next_ms(const struct calendar *c)
     bool is_dealing = false;
     for (unsigned level = 1; level < LEVELS; level++) {
         is_dealing |= is_filled(w, present_slot(w, level));
-        next_ms = level <= TWICE_LEVELS ? num_min_i64(next_ms, ahead_ms(w, level)) : next_ms;
+        if (level <= TWICE_LEVELS && w->filled[level]) {
+            int64_t ahead = ahead_ms(w, first_filled(w, level));
+            next_ms = ahead > w->at ? num_min_i64(next_ms, ahead) : next_ms;
+        }
     }
     return c->old || is_dealing || calendar_is_untidy(c) ? 0 : next_ms;
 }

@@ -52,8 +52,9 @@ size_t calendar_bytes(const struct calendar *c);
 /* Room for the record of an entry with this deadline, which the next calendar_schedule() will find. False when the
  * system refuses memory. */
 MUST_USE bool calendar_reserve(struct calendar *c, int64_t deadline, int64_t now_wall_ms);
-/* An entry with a deadline that is not scheduled, or not any more. Room for it is reserved. */
-void calendar_schedule(struct calendar *c, struct entry *e);
+/* An entry with a deadline that is not scheduled, or not any more. Room for it is reserved. Returns by when calendar_due() is to be called for it: its
+ * deadline, or earlier. */
+int64_t calendar_schedule(struct calendar *c, struct entry *e);
 /* So many scheduled entries are not any more. Their records and marks stay, so that one that is scheduled again can keep
  * its record. */
 void calendar_cancel(struct calendar *c, size_t count);

@@ -60,6 +60,7 @@ static_assert(SHARD_BITS + INDEX_CURSOR_BITS < 53, "a scan's cursor is exact as 
 /* What a worker knows of its housekeeping from one tick to the next. */
 struct housekeeper {
     unsigned first_chore;
+    unsigned tick_count;
     unsigned index_shard;         /* of its shards, the one whose indexes are being compacted */
     struct histogram expiry_lags; /* read by any thread */
 };
@@ -570,7 +571,7 @@ struct round {
 /* Another one first each time, so that one with much to do does not keep the same ones waiting. */
 static struct shard *shard_in_turn(const struct round *r, unsigned i)
 {
-    return &r->ks->shards[r->worker_index + ((uint64_t)r->now.mono_ms + i) % r->shard_count * r->ks->worker_count];
+    return &r->ks->shards[r->worker_index + (r->keeper->tick_count + i) % r->shard_count * r->ks->worker_count];
 }
 
 static bool is_over(const struct round *r)
@@ -739,6 +740,7 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
         .next_due_ms = now.wall_ms + TICK_MS,
         .frozen = keyspace_is_frozen(ks, now),
     };
+    r.keeper->tick_count++;
     arena_init(&r.unasked.arena);
     more = do_chores(&r) || more;
     arena_fini(&r.unasked.arena);

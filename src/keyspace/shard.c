@@ -144,8 +144,8 @@ static void enter(struct shard *s, struct space *sp, struct entry *e)
 {
     count_entry(s, sp, e, +1);
     if (e->flags & ENTRY_TIMED) {
-        calendar_schedule(&s->calendar, e);
-        wake_at(s, calendar_is_untidy(&s->calendar) ? 0 : entry_deadline(e));
+        int64_t due_ms = calendar_schedule(&s->calendar, e);
+        wake_at(s, calendar_is_untidy(&s->calendar) ? 0 : due_ms);
     }
     shard_account(s, (int64_t)entry_bytes(e));
 }
