@@ -33,20 +33,21 @@ enum {
     SHARDS_PER_WORKER = 32,
     SHARD_BYTES_MIN = 1 << 20,
     SHARD_BITS = 11,
-    EXPIRE_WORK_PER_LOCK = 512,
+    EXPIRE_WORK_PER_LOCK = 256, /* a removal is 17 of it */
     EXPIRE_WORK_PER_TICK = 8192,
+    DEAL_PER_LOCK = 128,
     EVICT_PER_LOCK = 4,   /* few, so that the shards are emptied evenly */
     EVICT_PER_CALL = 2,   /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
     EVICT_PER_RUN = 1024, /* at most, for a huge call: less than a millisecond's work */
     EVICT_BYTES_LEAST = 64, /* that an eviction frees */
     VICTIM_CHOICES = 3,
-    ADOPT_BUCKETS_PER_LOCK = 64,
+    ADOPT_BUCKETS_PER_LOCK = 16,
     TICK_MS = 25,
-    SLICE_US = 200,  /* of a tick, for what can wait */
+    TICK_US = 120,   /* of a tick, for all of the housekeeping: a step that it ends in may take some 50 us */
     LIMIT_PART = 64, /* of the limit that the published total may be off */
     STEP_MAX = 64 * 1024,
     COMPACT_US = 100, /* in each millisecond: slow enough to be hardly felt, fast enough for 200,000 entries a second */
-    COMPACT_PER_LOCK = 32,
+    COMPACT_PER_LOCK = 16,
     ADDRESSES_PER_BYTE =
         4, /* of the machine's memory: what is reserved for slabs, so that sparse ones do not use it up */
 };
@@ -56,6 +57,14 @@ static const uint64_t ADDRESSES_MIN = (uint64_t)16 << 30;
 static_assert(1 << SHARD_BITS == SHARD_COUNT_MAX, "a scan's cursor holds the shard");
 static_assert(SHARD_BITS + INDEX_CURSOR_BITS < 53, "a scan's cursor is exact as a double");
 
+/* What a worker knows of its housekeeping from one tick to the next. */
+struct housekeeper {
+    unsigned first_chore;
+    unsigned tick_count;
+    unsigned index_shard;         /* of its shards, the one whose indexes are being compacted */
+    struct histogram expiry_lags; /* read by any thread */
+};
+
 struct keyspace {
     struct shard *shards;
     unsigned shard_count; /* a power of two */
@@ -64,7 +73,7 @@ struct keyspace {
     struct hash_key hash_key;
     struct loader *loader;
     struct list taps;
-    struct histogram *expiry_lags; /* one a worker */
+    struct housekeeper *housekeepers; /* one a worker */
     bool wants_records;
     int64_t epoch_ms;
     /* Read without a lock. */
@@ -125,8 +134,8 @@ err keyspace_new(const struct keyspace_options *o, struct keyspace **ret_keyspac
         goto out;
     }
     e = ERR_NOMEM;
-    ks->expiry_lags = calloc(o->worker_count, sizeof *ks->expiry_lags);
-    if (!ks->expiry_lags) {
+    ks->housekeepers = calloc(o->worker_count, sizeof *ks->housekeepers);
+    if (!ks->housekeepers) {
         goto out;
     }
     ks->shards = aligned_alloc(CACHE_LINE_BYTES, ks->shard_count * sizeof *ks->shards);
@@ -159,7 +168,7 @@ void keyspace_free(struct keyspace *ks)
     free(ks->shards);
     limbo_fini(&ks->limbo);
     slab_pool_fini(&ks->slab_pool);
-    free(ks->expiry_lags);
+    free(ks->housekeepers);
     free(ks);
 }
 
@@ -466,27 +475,6 @@ static void unasked_end(struct unasked *u, struct keyspace *ks)
     }
 }
 
-/* Expires what is due in one shard until the work is used up. */
-static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned *work,
-                         struct histogram *lags)
-{
-    while (*work > 0 && GET(s->next_due_ms) <= now.wall_ms) {
-        unsigned slice_work = (unsigned)num_min_u64(*work, EXPIRE_WORK_PER_LOCK), left = slice_work;
-        unasked_begin(u, ks, now);
-        shard_lock(s);
-        bool frozen = keyspace_is_frozen(ks, now); /* since the tick began */
-        if (LIKELY(!frozen)) {
-            shard_expire(s, &u->fx, &left, lags);
-            unasked_end(u, ks);
-        }
-        shard_unlock(s);
-        if (UNLIKELY(frozen)) {
-            return;
-        }
-        *work -= num_max_u64(slice_work - left, 1);
-    }
-}
-
 /* With as many bytes more. */
 static bool over_limit(const struct keyspace *ks, uint64_t bytes)
 {
@@ -540,29 +528,6 @@ static unsigned evict_some(struct keyspace *ks, struct unasked *u, struct now no
     return evicted;
 }
 
-/* What the ticks do when there is time: true when there is more. */
-static bool evict_slice(struct keyspace *ks, struct unasked *u, struct now now)
-{
-    int64_t end_us = clock_mono_us() + SLICE_US;
-    bool evicted = true;
-    while (evicted && over_limit(ks, 0) && clock_mono_us() < end_us) {
-        evicted = evict_some(ks, u, now, 0, EVICT_PER_LOCK) > 0;
-    }
-    return evicted && over_limit(ks, 0);
-}
-
-/* A slice of what a new policy has to learn about a shard; true when there is more. */
-static bool adopt_slice(struct shard *s, struct now now)
-{
-    int64_t end_us = clock_mono_us() + SLICE_US;
-    while (evict_is_adopting(s) && clock_mono_us() < end_us) {
-        shard_lock(s);
-        evict_adopt(s, ADOPT_BUCKETS_PER_LOCK, now.wall_ms);
-        shard_unlock(s);
-    }
-    return evict_is_adopting(s);
-}
-
 /* Moves entries together in one shard until the time is up; false when there is nothing (more) to do. */
 static bool compact_shard(struct shard *s, bool thorough, int64_t end_us, int64_t now_wall_ms)
 {
@@ -588,57 +553,218 @@ bool keyspace_purge(struct keyspace *ks, int64_t budget_us)
     return !more;
 }
 
+/* ---- ticks ------------------------------------------------------------------------------------------------------- */
+
+/* One tick of one worker. */
+struct round {
+    struct keyspace *ks;
+    struct housekeeper *keeper;
+    unsigned worker_index;
+    unsigned shard_count; /* of the shards that are this worker's */
+    struct now now;
+    int64_t end_us;      /* of the chore */
+    int64_t next_due_ms; /* wall */
+    bool frozen;
+    struct unasked unasked;
+};
+
+/* Another one first each time, so that one with much to do does not keep the same ones waiting. */
+static struct shard *shard_in_turn(const struct round *r, unsigned i)
+{
+    return &r->ks->shards[r->worker_index + (r->keeper->tick_count + i) % r->shard_count * r->ks->worker_count];
+}
+
+static bool is_over(const struct round *r)
+{
+    return clock_mono_us() >= r->end_us;
+}
+
+static bool may_expire(const struct round *r)
+{
+    return GET(r->ks->active_expiry) && !r->frozen;
+}
+
+/* Expires what is due. */
+static bool expire(struct round *r)
+{
+    unsigned work = EXPIRE_WORK_PER_TICK;
+    bool over = false;
+    for (unsigned i = 0; i < r->shard_count && may_expire(r); i++) {
+        struct shard *s = shard_in_turn(r, i);
+        while (work > 0 && !over && may_expire(r) && GET(s->next_due_ms) <= r->now.wall_ms) {
+            unsigned slice_work = (unsigned)num_min_u64(work, EXPIRE_WORK_PER_LOCK), left = slice_work;
+            unasked_begin(&r->unasked, r->ks, r->now);
+            shard_lock(s);
+            r->frozen = keyspace_is_frozen(r->ks, r->now); /* perhaps since the tick began */
+            if (LIKELY(!r->frozen)) {
+                shard_expire(s, &r->unasked.fx, &left, &r->keeper->expiry_lags);
+                unasked_end(&r->unasked, r->ks);
+            }
+            shard_unlock(s);
+            work -= (unsigned)num_min_u64(work, num_max_u64(slice_work - left, 1));
+            over = is_over(r);
+        }
+        r->next_due_ms = may_expire(r) ? num_min_i64(r->next_due_ms, GET(s->next_due_ms)) : r->next_due_ms;
+    }
+    return over && r->next_due_ms <= r->now.wall_ms;
+}
+
+/* Deals out what comes up later, so that what is due then is not late. */
+static bool deal_ahead(struct round *r)
+{
+    bool over = false;
+    for (unsigned i = 0; i < r->shard_count && !over; i++) {
+        struct shard *s = shard_in_turn(r, i);
+        while (!over && shard_has_ahead(s)) {
+            shard_lock(s);
+            shard_deal_ahead(s, DEAL_PER_LOCK);
+            shard_unlock(s);
+            over = is_over(r);
+        }
+    }
+    return over;
+}
+
+/* Frees what flushes and large values have left behind. */
+static bool reap(struct round *r)
+{
+    bool over = false;
+    for (unsigned i = 0; i < r->shard_count && !over; i++) {
+        while (!over && shard_reap(shard_in_turn(r, i))) {
+            over = is_over(r);
+        }
+    }
+    return over;
+}
+
+/* Tells a new policy about the entries that it has found. */
+static bool adopt(struct round *r)
+{
+    bool over = false;
+    for (unsigned i = 0; i < r->shard_count && !over; i++) {
+        struct shard *s = shard_in_turn(r, i);
+        while (!over && evict_is_adopting(s)) {
+            shard_lock(s);
+            evict_adopt(s, ADOPT_BUCKETS_PER_LOCK, r->now.wall_ms);
+            shard_unlock(s);
+            over = is_over(r);
+        }
+    }
+    return over;
+}
+
+static bool evict(struct round *r)
+{
+    bool evicted = !r->frozen;
+    while (evicted && over_limit(r->ks, 0) && !is_over(r)) {
+        evicted = evict_some(r->ks, &r->unasked, r->now, 0, EVICT_PER_LOCK) > 0;
+    }
+    return evicted && over_limit(r->ks, 0);
+}
+
+static bool compact(struct round *r)
+{
+    bool more = false;
+    for (unsigned i = 0; i < r->shard_count && !more; i++) {
+        struct shard *s = shard_in_turn(r, i);
+        more = slab_may_be_sparse(&s->slabs) && compact_shard(s, false, r->end_us, r->now.wall_ms);
+    }
+    return more;
+}
+
+/* Moves segments of one shard's indexes until the time is up or it has come through them; false when it has. */
+static bool compact_indexes(struct shard *s, int64_t end_us)
+{
+    bool more;
+    do {
+        shard_lock(s);
+        more = shard_compact_index(s);
+        shard_unlock(s);
+    } while (more && clock_mono_us() < end_us);
+    return more;
+}
+
+/* Goes on with the shard at which it was. */
+static bool compact_index(struct round *r)
+{
+    struct keyspace *ks = r->ks;
+    if (!slab_may_be_sparse(&ks->limbo.slabs) || !limbo_is_sparse(&ks->limbo)) {
+        return false;
+    }
+    bool more = false;
+    for (unsigned i = 0; i < r->shard_count && !more; i++) {
+        more = compact_indexes(&ks->shards[r->worker_index + r->keeper->index_shard * ks->worker_count], r->end_us);
+        r->keeper->index_shard = (r->keeper->index_shard + !more) % r->shard_count;
+        more = more || is_over(r);
+    }
+    return more;
+}
+
+static bool give_back(struct round *r)
+{
+    return slab_pool_tend(&r->ks->slab_pool);
+}
+
+/* Each works until it has nothing to do or its time is up, and says whether it wants to go on soon. */
+static const struct {
+    bool (*work)(struct round *r);
+    unsigned us_max;
+} chores[] = {
+    {expire, TICK_US},     {deal_ahead, TICK_US},       {evict, TICK_US},     {reap, TICK_US}, {adopt, TICK_US},
+    {compact, COMPACT_US}, {compact_index, COMPACT_US}, {give_back, TICK_US},
+};
+
+/* Does one after the other until the time of the tick is up: then those that had none come first in the next one. True when some have more to do. */
+static bool do_chores(struct round *r)
+{
+    int64_t now_us = clock_mono_us(), end_us = now_us + TICK_US;
+    unsigned first = r->keeper->first_chore;
+    bool more = false;
+    for (unsigned i = 0; i < countof(chores); i++) {
+        unsigned chore = (first + i) % countof(chores);
+        r->end_us = num_min_i64(end_us, now_us + chores[chore].us_max);
+        bool busy = chores[chore].work(r);
+        more = more || busy;
+        if (busy && (now_us = clock_mono_us()) >= end_us) {
+            r->keeper->first_chore = (chore + 1) % countof(chores);
+            break;
+        }
+    }
+    return more;
+}
+
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now)
 {
     assert(worker_index < ks->worker_count);
-    limbo_tick(&ks->limbo, worker_index);
+    bool more = limbo_tick(&ks->limbo, worker_index);
     keyspace_settle(ks);
-    struct unasked u;
-    arena_init(&u.arena);
-    unsigned mine =
-        (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count;
-    unsigned work = EXPIRE_WORK_PER_TICK;
-    int64_t next_due_ms = now.wall_ms + TICK_MS, reap_end_us = 0, compact_end_us = 0;
-    bool more = false, frozen = keyspace_is_frozen(ks, now), compacting = false;
-    for (unsigned i = 0; i < mine; i++) {
-        /* Another one first each time, so that one with much to do does not keep the same ones waiting. */
-        struct shard *s = &ks->shards[worker_index + ((uint64_t)now.mono_ms + i) % mine * ks->worker_count];
-        if (GET(ks->active_expiry) && !frozen) {
-            expire_shard(ks, s, &u, now, &work, &ks->expiry_lags[worker_index]);
-            next_due_ms = num_min_i64(next_due_ms, GET(s->next_due_ms));
-        }
-        while (shard_has_retired(s) && !more) {
-            reap_end_us = reap_end_us ? reap_end_us : clock_mono_us() + SLICE_US;
-            shard_reap(s);
-            more = clock_mono_us() >= reap_end_us;
-        }
-        if (UNLIKELY(evict_is_adopting(s)) && !more) {
-            more = adopt_slice(s, now);
-        }
-        if (UNLIKELY(slab_may_be_sparse(&s->slabs)) && !compacting) {
-            compact_end_us = compact_end_us ? compact_end_us : clock_mono_us() + COMPACT_US;
-            compacting = compact_shard(s, false, compact_end_us, now.wall_ms);
-        }
-    }
-    compacting = compacting || slab_pool_settle(&ks->slab_pool, false);
-    if (over_limit(ks, 0) && !frozen) {
-        more = evict_slice(ks, &u, now) || more;
-    }
-    arena_fini(&u.arena);
-    next_due_ms = compacting ? num_min_i64(next_due_ms, now.wall_ms + 1) : next_due_ms;
-    return more ? now.mono_ms : now.mono_ms + num_max_i64(0, next_due_ms - now.wall_ms);
+    struct round r = {
+        .ks = ks,
+        .keeper = &ks->housekeepers[worker_index],
+        .worker_index = worker_index,
+        .shard_count =
+            (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count,
+        .now = now,
+        .next_due_ms = now.wall_ms + TICK_MS,
+        .frozen = keyspace_is_frozen(ks, now),
+    };
+    r.keeper->tick_count++;
+    arena_init(&r.unasked.arena);
+    more = do_chores(&r) || more;
+    arena_fini(&r.unasked.arena);
+    return more ? now.mono_ms : now.mono_ms + num_max_i64(0, r.next_due_ms - now.wall_ms);
 }
 
 const struct histogram *keyspace_expiry_lags(const struct keyspace *ks, unsigned worker_index)
 {
     assert(worker_index < ks->worker_count);
-    return &ks->expiry_lags[worker_index];
+    return &ks->housekeepers[worker_index].expiry_lags;
 }
 
 void keyspace_reset_expiry_lags(struct keyspace *ks, unsigned worker_index)
 {
     assert(worker_index < ks->worker_count);
-    histogram_reset(&ks->expiry_lags[worker_index]);
+    histogram_reset(&ks->housekeepers[worker_index].expiry_lags);
 }
 
 void keyspace_set_active_expiry(struct keyspace *ks, bool on)

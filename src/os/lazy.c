@@ -1,4 +1,4 @@
-/* The thread has a worker's outbox, and each block that is handed over is itself the message: nothing is allocated, nothing can be refused. */
+/* The thread has a worker's outbox, and each block that is handed over is itself a message: nothing is allocated, nothing can be refused. */
 #include "os/lazy.h"
 
 #include "base/assert.h"
@@ -44,11 +44,21 @@ void lazy_stop(void)
 
 void lazy_free(void *block)
 {
-    if (mem_block_bytes(block) < LAZY_BYTES_MIN || !__atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
-        mem_free(block);
-        return;
-    }
     struct message *m = block;
-    m->deliver = deliver_free;
+    bool large = mem_block_bytes(block) >= LAZY_BYTES_MIN;
+    if (large) {
+        m->deliver = deliver_free;
+    }
+    if (!large || !lazy_post(m)) {
+        mem_free(block);
+    }
+}
+
+bool lazy_post(struct message *m)
+{
+    if (!__atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
+        return false;
+    }
     worker_post(&helper, m);
+    return true;
 }
