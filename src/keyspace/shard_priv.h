@@ -1,4 +1,4 @@
-/* A shard from inside: for shard.c, pending.c, evict.c and keyspace.c.
+/* A shard from inside: for shard.c, pending.c, evict.c, and those who see all shards (keyspace_priv.h).
  *
  *      shard -- spaces[db] --> space: index of entries, counts
  *            -- slabs          the blocks of the entries of all spaces
@@ -113,7 +113,7 @@ bool shard_has_retired(const struct shard *s);
 /* Sum of the offsets of the deadlines from the keyspace's epoch; without the lock. */
 int64_t shard_deadline_offset_ms(const struct shard *s, unsigned db);
 
-/* keyspace.c: adds to the total of all shards, called for every so many bytes. */
+/* room.c: adds to the total of all shards, called for every so many bytes. */
 void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes);
 /* How many bytes a shard may keep to itself. */
 int64_t keyspace_publish_step(const struct keyspace *ks);
