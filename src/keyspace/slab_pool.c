@@ -13,7 +13,7 @@
 enum {
     BLOCK_SLABS = RANGE_HUGE_BYTES / SLAB_BYTES,
     BLOCK_WORDS = BLOCK_SLABS / 64,
-    SMALL_PAGE_BLOCKS = 32, /* the first 64 MB: a huge page is at most 3 % of what there is */
+    SMALL_PAGE_BLOCKS = 12, /* the first 24 MB: a huge page is at most 8 % of what there is */
     LEAST_BYTES = 64 << 20,
     FEW_COUNT = BLOCK_SLABS / 4, /* free slabs, for a block to be readied: half a megabyte */
     KEEP_PART = 64,              /* of the slabs in use */

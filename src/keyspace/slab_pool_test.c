@@ -4,7 +4,7 @@
 #include "keyspace/testing_priv.h"
 #include "os/lazy.h"
 
-enum { SLABS = 1000, STEPS = 100000, BLOCK = 128, SMALL_PAGES = 32 * BLOCK };
+enum { SLABS = 1000, STEPS = 100000, BLOCK = 128, SMALL_PAGES = 12 * BLOCK };
 
 static char *memory_of(const struct slab_pool *p, uint32_t number)
 {
