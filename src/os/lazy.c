@@ -1,4 +1,4 @@
-/* The thread has a worker's outbox, and each block that is handed over is itself the message: nothing is allocated, nothing can be refused. */
+/* The thread has a worker's outbox, and each block that is handed over is itself a message: nothing is allocated, nothing can be refused. */
 #include "os/lazy.h"
 
 #include "base/assert.h"
@@ -47,18 +47,29 @@ void lazy_stop(void)
 
 void lazy_free(void *block)
 {
+    struct message *m = block;
     uint64_t bytes = mem_block_bytes(block);
-    if (bytes < LAZY_BYTES_MIN || !__atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
+    if (bytes < LAZY_BYTES_MIN) {
         mem_free(block);
         return;
     }
-    __atomic_add_fetch(&pending_bytes, bytes, __ATOMIC_RELAXED);
-    struct message *m = block;
     m->deliver = deliver_free;
-    worker_post(&helper, m);
+    __atomic_add_fetch(&pending_bytes, bytes, __ATOMIC_RELAXED);
+    if (!lazy_post(m)) {
+        deliver_free(m, NULL);
+    }
 }
 
 uint64_t lazy_pending_bytes(void)
 {
     return __atomic_load_n(&pending_bytes, __ATOMIC_RELAXED);
+}
+
+bool lazy_post(struct message *m)
+{
+    if (!__atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
+        return false;
+    }
+    worker_post(&helper, m);
+    return true;
 }
