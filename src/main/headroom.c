@@ -32,7 +32,7 @@
 enum {
     MARGIN_PART = 64,        /* of the bound: for what happens between two looks */
     RESIDUAL_PART = 16,      /* of what the others leave: what to expect, besides */
-    BEGUN_BYTES = 128 << 10, /* in each shard */
+    BEGUN_BYTES = 384 << 10, /* in each shard */
     RESERVE_PART_MAX = 2,    /* (I1) */
     SLACK_PART = 64,         /* beyond the residual, so that giving back is not needed at every look */
     BELIEF_PART = 16,        /* of the residual's way to what is measured, at each look */
