@@ -10,6 +10,13 @@ static bool running; /* atomic */
 
 static_assert(LAZY_BYTES_MIN >= sizeof(struct message), "a block holds its message");
 
+struct mapped {
+    struct message message;
+    size_t bytes;
+};
+
+static_assert(MEM_MAP_STEP >= sizeof(struct mapped), "a block holds its message");
+
 static void deliver_free(struct message *m, struct worker *w)
 {
     (void)w;
@@ -42,9 +49,32 @@ void lazy_stop(void)
     worker_fini(&helper);
 }
 
+static void deliver_unmap(struct message *m, struct worker *w)
+{
+    (void)w;
+    struct mapped *block = container_of(m, struct mapped, message);
+    mem_unmap(block, block->bytes);
+}
+
+static bool is_running(void)
+{
+    return __atomic_load_n(&running, __ATOMIC_ACQUIRE);
+}
+
+void lazy_unmap(void *block, size_t bytes)
+{
+    if (!block || bytes < LAZY_BYTES_MIN || !is_running()) {
+        mem_unmap(block, bytes);
+        return;
+    }
+    struct mapped *m = block;
+    *m = (struct mapped){.message.deliver = deliver_unmap, .bytes = bytes};
+    worker_post(&helper, &m->message);
+}
+
 void lazy_free(void *block)
 {
-    if (mem_block_bytes(block) < LAZY_BYTES_MIN || !__atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
+    if (mem_block_bytes(block) < LAZY_BYTES_MIN || !is_running()) {
         mem_free(block);
         return;
     }

@@ -2,6 +2,8 @@
 #ifndef OS_LAZY_H
 #define OS_LAZY_H
 
+#include <stddef.h>
+
 #include "base/attr.h"
 #include "base/err.h"
 
@@ -14,5 +16,7 @@ void lazy_stop(void);
 
 /* Frees a block of mem_alloc(): a large one soon. NULL is fine. Any thread; never waits. */
 void lazy_free(void *block);
+/* The same with one of mem_map(). */
+void lazy_unmap(void *block, size_t bytes);
 
 #endif

@@ -132,8 +132,8 @@ static void test_who_pays_for_a_blob(void **state)
 {
     (void)state;
     struct output a, b;
-    struct blob *shared = blob_new(mem_good_bytes(BLOB_BYTES));
-    size_t cost = blob_cost(mem_good_bytes(BLOB_BYTES));
+    struct blob *shared = blob_new(blob_good_room(BLOB_BYTES));
+    size_t cost = blob_cost(blob_good_room(BLOB_BYTES));
     output_init(&a, SIZE_MAX);
     output_init(&b, SIZE_MAX);
     output_hold(&a, shared, slice_make(shared->bytes, 10));
