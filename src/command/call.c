@@ -102,6 +102,9 @@ static void record_removal(struct call *call, const struct key *key)
 void call_find(struct call *call, unsigned k)
 {
     struct call_key *ck = &call->keys[k];
+    if (UNLIKELY(call->expired_count > 0)) {
+        ck->sight.blind = true; /* this call has changed the shard itself, perhaps by removing this very key */
+    }
     ck->entry = shard_find_seen(ck->key.shard, &ck->key, &ck->sight);
     if (UNLIKELY(ck->entry && entry_expired(ck->entry, call->now.wall_ms))) {
         if (keyspace_is_frozen(call->engine->keyspace, call->now)) {

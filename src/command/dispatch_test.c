@@ -271,6 +271,21 @@ static void test_expired_keys_go_before_the_verb(void **state)
     assert_int_equal(metric_sum(METRIC_keys_expired), expired + 3);
 }
 
+/* What one argument has removed another of the same call does not find. */
+static void test_an_expired_key_that_is_named_twice(void **state)
+{
+    struct setting *s = *state;
+    ASK(s->door, "SET k v PX 50000", "+OK");
+    ASK(s->door, "SET k2 v PX 50000", "+OK");
+    if (!fake_clock_advance(s->engine, 60000)) {
+        skip();
+    }
+    ASK(s->door, "MGET k k k", "*3 nil nil nil");
+    ASK(s->door, "DEL k2 k2", ":0");
+    ASK(s->door, "MGET k k2 k", "*3 nil nil nil");
+    keyspace_check(s->engine->engine.keyspace);
+}
+
 static void test_counters(void **state)
 {
     struct setting *s = *state;
@@ -696,6 +711,7 @@ int main(void)
         TEST(test_effects),
         TEST(test_a_rule_s_times_are_recorded),
         TEST(test_expired_keys_go_before_the_verb),
+        TEST(test_an_expired_key_that_is_named_twice),
         TEST(test_counters),
         TEST(test_looking_is_no_use),
         TEST(test_a_missing_key_is_loaded_once),

@@ -13,21 +13,22 @@
 enum {
     LEVELS = 11,
     SLOT_BITS = 5,
-    SLOTS = 1 << SLOT_BITS,
-    SLOT_COUNT = LEVELS * SLOTS, /* a slot's number: its level times SLOTS, plus its place there */
-    STALE_SPARE = 1024,          /* so many may be stale, however few count */
-    AHEAD = 4,                   /* how many records ahead an entry is prefetched */
-    NEAREST_COUNT = 16,          /* of how many the nearest is chosen */
+    SLOTS = 1 << SLOT_BITS, /* that one of the level above is dealt out to */
+    TWICE_LEVELS = 5,       /* the lowest ones: they have as many again, for the next one of the level above */
+    SLOT_COUNT = (LEVELS + TWICE_LEVELS) * SLOTS - SLOTS / 2, /* the top level needs only half */
+    STALE_SPARE = 1024,                                       /* so many may be stale, however few count */
+    PREFETCH_AHEAD = 4,                                       /* records */
+    NEAREST_COUNT = 16,                                       /* of how many the nearest is chosen */
     REWIND_MS = 1000,
 };
 
-static_assert(LEVELS * SLOT_BITS >= ENTRY_DEADLINE_BITS, "every deadline has its slot");
+static_assert(LEVELS * SLOT_BITS - 1 == ENTRY_DEADLINE_BITS, "every deadline has its slot");
 static_assert(2 * SLOT_COUNT <= ENTRY_UNMARKED, "a mark names the wheel and the slot");
 
 struct wheel {
     int64_t at; /* wall ms */
     unsigned first_mark;
-    uint32_t filled[LEVELS];
+    uint64_t filled[LEVELS];
     struct records slots[SLOT_COUNT];
 };
 
@@ -36,9 +37,26 @@ static int64_t clamp_time(int64_t ms)
     return num_max_i64(0, num_min_i64(ms, ENTRY_DEADLINE_MAX));
 }
 
-static unsigned group(int64_t ms, unsigned level)
+/* Slots of a level are counted through from 1970 on; the number says which of its places is whose. */
+static int64_t number_at(int64_t ms, unsigned level)
 {
-    return (unsigned)(ms >> (level * SLOT_BITS)) & (SLOTS - 1);
+    return ms >> (level * SLOT_BITS);
+}
+
+static unsigned places_of(unsigned level)
+{
+    return level < TWICE_LEVELS ? 2 * SLOTS : SLOTS;
+}
+
+static unsigned slot_with(unsigned level, int64_t number)
+{
+    unsigned first = (level + (unsigned)num_min_u64(level, TWICE_LEVELS)) * SLOTS;
+    return first + (unsigned)(number & (places_of(level) - 1));
+}
+
+static unsigned level_of(unsigned slot)
+{
+    return slot < 2 * TWICE_LEVELS * SLOTS ? slot / (2 * SLOTS) : slot / SLOTS - TWICE_LEVELS;
 }
 
 /* ---- wheels ------------------------------------------------------------------------------------------------------ */
@@ -62,39 +80,92 @@ static void wheel_free(struct calendar *c, struct wheel *w)
     }
 }
 
-/* Where a record with this deadline stands now. */
+/* Where a record with this deadline stands now: as low as one slot at each level above, or two, reach. */
 static unsigned slot_of(const struct wheel *w, int64_t deadline)
 {
     int64_t due = num_max_i64(deadline, w->at);
     uint64_t differs = (uint64_t)(due ^ w->at);
     unsigned level = differs ? (63 - (unsigned)__builtin_clzll(differs)) / SLOT_BITS : 0;
-    return level * SLOTS + group(due, level);
+    while (level > 0 && level <= TWICE_LEVELS && number_at(due, level) == number_at(w->at, level) + 1) {
+        level--;
+    }
+    return slot_with(level, number_at(due, level));
+}
+
+/* Which number a place of a level stands for: the first from that of `at` on. */
+static int64_t slot_number(const struct wheel *w, unsigned slot)
+{
+    unsigned level = level_of(slot);
+    int64_t now = number_at(w->at, level);
+    return now + (int64_t)((slot - slot_with(level, now)) & (places_of(level) - 1));
 }
 
 /* When the time of a slot begins. */
 static int64_t slot_start(const struct wheel *w, unsigned slot)
 {
-    unsigned level = slot / SLOTS;
-    int64_t above = w->at >> ((level + 1) * SLOT_BITS) << ((level + 1) * SLOT_BITS);
-    return above | (int64_t)(slot % SLOTS) << (level * SLOT_BITS);
+    return slot_number(w, slot) << (level_of(slot) * SLOT_BITS);
 }
 
-/* The first filled slot of the lowest level that has one, which holds the earliest; SLOT_COUNT when all are empty. */
-static unsigned earliest_slot(const struct wheel *w)
+static uint64_t bit_of(unsigned slot)
 {
+    return (uint64_t)1 << (slot - slot_with(level_of(slot), 0));
+}
+
+static bool is_filled(const struct wheel *w, unsigned slot)
+{
+    return w->filled[level_of(slot)] & bit_of(slot);
+}
+
+/* The first filled slot of a level that has one. */
+static unsigned first_filled(const struct wheel *w, unsigned level)
+{
+    unsigned here = (unsigned)(number_at(w->at, level) & (places_of(level) - 1));
+    uint64_t from_here = w->filled[level] >> here << here;
+    return slot_with(level, __builtin_ctzll(from_here ? from_here : w->filled[level]));
+}
+
+/* The filled slot that begins first, and of several the one of the highest level, whose records may belong to the others; SLOT_COUNT when all are empty.
+ */
+static unsigned earliest_slot(const struct wheel *w, int64_t *ret_start)
+{
+    unsigned earliest = SLOT_COUNT;
+    *ret_start = INT64_MAX;
     for (unsigned level = 0; level < LEVELS; level++) {
-        if (w->filled[level]) {
-            return level * SLOTS + (unsigned)__builtin_ctz(w->filled[level]);
+        unsigned slot = w->filled[level] ? first_filled(w, level) : SLOT_COUNT;
+        int64_t start = slot == SLOT_COUNT ? INT64_MAX : slot_start(w, slot);
+        if (slot != SLOT_COUNT && start <= *ret_start) {
+            earliest = slot;
+            *ret_start = start;
         }
     }
-    return SLOT_COUNT;
+    return earliest;
+}
+
+/* From when on a slot of the levels that have a next one can be dealt out. */
+static int64_t ahead_ms(const struct wheel *w, unsigned slot)
+{
+    return (slot_number(w, slot) - 1) << (level_of(slot) * SLOT_BITS);
 }
 
 /* INT64_MAX when nothing is filled. */
 static int64_t earliest_start(const struct wheel *w)
 {
-    unsigned slot = w ? earliest_slot(w) : SLOT_COUNT;
-    return slot == SLOT_COUNT ? INT64_MAX : slot_start(w, slot);
+    int64_t start = INT64_MAX;
+    if (w) {
+        earliest_slot(w, &start);
+    }
+    return start;
+}
+
+/* The slots of a level that are dealt out at the latest now, and that can be dealt out as of now. */
+static unsigned present_slot(const struct wheel *w, unsigned level)
+{
+    return slot_with(level, number_at(w->at, level));
+}
+
+static unsigned next_slot(const struct wheel *w, unsigned level)
+{
+    return slot_with(level, number_at(w->at, level) + 1);
 }
 
 /* ---- records ----------------------------------------------------------------------------------------------------- */
@@ -109,8 +180,8 @@ static uint32_t first_record(const struct calendar *c, const struct wheel *w, un
 {
     size_t count;
     const uint32_t *front = records_front(&w->slots[slot], &count);
-    if (count > AHEAD) {
-        __builtin_prefetch(entry_of(c, front[AHEAD]));
+    if (count > PREFETCH_AHEAD) {
+        __builtin_prefetch(entry_of(c, front[PREFETCH_AHEAD]));
     }
     return front[0];
 }
@@ -129,17 +200,19 @@ static void drop_first(struct calendar *c, struct wheel *w, unsigned slot)
 {
     records_drop(&w->slots[slot], &c->sum, 1);
     if (records_empty(&w->slots[slot])) {
-        w->filled[slot / SLOTS] &= ~((uint32_t)1 << slot % SLOTS);
+        w->filled[level_of(slot)] &= ~bit_of(slot);
     }
 }
 
-static void place(struct calendar *c, struct entry *e)
+/* Returns the slot. */
+static unsigned place(struct calendar *c, struct entry *e)
 {
     struct wheel *w = c->wheel;
     unsigned slot = slot_of(w, entry_timed(e)->deadline);
     records_push(&w->slots[slot], &c->sum, slab_handle(c->slabs, e));
-    w->filled[slot / SLOTS] |= (uint32_t)1 << slot % SLOTS;
+    w->filled[level_of(slot)] |= bit_of(slot);
     entry_timed(e)->mark = (w->first_mark + slot) & ENTRY_UNMARKED;
+    return slot;
 }
 
 /* Puts an entry whose record comes first where it belongs now, another slot; false when memory is refused: nothing
@@ -206,12 +279,14 @@ static bool has_record_in_time(const struct calendar *c, const struct entry *e)
     return mark != ENTRY_UNMARKED && slot_start(w, mark % SLOT_COUNT) <= num_max_i64(entry_timed(e)->deadline, w->at);
 }
 
-void calendar_schedule(struct calendar *c, struct entry *e)
+int64_t calendar_schedule(struct calendar *c, struct entry *e)
 {
     c->entry_count++;
-    if (!has_record_in_time(c, e)) {
-        place(c, e);
+    if (has_record_in_time(c, e)) {
+        return entry_deadline(e);
     }
+    unsigned slot = place(c, e), level = level_of(slot);
+    return level == 0 || level > TWICE_LEVELS ? slot_start(c->wheel, slot) : ahead_ms(c->wheel, slot);
 }
 
 void calendar_cancel(struct calendar *c, size_t count)
@@ -251,7 +326,8 @@ static void begin_moving(struct calendar *c, int64_t at)
 static bool move_some(struct calendar *c, int64_t now, unsigned *work)
 {
     for (unsigned least = *work / 2; c->old && (*work > least || earliest_start(c->old) <= now); (*work)--) {
-        unsigned slot = earliest_slot(c->old);
+        int64_t start;
+        unsigned slot = earliest_slot(c->old, &start);
         if (slot == SLOT_COUNT) {
             wheel_free(c, c->old);
             c->old = NULL;
@@ -271,9 +347,8 @@ static bool deal_out(struct calendar *c, unsigned *work)
 {
     struct wheel *w = c->wheel;
     for (unsigned level = LEVELS - 1; level > 0; level--) {
-        unsigned place_there = group(w->at, level);
-        for (; w->filled[level] >> place_there & 1; (*work)--) {
-            if (*work == 0 || !deal_first(c, w, level * SLOTS + place_there)) {
+        for (unsigned slot = present_slot(w, level); is_filled(w, slot); (*work)--) {
+            if (*work == 0 || !deal_first(c, w, slot)) {
                 return false;
             }
         }
@@ -281,11 +356,32 @@ static bool deal_out(struct calendar *c, unsigned *work)
     return true;
 }
 
+bool calendar_has_ahead(const struct calendar *c)
+{
+    bool has = false;
+    for (unsigned level = 1; c->wheel && level <= TWICE_LEVELS; level++) {
+        has |= is_filled(c->wheel, next_slot(c->wheel, level));
+    }
+    return has;
+}
+
+void calendar_deal_ahead(struct calendar *c, unsigned work)
+{
+    struct wheel *w = c->wheel;
+    for (unsigned level = TWICE_LEVELS; w && level > 0; level--) {
+        for (unsigned slot = next_slot(w, level); is_filled(w, slot); work--) {
+            if (work == 0 || !deal_first(c, w, slot)) {
+                return;
+            }
+        }
+    }
+}
+
 /* The first entry of a slot of level 0 whose time has come; NULL when there is none or the work was used up. */
 static struct entry *first_due(struct calendar *c, unsigned slot, unsigned *work)
 {
     struct wheel *w = c->wheel;
-    for (; w->filled[0] >> slot & 1 && *work > 0; (*work)--) {
+    for (; is_filled(w, slot) && *work > 0; (*work)--) {
         struct entry *e = counted(c, w, slot, first_record(c, w, slot));
         if (e && (int64_t)entry_timed(e)->deadline <= w->at) {
             return e;
@@ -313,14 +409,14 @@ struct entry *calendar_due(struct calendar *c, int64_t now_wall_ms, unsigned *wo
     }
     struct wheel *w = c->wheel;
     while (deal_out(c, work)) {
-        unsigned slot = earliest_slot(w);
-        int64_t start = earliest_start(w);
+        int64_t start;
+        unsigned slot = earliest_slot(w, &start);
         if (start > now) {
             w->at = num_max_i64(w->at, now);
             return NULL;
         }
         w->at = num_max_i64(w->at, start);
-        if (slot < SLOTS) {
+        if (level_of(slot) == 0) {
             struct entry *e = first_due(c, slot, work);
             if (e || *work == 0) {
                 return e;
@@ -336,11 +432,16 @@ int64_t calendar_next_ms(const struct calendar *c)
     if (!w) {
         return INT64_MAX;
     }
+    int64_t next_ms = earliest_start(w);
     bool is_dealing = false;
     for (unsigned level = 1; level < LEVELS; level++) {
-        is_dealing |= w->filled[level] >> group(w->at, level) & 1;
+        is_dealing |= is_filled(w, present_slot(w, level));
+        if (level <= TWICE_LEVELS && w->filled[level]) {
+            int64_t ahead = ahead_ms(w, first_filled(w, level));
+            next_ms = ahead > w->at ? num_min_i64(next_ms, ahead) : next_ms;
+        }
     }
-    return c->old || is_dealing || calendar_is_untidy(c) ? 0 : earliest_start(w);
+    return c->old || is_dealing || calendar_is_untidy(c) ? 0 : next_ms;
 }
 
 /* The earliest of the first few entries of a slot whose first record counts. */
@@ -358,18 +459,25 @@ static struct entry *earliest_of_few(const struct calendar *c, const struct whee
     return earliest;
 }
 
+/* Whether it is the slot of a deadline, also if it could be dealt out. */
+static bool is_in_time(const struct wheel *w, unsigned slot, int64_t deadline)
+{
+    return number_at(num_max_i64(deadline, w->at), level_of(slot)) == slot_number(w, slot);
+}
+
 struct entry *calendar_nearest(struct calendar *c)
 {
     while (c->wheel) {
         struct wheel *w = earliest_start(c->old) < earliest_start(c->wheel) ? c->old : c->wheel;
-        unsigned slot = earliest_slot(w);
+        int64_t start;
+        unsigned slot = earliest_slot(w, &start);
         if (slot == SLOT_COUNT) {
             return NULL;
         }
         struct entry *e = counted(c, w, slot, first_record(c, w, slot));
         if (!e) {
             drop_first(c, w, slot);
-        } else if (slot_of(w, entry_timed(e)->deadline) == slot || !replace_first(c, w, slot, e)) {
+        } else if (is_in_time(w, slot, entry_timed(e)->deadline) || !replace_first(c, w, slot, e)) {
             return earliest_of_few(c, w, slot);
         }
     }
@@ -388,10 +496,11 @@ static int compare_records(const void *a, const void *b)
 static size_t check_slot(const struct calendar *c, const struct wheel *w, unsigned slot, struct records_sum *sum,
                          uint32_t *found)
 {
-    unsigned level = slot / SLOTS, place_there = slot % SLOTS;
+    unsigned level = level_of(slot);
+    int64_t above = number_at(slot_start(w, slot), level + 1) - number_at(w->at, level + 1);
     size_t count = 0;
-    assert(records_empty(&w->slots[slot]) != (w->filled[level] >> place_there & 1));
-    assert(records_empty(&w->slots[slot]) || place_there >= group(w->at, level));
+    assert(records_empty(&w->slots[slot]) != is_filled(w, slot));
+    assert(records_empty(&w->slots[slot]) || above <= (level < TWICE_LEVELS ? 1 : 0));
     records_check(&w->slots[slot], sum);
     struct records_cursor cursor = {0};
     for (uint32_t record; records_next(&w->slots[slot], &cursor, &record);) {

@@ -290,8 +290,39 @@ struct blob *entry_take_external(struct entry *e)
 
 /* ---- changing ---------------------------------------------------------------------------------------------------- */
 
+/* Whether an inline value of this length has room where that of an entry is. */
+static bool fits(const struct entry *e, size_t value_bytes)
+{
+    return value_bytes == e->value_bytes ||
+           slab_good_bytes(size_of(e->flags, e->key_bytes, value_bytes)) == slab_good_bytes(size_now(e));
+}
+
+/* Whether it is a value and nothing else: what nearly all content is. */
+static bool is_bare(const struct content *c)
+{
+    return c->deadline == NO_DEADLINE && c->fresh_until == NO_DEADLINE && !c->negative && !c->load_ms &&
+           !c->loaded_at && c->string.len <= ENTRY_INLINE_MAX;
+}
+
+static bool assign_bare(struct entry *e, const struct content *c)
+{
+    if (!fits(e, c->string.len)) {
+        return false;
+    }
+    e->kind = c->kind;
+    e->encoding = c->encoding;
+    e->value_bytes = c->string.len & ENTRY_INLINE_MAX;
+    if (c->string.len > 0) {
+        memmove((char *)(e + 1) + e->key_bytes, c->string.ptr, c->string.len);
+    }
+    return true;
+}
+
 bool entry_assign(struct entry *e, const struct content *c)
 {
+    if (LIKELY(e->flags == 0 && is_bare(c))) {
+        return assign_bare(e, c);
+    }
     unsigned flags = content_flags(entry_key(e), c);
     assert(!c->negative || c->string.len == 0);
     if (flags != e->flags) {
@@ -304,12 +335,10 @@ bool entry_assign(struct entry *e, const struct content *c)
         }
         memmove(x->blob->bytes, c->string.ptr, c->string.len);
         x->len = (uint32_t)c->string.len;
-    } else {
-        size_t bytes = size_of(flags, e->key_bytes, c->string.len);
-        if (c->string.len != e->value_bytes && slab_good_bytes(bytes) != slab_good_bytes(size_now(e))) {
-            return false;
-        }
+    } else if (fits(e, c->string.len)) {
         e->value_bytes = c->string.len & ENTRY_INLINE_MAX;
+    } else {
+        return false;
     }
     set_content(e, c);
     return true;

@@ -144,6 +144,9 @@ void evict_adopt(struct shard *s, unsigned bucket_count, int64_t now_wall_ms)
         struct entry *entries[INDEX_STEP_MAX];
         size_t count = index_step(&v->walk_space->index, &v->walk_cursor, entries);
         for (size_t i = 0; i < count; i++) {
+            __builtin_prefetch(entries[i], 1);
+        }
+        for (size_t i = 0; i < count; i++) {
             v->policy->adopted(s, entries[i], now_wall_ms);
         }
         if (v->walk_cursor == 0) {

@@ -40,8 +40,9 @@ enum {
     USES_MAX = 3,
     LARGE_FACTOR = 4,
     COMPACT_PER_PUSH = 4,
-    ADOPT_BUCKETS = 4, /* with each victim while a walk is going on */
-    CREDIT_PART = 64,  /* of the entries: how many promotions may be saved up */
+    ADOPT_BUCKETS =
+        1, /* with each victim while a walk is going on: more than goes, and it is the callers who wait for it */
+    CREDIT_PART = 64, /* of the entries: how many promotions may be saved up */
     POSITION_MASK = QUEUE_SPAN_MAX - 1,
 };
 

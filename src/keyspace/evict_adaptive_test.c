@@ -118,6 +118,28 @@ static uint64_t queued_count(struct bench *b)
     return count;
 }
 
+/* The calls that meet the limit while a policy is new do not have to wait for what it learns. */
+static void test_a_victim_costs_little_while_the_policy_is_new(void **state)
+{
+    (void)state;
+    enum { COUNT = 50000, CALLS = 100 };
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    for (unsigned i = 0; i < COUNT; i++) {
+        bench_set(&b, 0, i, S("value"), NO_DEADLINE);
+    }
+    keyspace_set_limit(b.ks, keyspace_used_bytes(b.ks) / 2, EVICTION_ADAPTIVE);
+    for (unsigned i = 0; i < CALLS; i++) {
+        assert_int_equal(keyspace_make_room(b.ks, b.fx.now, 0), OK);
+    }
+    uint64_t evicted = COUNT - keyspace_key_count(b.ks, 0);
+    assert_true(evicted >= CALLS);
+    assert_true(queued_count(&b) < evicted * 12); /* a bucket for each */
+    adopt_all(&b);
+    assert_int_equal(queued_count(&b), keyspace_key_count(b.ks, 0));
+    bench_fini(&b);
+}
+
 static void test_the_policy_changes_while_it_runs(void **state)
 {
     (void)state;
@@ -220,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_what_is_used_again_survives_a_scan),
         cmocka_unit_test(test_loops),
         cmocka_unit_test(test_of_two_used_alike_the_large_one_goes),
+        cmocka_unit_test(test_a_victim_costs_little_while_the_policy_is_new),
         cmocka_unit_test(test_the_policy_changes_while_it_runs),
         cmocka_unit_test(test_a_flush_of_one_database_leaves_the_others_in_order),
         cmocka_unit_test(test_random_operations),

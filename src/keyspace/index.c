@@ -427,6 +427,50 @@ static void shrink(struct index *ix, struct segment *g, uint64_t hash)
     }
 }
 
+/* ---- moving ------------------------------------------------------------------------------------------------------ */
+
+/* A copy of what begins with a limbo block that should move; NULL when it need not, or memory is refused. */
+static void *moved(const struct index *ix, const struct limbo_block *block, size_t bytes)
+{
+    struct limbo_block *to = limbo_should_move(ix->limbo, block) ? limbo_alloc(ix->limbo, bytes) : NULL;
+    if (to) {
+        memcpy(to + 1, block + 1, bytes - sizeof *to);
+    }
+    return to;
+}
+
+static void move_directory(struct index *ix)
+{
+    struct directory *to = moved(ix, &ix->directory->limbo, directory_bytes(ix->depth));
+    if (to) {
+        set_directory(ix, to, ix->depth);
+    }
+}
+
+static void move_segment(struct index *ix, struct segment *g, uint64_t hash)
+{
+    struct segment *to = moved(ix, &g->limbo, segment_bytes(g->bucket_count));
+    if (to) {
+        directory_set(ix, hash, to);
+        limbo_put(ix->limbo, &g->limbo);
+    }
+}
+
+void index_compact(struct index *ix, size_t *place, size_t count)
+{
+    size_t slots = ix->directory ? (size_t)1 << ix->depth : 0;
+    if (*place == 0 && slots > 0) {
+        move_directory(ix);
+    }
+    for (; count > 0 && *place < slots; count--) {
+        struct segment *g = slot_segment(ix->directory->slots[*place]);
+        size_t last_of_span = *place | (((size_t)1 << (ix->depth - g->depth)) - 1);
+        move_segment(ix, g, (uint64_t)*place << 1 << (63 - ix->depth));
+        *place = last_of_span + 1;
+    }
+    *place = *place < slots ? *place : 0;
+}
+
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
 
 void index_init(struct index *ix, const struct hash_key *hash_key, struct slabs *slabs, struct limbo *limbo)

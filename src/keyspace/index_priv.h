@@ -74,6 +74,10 @@ size_t index_step(const struct index *ix, uint64_t *cursor, struct entry *entrie
 /* Gathers the entries whose home is a bucket chosen by random bits. */
 size_t index_sample(const struct index *ix, uint64_t random, struct entry *entries[static INDEX_STEP_MAX]);
 
+/* Moves the next segments out of slabs that are to be emptied (limbo_priv.h), and the directory before the first: looks at `count` of them, from
+ * *place on (0: the start), which is 0 again at the end. */
+void index_compact(struct index *ix, size_t *place, size_t count);
+
 /* Takes all entries out of one segment and frees it; 0 when the index is empty and everything freed. For an index that
  * is going away: once begun, nothing else may be done with it until it is empty. */
 size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX]);

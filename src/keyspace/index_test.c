@@ -266,6 +266,48 @@ static void test_a_crowded_bucket(void **state)
     world_free(w);
 }
 
+/* Comes through the whole index a few segments at a time, with changes in between. */
+static void compact(struct world *w)
+{
+    size_t place = 0;
+    do {
+        index_compact(&w->index, &place, 3);
+        churn(w, 0, (unsigned)random_below(&w->random, STEPS));
+        limbo_tick(&w->slabs.limbo, 0);
+    } while (place != 0);
+}
+
+/* After a mass deletion the segments that are left come together in fewer slabs. */
+static void test_sparse_segments_move_together(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    index_compact(&w->index, &(size_t){0}, 100); /* nothing to do */
+    for (unsigned i = 0; i < KEYS; i++) {
+        put(w, i);
+    }
+    for (unsigned i = 0; i < KEYS; i++) {
+        if (i % 6) {
+            take(w, i);
+        }
+    }
+    limbo_tick(&w->slabs.limbo, 0);
+    limbo_tick(&w->slabs.limbo, 0);
+    uint64_t before = slab_taken_bytes(&w->slabs.limbo.slabs);
+    assert_true(limbo_is_sparse(&w->slabs.limbo));
+    for (unsigned round = 0; limbo_is_sparse(&w->slabs.limbo); round++) {
+        compact(w);
+        assert_true(round < 10);
+    }
+    assert_true(slab_taken_bytes(&w->slabs.limbo.slabs) < before * 2 / 3);
+    index_check(&w->index);
+    slab_check(&w->slabs.limbo.slabs);
+    for (unsigned i = 0; i < KEYS; i++) {
+        assert_ptr_equal(index_find(&w->index, hash_of(w, &i), key_of(&i)), w->entries[i]);
+    }
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_any_cursor_is_safe),
         cmocka_unit_test(test_draining),
         cmocka_unit_test(test_a_crowded_bucket),
+        cmocka_unit_test(test_sparse_segments_move_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

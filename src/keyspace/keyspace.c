@@ -6,16 +6,8 @@
  * wants all of them owns the gate first, so that two of those do not crawl behind each other shard by shard. Nothing
  * here holds more than one shard unless it says so.
  *
- * Memory limit: `published` is the sum of what the shards have reported, at most 1/64 of the limit off (shard.c).
- * Victims come a few at a time from the shard that has the most entries of a few looked at: a shard is a random part
- * of the keys, so that shards with as many entries each keep the same keys as one cache of all would. Bytes would not
- * do: one huge value would cost all the other keys of its shard their place.
- *
- * Room is made for what a call brings before it locks anything. It evicts as many as that could need and some more, so
- * that a huge value is paid for by who stores it, in several runs; the rest, after a limit was lowered, goes in the
- * ticks' slices.
- *
- * Threads: any, but for set-up (new, add_tap, set_loader) and free. keyspace_tick(): each worker with its own index. */
+ * Threads: any, but for set-up (new, add_tap, set_loader) and free. Not here: the memory limit (room.c), what happens
+ * without being asked (tick.c). */
 #include "keyspace/keyspace.h"
 
 #include <stdlib.h>
@@ -23,7 +15,7 @@
 #include "base/assert.h"
 #include "base/num.h"
 #include "base/random.h"
-#include "keyspace/shard_priv.h"
+#include "keyspace/keyspace_priv.h"
 #include "os/mem.h"
 #include "os/process.h"
 
@@ -33,20 +25,6 @@ enum {
     SHARDS_PER_WORKER = 32,
     SHARD_BYTES_MIN = 1 << 20,
     SHARD_BITS = 11,
-    EXPIRE_WORK_PER_LOCK = 512,
-    EXPIRE_WORK_PER_TICK = 8192,
-    EVICT_PER_LOCK = 4,   /* few, so that the shards are emptied evenly */
-    EVICT_PER_CALL = 2,   /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
-    EVICT_PER_RUN = 1024, /* at most, for a huge call: less than a millisecond's work */
-    EVICT_BYTES_LEAST = 64, /* that an eviction frees */
-    VICTIM_CHOICES = 3,
-    ADOPT_BUCKETS_PER_LOCK = 64,
-    TICK_MS = 25,
-    SLICE_US = 200,  /* of a tick, for what can wait */
-    LIMIT_PART = 64, /* of the limit that the published total may be off */
-    STEP_MAX = 64 * 1024,
-    COMPACT_US = 100, /* in each millisecond: slow enough to be hardly felt, fast enough for 200,000 entries a second */
-    COMPACT_PER_LOCK = 32,
     ADDRESSES_PER_BYTE =
         4, /* of the machine's memory: what is reserved for slabs, so that sparse ones do not use it up */
 };
@@ -55,35 +33,6 @@ static const uint64_t ADDRESSES_MIN = (uint64_t)16 << 30;
 
 static_assert(1 << SHARD_BITS == SHARD_COUNT_MAX, "a scan's cursor holds the shard");
 static_assert(SHARD_BITS + INDEX_CURSOR_BITS < 53, "a scan's cursor is exact as a double");
-
-struct keyspace {
-    struct shard *shards;
-    unsigned shard_count; /* a power of two */
-    unsigned db_count;
-    unsigned worker_count;
-    struct hash_key hash_key;
-    struct loader *loader;
-    struct list taps;
-    struct histogram *expiry_lags; /* one a worker */
-    bool wants_records;
-    int64_t epoch_ms;
-    /* Read without a lock. */
-    bool active_expiry;
-    int64_t frozen_until_ms; /* monotonic */
-    uint64_t limit_bytes;    /* 0: none */
-    enum eviction eviction;
-    int64_t publish_step;
-    struct limbo limbo;
-    struct slab_pool slab_pool;
-    bool limit_changed; /* and the shards have not heard since: keyspace_settle() */
-    struct lock gate;
-    ALIGNED(CACHE_LINE_BYTES) uint64_t published_bytes;
-    uint64_t peak_bytes;
-    uint64_t victim_shard; /* where to look next: a sequence that is spread evenly */
-};
-
-#define PUT(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
-#define GET(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
 /* ---- set-up ------------------------------------------------------------------------------------------------------ */
 
@@ -125,8 +74,8 @@ err keyspace_new(const struct keyspace_options *o, struct keyspace **ret_keyspac
         goto out;
     }
     e = ERR_NOMEM;
-    ks->expiry_lags = calloc(o->worker_count, sizeof *ks->expiry_lags);
-    if (!ks->expiry_lags) {
+    ks->housekeepers = calloc(o->worker_count, sizeof *ks->housekeepers);
+    if (!ks->housekeepers) {
         goto out;
     }
     ks->shards = aligned_alloc(CACHE_LINE_BYTES, ks->shard_count * sizeof *ks->shards);
@@ -159,7 +108,7 @@ void keyspace_free(struct keyspace *ks)
     free(ks->shards);
     limbo_fini(&ks->limbo);
     slab_pool_fini(&ks->slab_pool);
-    free(ks->expiry_lags);
+    free(ks->housekeepers);
     free(ks);
 }
 
@@ -445,201 +394,7 @@ bool keyspace_reap(struct keyspace *ks, int64_t budget_us)
     return true;
 }
 
-/* ---- housekeeping ------------------------------------------------------------------------------------------------ */
-
-/* Something done to a shard that is noted in an effect of its own and told to the taps before the unlock. */
-struct unasked {
-    struct arena arena;
-    struct effect fx;
-};
-
-static void unasked_begin(struct unasked *u, struct keyspace *ks, struct now now)
-{
-    arena_reset(&u->arena);
-    effect_init(&u->fx, &u->arena, now, ks->wants_records);
-}
-
-static void unasked_end(struct unasked *u, struct keyspace *ks)
-{
-    if (u->fx.touch_count > 0) {
-        keyspace_publish(ks, &u->fx);
-    }
-}
-
-/* Expires what is due in one shard until the work is used up. */
-static void expire_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, unsigned *work,
-                         struct histogram *lags)
-{
-    while (*work > 0 && GET(s->next_due_ms) <= now.wall_ms) {
-        unsigned slice_work = (unsigned)num_min_u64(*work, EXPIRE_WORK_PER_LOCK), left = slice_work;
-        unasked_begin(u, ks, now);
-        shard_lock(s);
-        bool frozen = keyspace_is_frozen(ks, now); /* since the tick began */
-        if (LIKELY(!frozen)) {
-            shard_expire(s, &u->fx, &left, lags);
-            unasked_end(u, ks);
-        }
-        shard_unlock(s);
-        if (UNLIKELY(frozen)) {
-            return;
-        }
-        *work -= num_max_u64(slice_work - left, 1);
-    }
-}
-
-/* With as many bytes more. */
-static bool over_limit(const struct keyspace *ks, uint64_t bytes)
-{
-    uint64_t limit = GET(ks->limit_bytes);
-    return limit > 0 && GET(ks->published_bytes) + bytes > limit;
-}
-
-/* Evicts up to `count` entries of a shard while there is no room for `bytes`; returns how many, 0 when there was none that
- * the policy allows. */
-static unsigned evict_shard(struct keyspace *ks, struct shard *s, struct unasked *u, struct now now, uint64_t bytes,
-                            unsigned count)
-{
-    unsigned evicted = 0;
-    unasked_begin(u, ks, now);
-    shard_lock(s);
-    while (evicted < count && over_limit(ks, bytes) && !keyspace_is_frozen(ks, now) && shard_evict(s, &u->fx)) {
-        shard_publish(s);
-        evicted++;
-    }
-    unasked_end(u, ks);
-    shard_unlock(s);
-    return evicted;
-}
-
-/* Where the next victim is: of a few shards, among them one of a sequence that comes to all, the one with the most
- * entries. */
-static unsigned choose_victim_shard(struct keyspace *ks)
-{
-    uint64_t next = __atomic_add_fetch(&ks->victim_shard, 0x9e3779b97f4a7c15, __ATOMIC_RELAXED);
-    unsigned best = 0;
-    uint64_t most = 0;
-    for (unsigned i = 0; i < VICTIM_CHOICES; i++) {
-        unsigned number = (unsigned)(next >> (16 * (VICTIM_CHOICES - i))) & (ks->shard_count - 1);
-        uint64_t count = evict_entry_count_unlocked(&ks->shards[number]);
-        if (i == 0 || count > most) {
-            best = number;
-            most = count;
-        }
-    }
-    return best;
-}
-
-/* Evicts a few entries, `count_max` at most, from some shard that has any; returns how many, 0 when there is room for
- * `bytes` or the policy finds none in all of them. */
-static unsigned evict_some(struct keyspace *ks, struct unasked *u, struct now now, uint64_t bytes, uint64_t count_max)
-{
-    unsigned first = choose_victim_shard(ks), evicted = 0, count = (unsigned)num_min_u64(count_max, EVICT_PER_LOCK);
-    for (unsigned i = 0; i < ks->shard_count && evicted == 0 && over_limit(ks, bytes); i++) {
-        evicted = evict_shard(ks, &ks->shards[(first + i) & (ks->shard_count - 1)], u, now, bytes, count);
-    }
-    return evicted;
-}
-
-/* What the ticks do when there is time: true when there is more. */
-static bool evict_slice(struct keyspace *ks, struct unasked *u, struct now now)
-{
-    int64_t end_us = clock_mono_us() + SLICE_US;
-    bool evicted = true;
-    while (evicted && over_limit(ks, 0) && clock_mono_us() < end_us) {
-        evicted = evict_some(ks, u, now, 0, EVICT_PER_LOCK) > 0;
-    }
-    return evicted && over_limit(ks, 0);
-}
-
-/* A slice of what a new policy has to learn about a shard; true when there is more. */
-static bool adopt_slice(struct shard *s, struct now now)
-{
-    int64_t end_us = clock_mono_us() + SLICE_US;
-    while (evict_is_adopting(s) && clock_mono_us() < end_us) {
-        shard_lock(s);
-        evict_adopt(s, ADOPT_BUCKETS_PER_LOCK, now.wall_ms);
-        shard_unlock(s);
-    }
-    return evict_is_adopting(s);
-}
-
-/* Moves entries together in one shard until the time is up; false when there is nothing (more) to do. */
-static bool compact_shard(struct shard *s, bool thorough, int64_t end_us, int64_t now_wall_ms)
-{
-    unsigned moved;
-    do {
-        shard_lock(s);
-        moved = shard_compact(s, COMPACT_PER_LOCK, thorough, now_wall_ms);
-        shard_unlock(s);
-    } while (moved > 0 && clock_mono_us() < end_us);
-    return moved > 0;
-}
-
-bool keyspace_purge(struct keyspace *ks, int64_t budget_us)
-{
-    int64_t end_us = clock_mono_us() + budget_us;
-    bool more = !keyspace_reap(ks, budget_us);
-    for (unsigned i = 0; i < ks->shard_count && !more; i++) {
-        more = compact_shard(&ks->shards[i], true, end_us, clock_wall_ms());
-    }
-    while (!more && slab_pool_settle(&ks->slab_pool, true)) {
-        more = clock_mono_us() >= end_us;
-    }
-    return !more;
-}
-
-int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now)
-{
-    assert(worker_index < ks->worker_count);
-    limbo_tick(&ks->limbo, worker_index);
-    keyspace_settle(ks);
-    struct unasked u;
-    arena_init(&u.arena);
-    unsigned mine =
-        (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count;
-    unsigned work = EXPIRE_WORK_PER_TICK;
-    int64_t next_due_ms = now.wall_ms + TICK_MS, reap_end_us = 0, compact_end_us = 0;
-    bool more = false, frozen = keyspace_is_frozen(ks, now), compacting = false;
-    for (unsigned i = 0; i < mine; i++) {
-        /* Another one first each time, so that one with much to do does not keep the same ones waiting. */
-        struct shard *s = &ks->shards[worker_index + ((uint64_t)now.mono_ms + i) % mine * ks->worker_count];
-        if (GET(ks->active_expiry) && !frozen) {
-            expire_shard(ks, s, &u, now, &work, &ks->expiry_lags[worker_index]);
-            next_due_ms = num_min_i64(next_due_ms, GET(s->next_due_ms));
-        }
-        while (shard_has_retired(s) && !more) {
-            reap_end_us = reap_end_us ? reap_end_us : clock_mono_us() + SLICE_US;
-            shard_reap(s);
-            more = clock_mono_us() >= reap_end_us;
-        }
-        if (UNLIKELY(evict_is_adopting(s)) && !more) {
-            more = adopt_slice(s, now);
-        }
-        if (UNLIKELY(slab_may_be_sparse(&s->slabs)) && !compacting) {
-            compact_end_us = compact_end_us ? compact_end_us : clock_mono_us() + COMPACT_US;
-            compacting = compact_shard(s, false, compact_end_us, now.wall_ms);
-        }
-    }
-    compacting = compacting || slab_pool_settle(&ks->slab_pool, false);
-    if (over_limit(ks, 0) && !frozen) {
-        more = evict_slice(ks, &u, now) || more;
-    }
-    arena_fini(&u.arena);
-    next_due_ms = compacting ? num_min_i64(next_due_ms, now.wall_ms + 1) : next_due_ms;
-    return more ? now.mono_ms : now.mono_ms + num_max_i64(0, next_due_ms - now.wall_ms);
-}
-
-const struct histogram *keyspace_expiry_lags(const struct keyspace *ks, unsigned worker_index)
-{
-    assert(worker_index < ks->worker_count);
-    return &ks->expiry_lags[worker_index];
-}
-
-void keyspace_reset_expiry_lags(struct keyspace *ks, unsigned worker_index)
-{
-    assert(worker_index < ks->worker_count);
-    histogram_reset(&ks->expiry_lags[worker_index]);
-}
+/* ---- pauses ------------------------------------------------------------------------------------------------------- */
 
 void keyspace_set_active_expiry(struct keyspace *ks, bool on)
 {
@@ -655,123 +410,6 @@ void keyspace_freeze(struct keyspace *ks, int64_t until_mono_ms)
 bool keyspace_is_frozen(const struct keyspace *ks, struct now now)
 {
     return now.mono_ms < __atomic_load_n(&ks->frozen_until_ms, __ATOMIC_ACQUIRE);
-}
-
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
-
-void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes)
-{
-    uint64_t sum = __atomic_add_fetch(&ks->published_bytes, (uint64_t)bytes, __ATOMIC_RELAXED);
-    for (uint64_t peak = GET(ks->peak_bytes); sum > peak && (int64_t)sum > 0;) {
-        if (__atomic_compare_exchange_n(&ks->peak_bytes, &peak, sum, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-            break;
-        }
-    }
-}
-
-int64_t keyspace_publish_step(const struct keyspace *ks)
-{
-    return GET(ks->publish_step);
-}
-
-void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum eviction eviction)
-{
-    assert(eviction < EVICTION_COUNT);
-    uint64_t step = maxmemory_bytes > 0 ? maxmemory_bytes / LIMIT_PART / ks->shard_count : STEP_MAX;
-    PUT(ks->publish_step, (int64_t)num_min_u64(step, STEP_MAX));
-    PUT(ks->limit_bytes, maxmemory_bytes);
-    PUT(ks->eviction, eviction);
-    __atomic_store_n(&ks->limit_changed, true, __ATOMIC_RELEASE);
-}
-
-void keyspace_settle(struct keyspace *ks)
-{
-    if (!GET(ks->limit_changed) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
-        return;
-    }
-    for (unsigned i = 0; i < ks->shard_count; i++) {
-        struct shard *s = &ks->shards[i];
-        shard_lock(s);
-        shard_publish(s); /* what it had kept to itself under the former step */
-        evict_set_policy(s, GET(ks->eviction));
-        shard_unlock(s);
-    }
-}
-
-/* Gives back what is not alive any more, then evicts up to `most` entries while there is no room for `bytes`. False when
- * there was nothing to give back and nothing that may be evicted. */
-COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes, uint64_t most)
-{
-    struct unasked u;
-    arena_init(&u.arena);
-    bool found = false;
-    while (over_limit(ks, bytes) && !keyspace_reap(ks, 1)) {
-        found = true;
-    }
-    for (unsigned evicted = 1; most > 0 && evicted > 0; most -= num_min_u64(most, evicted)) {
-        evicted = evict_some(ks, &u, now, bytes, most);
-        found = found || evicted > 0;
-    }
-    arena_fini(&u.arena);
-    return found;
-}
-
-/* Of so many bytes, how many have to be free before: without eviction none, but memory may not be over the limit. */
-static uint64_t bytes_needed(const struct keyspace *ks, uint64_t bytes)
-{
-    return GET(ks->eviction) == EVICTION_NONE ? 0 : bytes;
-}
-
-err keyspace_has_room(const struct keyspace *ks, struct now now, uint64_t bytes)
-{
-    if (GET(ks->limit_bytes) > 0 && bytes > GET(ks->limit_bytes)) {
-        return ERR_OOM;
-    }
-    return LIKELY(!over_limit(ks, bytes_needed(ks, bytes))) || keyspace_is_frozen(ks, now) ? OK : ERR_AGAIN;
-}
-
-err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes)
-{
-    if (UNLIKELY(GET(ks->limit_changed))) {
-        keyspace_settle(ks);
-    }
-    err e = keyspace_has_room(ks, now, bytes);
-    if (LIKELY(e != ERR_AGAIN)) {
-        return e;
-    }
-    uint64_t needed = bytes_needed(ks, bytes);
-    uint64_t wanted = EVICT_PER_CALL + needed / EVICT_BYTES_LEAST;
-    bool found = reclaim(ks, now, needed, num_min_u64(wanted, EVICT_PER_RUN));
-    if (found && wanted > EVICT_PER_RUN && over_limit(ks, needed)) {
-        return ERR_AGAIN;
-    }
-    return found || !over_limit(ks, 0) ? OK : ERR_OOM;
-}
-
-uint64_t keyspace_used_bytes(const struct keyspace *ks)
-{
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < ks->shard_count; i++) {
-        sum += GET(ks->shards[i].used_bytes);
-    }
-    return sum;
-}
-
-struct keyspace_slabs keyspace_slabs(struct keyspace *ks)
-{
-    struct slab_pool_stats pool = slab_pool_stats(&ks->slab_pool);
-    struct keyspace_slabs sum = {.reserved_bytes = pool.reserved_bytes,
-                                 .held_bytes = pool.taken_bytes + pool.idle_bytes,
-                                 .used_bytes = slab_used_bytes(&ks->limbo.slabs)};
-    for (unsigned i = 0; i < ks->shard_count; i++) {
-        sum.used_bytes += slab_used_bytes(&ks->shards[i].slabs);
-    }
-    return sum;
-}
-
-uint64_t keyspace_peak_bytes(const struct keyspace *ks)
-{
-    return num_max_u64(GET(ks->peak_bytes), keyspace_used_bytes(ks));
 }
 
 void keyspace_check(struct keyspace *ks)

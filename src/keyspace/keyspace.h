@@ -88,8 +88,8 @@ void keyspace_swap_dbs(struct keyspace *ks, unsigned a, unsigned b);
 bool keyspace_purge(struct keyspace *ks, int64_t budget_us);
 
 /* A worker's slice of the housekeeping: expires what is due in the shards assigned to it (index modulo worker count),
- * frees what is retired there, moves entries of sparse slabs together, evicts a little while memory is over the limit; returns the monotonic ms when it wants
- * to be called next. Locks by itself, a shard at a time, bounded work per call. */
+ * frees what is retired there, moves what is in sparse slabs together, evicts a little while memory is over the limit, all of it within one small budget of time;
+ * returns the monotonic ms when it wants to be called next. Locks by itself, a shard at a time. */
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now);
 /* How long after their deadlines a worker's ticks removed what was due, in us (whole ms; by the time that the tick was
  * given). Not in it: what a command met first. Any thread; it may be added to meanwhile. */

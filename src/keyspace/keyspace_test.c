@@ -113,6 +113,32 @@ static void test_expired_events_come_in_the_order_of_deadlines(void **state)
     bench_fini(&b);
 }
 
+/* Many deadlines in the calendar's slot of 17 minutes are dealt out before its time, so that nothing is late when it comes. */
+static void test_nothing_is_late_at_the_edge_of_a_large_slot(void **state)
+{
+    (void)state;
+    enum { COUNT = 400000, SLOT_MS = 1 << 20, APART_MS = 2, STEPS = 100, LATE_MOST = 15 };
+    struct bench b;
+    struct watcher w;
+    int64_t begin = (NOW / SLOT_MS + 2) * SLOT_MS;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    watcher_init(&w, &b);
+    for (unsigned i = 0; i < COUNT; i++) {
+        bench_set(&b, 0, i, S("value"), begin + (int64_t)i * APART_MS);
+    }
+    for (int64_t left_ms = 480000; left_ms > 0; left_ms -= left_ms > 2000 ? 1000 : 25) {
+        struct now now = {.wall_ms = begin - left_ms, .mono_ms = 480001 - left_ms};
+        while (keyspace_tick(b.ks, 0, now) == now.mono_ms) {}
+    }
+    assert_int_equal(w.count[EVENT_expired], 0);
+    for (unsigned i = 0; i < STEPS; i++) {
+        keyspace_tick(b.ks, 0, (struct now){.wall_ms = begin + i * APART_MS, .mono_ms = 480001 + i * APART_MS});
+        assert_true(w.count[EVENT_expired] + LATE_MOST > i);
+    }
+    keyspace_check(b.ks);
+    bench_fini(&b);
+}
+
 /* SET EX 86400 and DEL of ever new keys: what they leave in the calendar is tidied away as fast as it comes. */
 static void test_deadlines_that_never_come_cost_nothing(void **state)
 {
@@ -149,9 +175,32 @@ static void test_active_expiry_can_be_switched_off(void **state)
     bench_set(&b, 0, 1, S("value"), NOW + 1);
     assert_true(keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW - 4, .mono_ms = 1}) <= 6);
     keyspace_set_active_expiry(b.ks, false);
-    keyspace_tick(b.ks, 0, now);
+    assert_true(keyspace_tick(b.ks, 0, now) > now.mono_ms); /* what is due and stays wakes nobody */
     assert_true(bench_has(&b, 0, 1));
     keyspace_set_active_expiry(b.ks, true);
+    keyspace_tick(b.ks, 0, now);
+    assert_false(bench_has(&b, 0, 1));
+    bench_fini(&b);
+}
+
+static void freeze(struct bench *b, int64_t until_mono_ms)
+{
+    keyspace_lock_all(b->ks);
+    keyspace_freeze(b->ks, until_mono_ms);
+    keyspace_unlock_all(b->ks);
+}
+
+static void test_nothing_expires_while_frozen(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct now now = {.wall_ms = NOW + 10, .mono_ms = 1};
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    bench_set(&b, 0, 1, S("value"), NOW + 1);
+    freeze(&b, 1000);
+    assert_true(keyspace_tick(b.ks, 0, now) > now.mono_ms);
+    assert_true(bench_has(&b, 0, 1));
+    freeze(&b, 0);
     keyspace_tick(b.ks, 0, now);
     assert_false(bench_has(&b, 0, 1));
     bench_fini(&b);
@@ -541,7 +590,7 @@ static void test_locking_many_keys(void **state)
     }
 }
 
-enum { MANY = 60000 };
+enum { MANY = 120000 };
 
 static void fill_and_thin(struct bench *b)
 {
@@ -597,15 +646,47 @@ static void test_sparse_entries_move_together(void **state)
         assert_true(after.held_bytes < before.held_bytes * 2 / 3);
         expect_thinned(&b);
         now.wall_ms = NOW + 1000000 + MANY;
-        for (unsigned i = 0; i < 1000; i++) {
-            keyspace_tick(b.ks, 0, now);
-        }
+        while (keyspace_tick(b.ks, 0, now) == now.mono_ms) {}
         assert_int_equal(keyspace_key_count(b.ks, 0) + keyspace_key_count(b.ks, 1), MANY / 15);
         keyspace_set_limit(b.ks, 1, EVICTION_ADAPTIVE);
         while (keyspace_make_room(b.ks, now, 0) == OK) {}
         keyspace_check(b.ks);
         bench_fini(&b);
     }
+}
+
+/* All that a tick may have to do goes on at the same time: none of it waits until another is done. */
+static void test_chores_take_turns(void **state)
+{
+    (void)state;
+    enum { EACH = 60000, COST_MAX = 64 /* of an entry, all in */ };
+    struct bench b;
+    struct watcher w;
+    struct now now = {.wall_ms = NOW + 10, .mono_ms = 1};
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    watcher_init(&w, &b);
+    for (unsigned i = 0; i < EACH; i++) {
+        bench_set(&b, 0, i, S("to be flushed"), NO_DEADLINE);
+        bench_set(&b, 1, i, S("to expire"), NOW + 5);
+        bench_set(&b, 2, i, S("to be evicted"), NO_DEADLINE);
+    }
+    keyspace_lock_all(b.ks);
+    keyspace_flush_db(b.ks, 0);
+    keyspace_unlock_all(b.ks);
+    keyspace_set_limit(b.ks, 1, EVICTION_ALLKEYS_LRU);
+    uint64_t before = keyspace_used_bytes(b.ks), reaped = 0;
+    while (w.count[EVENT_expired] == 0 || w.count[EVENT_evicted] == 0 || reaped == 0) {
+        now.mono_ms++;
+        keyspace_tick(b.ks, 0, now);
+        uint64_t gone = w.count[EVENT_expired] + w.count[EVENT_evicted], freed = before - keyspace_used_bytes(b.ks);
+        reaped = freed > gone * COST_MAX ? freed - gone * COST_MAX : 0;
+    }
+    assert_in_range(w.count[EVENT_expired], 1, EACH - 1);
+    assert_in_range(w.count[EVENT_evicted], 1, EACH - 1);
+    assert_in_range(reaped, 1, before / 2);
+    come_to_rest(b.ks, 1, now);
+    assert_int_equal(keyspace_used_bytes(b.ks), 0);
+    bench_fini(&b);
 }
 
 static void test_shard_count(void **state)
@@ -629,8 +710,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_expired_events_come_in_the_order_of_deadlines),
+        cmocka_unit_test(test_nothing_is_late_at_the_edge_of_a_large_slot),
         cmocka_unit_test(test_deadlines_that_never_come_cost_nothing),
         cmocka_unit_test(test_active_expiry_can_be_switched_off),
+        cmocka_unit_test(test_nothing_expires_while_frozen),
         cmocka_unit_test(test_what_each_change_notes_and_voids),
         cmocka_unit_test(test_records),
         cmocka_unit_test(test_negative_entries_are_not_counted),
@@ -643,6 +726,7 @@ int main(void)
         cmocka_unit_test(test_random_keys),
         cmocka_unit_test(test_locking_many_keys),
         cmocka_unit_test(test_sparse_entries_move_together),
+        cmocka_unit_test(test_chores_take_turns),
         cmocka_unit_test(test_shard_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,8 @@
 enum { BINS = 3 };
 
 struct limbo_worker {
-    uint64_t seen; /* atomic: the epoch at its last tick */
+    uint64_t seen;               /* atomic: the epoch at its last tick */
+    struct limbo_block *leaving; /* what it is to free */
 } ALIGNED(CACHE_LINE_BYTES);
 
 err limbo_init(struct limbo *l, unsigned worker_count, struct slab_pool *pool)
@@ -66,19 +67,28 @@ static void free_block(struct limbo *l, struct limbo_block *block)
     lock_release(&l->lock);
 }
 
-static void empty(struct limbo *l, uint64_t epoch)
+static struct limbo_block *take_bin(struct limbo *l, uint64_t epoch)
 {
-    struct limbo_block *block = __atomic_exchange_n(&l->bins[epoch % BINS], NULL, __ATOMIC_ACQUIRE);
-    for (struct limbo_block *next; block; block = next) {
+    return __atomic_exchange_n(&l->bins[epoch % BINS], NULL, __ATOMIC_ACQUIRE);
+}
+
+/* Frees up to `most`; returns what is left. */
+static struct limbo_block *free_some(struct limbo *l, struct limbo_block *block, size_t most)
+{
+    for (struct limbo_block *next; block && most > 0; block = next, most--) {
         next = block->next;
         free_block(l, block);
     }
+    return block;
 }
 
 void limbo_fini(struct limbo *l)
 {
     for (unsigned i = 0; i < BINS; i++) {
-        empty(l, i);
+        free_some(l, take_bin(l, i), SIZE_MAX);
+    }
+    for (unsigned i = 0; l->workers && i < l->worker_count; i++) {
+        free_some(l, l->workers[i].leaving, SIZE_MAX);
     }
     slabs_fini(&l->slabs);
     free(l->workers);
@@ -106,14 +116,34 @@ static bool all_have_seen(const struct limbo *l, uint64_t epoch)
     return true;
 }
 
-void limbo_tick(struct limbo *l, unsigned worker_index)
+bool limbo_tick(struct limbo *l, unsigned worker_index)
 {
     assert(worker_index < l->worker_count);
-    uint64_t epoch = __atomic_load_n(&l->epoch, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&l->workers[worker_index].seen, epoch, __ATOMIC_SEQ_CST);
-    bool moves = all_have_seen(l, epoch) &&
-                 __atomic_compare_exchange_n(&l->epoch, &epoch, epoch + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-    if (moves) {
-        empty(l, epoch + BINS - 1); /* what the epoch before this one left */
+    struct limbo_worker *w = &l->workers[worker_index];
+    if (!w->leaving) {
+        uint64_t epoch = __atomic_load_n(&l->epoch, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&w->seen, epoch, __ATOMIC_SEQ_CST);
+        if (all_have_seen(l, epoch) &&
+            __atomic_compare_exchange_n(&l->epoch, &epoch, epoch + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+            w->leaving = take_bin(l, epoch + BINS - 1); /* what the epoch before this one left */
+        }
     }
+    w->leaving = free_some(l, w->leaving, LIMBO_PER_TICK);
+    return w->leaving;
+}
+
+bool limbo_is_sparse(struct limbo *l)
+{
+    lock_acquire(&l->lock);
+    bool sparse = slab_is_sparse(&l->slabs);
+    lock_release(&l->lock);
+    return sparse;
+}
+
+bool limbo_should_move(struct limbo *l, const struct limbo_block *block)
+{
+    lock_acquire(&l->lock);
+    bool should = block->slab_bytes > 0 && slab_should_move(&l->slabs, block);
+    lock_release(&l->lock);
+    return should;
 }

@@ -2,12 +2,14 @@
  *
  * The readers are the prefetches and glimpses of shard.h. What they hold on to they forget before their worker's next tick; so a block that was put here
  * is free to go when every worker has ticked once since. Ticks are counted in epochs: the epoch moves on when all workers have seen it, and
- * what was put here in one epoch goes when the second one after it begins. That is a few ticks, about 50 ms.
+ * what was put here in one epoch goes when the second one after it begins. That is a few ticks, about 50 ms. Whoever moves the epoch on frees it, some
+ * with each tick, and sees no new epoch until all is gone: so ticks stay short, and no more comes than goes.
  *
  * What is here is in no account: it is what splits and flushes of the last moments have replaced. Any thread. */
 #ifndef KEYSPACE_LIMBO_PRIV_H
 #define KEYSPACE_LIMBO_PRIV_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -22,6 +24,8 @@ struct limbo_block {
 };
 
 struct limbo_worker;
+
+enum { LIMBO_PER_TICK = 64 }; /* blocks that one tick frees */
 
 struct limbo {
     uint64_t epoch; /* atomic */
@@ -45,7 +49,11 @@ size_t limbo_good_bytes(size_t bytes);
 
 /* Frees a block when the time has come. New readers cannot find it any more. NULL is fine. */
 void limbo_put(struct limbo *l, struct limbo_block *block);
-/* This worker holds on to nothing. */
-void limbo_tick(struct limbo *l, unsigned worker_index);
+/* This worker holds on to nothing. Frees up to LIMBO_PER_TICK blocks whose time has come; true when there are more. */
+bool limbo_tick(struct limbo *l, unsigned worker_index);
+
+/* Whether slabs are so sparse that blocks should move (slab_priv.h): who has some replaces those that should by others, and puts them here. */
+bool limbo_is_sparse(struct limbo *l);
+bool limbo_should_move(struct limbo *l, const struct limbo_block *block);
 
 #endif

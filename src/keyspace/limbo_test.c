@@ -70,11 +70,37 @@ static void test_what_comes_later_stays_longer(void **state)
     slab_bench_fini(&b);
 }
 
+/* Whoever has many to free takes several ticks for it, and only then lets the next ones come. */
+static void test_a_tick_frees_a_few(void **state)
+{
+    (void)state;
+    enum { COUNT = 3 * LIMBO_PER_TICK };
+    struct slab_bench b;
+    slab_bench_init(&b);
+    for (unsigned i = 0; i < COUNT; i++) {
+        put(&b.limbo, 64);
+    }
+    limbo_tick(&b.limbo, 0);
+    uint64_t left = slab_used_bytes(&b.limbo.slabs);
+    assert_int_equal(left, COUNT * 64);
+    unsigned ticks = 0;
+    for (bool more = true; more; ticks++) {
+        put(&b.limbo, 4096);
+        more = limbo_tick(&b.limbo, 0);
+        left -= LIMBO_PER_TICK * 64;
+        assert_int_equal(slab_used_bytes(&b.limbo.slabs), left + (ticks + 1) * 4096);
+    }
+    assert_int_equal(left, 0);
+    assert_int_equal(ticks, COUNT / LIMBO_PER_TICK);
+    slab_bench_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_waits_for_every_worker),
         cmocka_unit_test(test_what_comes_later_stays_longer),
+        cmocka_unit_test(test_a_tick_frees_a_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,9 @@
 
 enum {
     LAZY_VALUE_BYTES = 64 * 1024, /* from here on freeing is worth putting off */
-    REMOVAL_WORK = 16,            /* what it costs to remove an entry, in records of the calendar that are looked at */
+    DEAD_VALUES_MOST = 64,        /* that are freed in one go */
+    COMPACT_SEGMENTS = 16,
+    REMOVAL_WORK = 16, /* what it costs to remove an entry, in records of the calendar that are looked at */
     RANDOM_TRIES = 256,
     RANDOM_BUCKET_ENTRIES = 24, /* fuller buckets are so rare that what they have beyond may be passed over */
 };
@@ -142,8 +144,8 @@ static void enter(struct shard *s, struct space *sp, struct entry *e)
 {
     count_entry(s, sp, e, +1);
     if (e->flags & ENTRY_TIMED) {
-        calendar_schedule(&s->calendar, e);
-        wake_at(s, calendar_is_untidy(&s->calendar) ? 0 : entry_deadline(e));
+        int64_t due_ms = calendar_schedule(&s->calendar, e);
+        wake_at(s, calendar_is_untidy(&s->calendar) ? 0 : due_ms);
     }
     shard_account(s, (int64_t)entry_bytes(e));
 }
@@ -341,11 +343,10 @@ int64_t shard_deadline_offset_ms(const struct shard *s, unsigned db)
 static void note(struct shard *s, const struct key *k, struct effect *fx, enum change change, enum event event)
 {
     effect_touch(fx, k->db, k->bytes, change, event);
-    if (change == CHANGE_CREATED || change == CHANGE_CHANGED || change == CHANGE_DELETED) {
-        struct pending *p = pending_find(s, k);
-        if (p) {
-            pending_void(p);
-        }
+    bool voids = change == CHANGE_CREATED || change == CHANGE_CHANGED || change == CHANGE_DELETED;
+    struct pending *p = voids && UNLIKELY(s->pending_count > 0) ? pending_find(s, k) : NULL;
+    if (p) {
+        pending_void(p);
     }
 }
 
@@ -354,7 +355,7 @@ static struct space *space_with(struct shard *s, const struct key *k, const stru
 {
     shard_assert_locked(s);
     assert(k->shard == s);
-    assert(entry_key(e).len == k->bytes.len);
+    assert(e->flags & ENTRY_LONG_KEY || e->key_bytes == k->bytes.len);
 #ifdef LARDER_CHECKS
     assert(entry_has_key(e, k->bytes));
 #endif
@@ -665,6 +666,13 @@ static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, s
     return true;
 }
 
+/* What the ticks ask for without the lock. */
+static void publish_calendar(struct shard *s)
+{
+    PUBLISH(s->next_due_ms, calendar_next_ms(&s->calendar));
+    PUBLISH(s->has_ahead, calendar_has_ahead(&s->calendar));
+}
+
 void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags)
 {
     shard_assert_locked(s);
@@ -677,7 +685,20 @@ void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct his
         *work -= (unsigned)num_min_u64(*work, REMOVAL_WORK);
     }
     account_calendar(s);
-    PUBLISH(s->next_due_ms, calendar_next_ms(&s->calendar));
+    publish_calendar(s);
+}
+
+void shard_deal_ahead(struct shard *s, unsigned work)
+{
+    shard_assert_locked(s);
+    calendar_deal_ahead(&s->calendar, work);
+    account_calendar(s);
+    publish_calendar(s);
+}
+
+bool shard_has_ahead(const struct shard *s)
+{
+    return PEEK(s->has_ahead);
 }
 
 bool shard_evict(struct shard *s, struct effect *fx)
@@ -758,6 +779,20 @@ static size_t free_values(struct blob *value)
     return freed;
 }
 
+/* Takes the first few dead values off the list. */
+static struct blob *take_values(struct shard *s)
+{
+    struct blob *first = s->dead_values, *last = first;
+    for (unsigned i = 1; last && dead_value(last)->next && i < DEAD_VALUES_MOST; i++) {
+        last = dead_value(last)->next;
+    }
+    if (last) {
+        PUBLISH(s->dead_values, dead_value(last)->next);
+        dead_value(last)->next = NULL;
+    }
+    return first;
+}
+
 /* Frees a part of the first that is retired. */
 static void reap_retired(struct shard *s)
 {
@@ -776,8 +811,7 @@ bool shard_reap(struct shard *s)
         return false;
     }
     shard_lock(s);
-    struct blob *values = s->dead_values;
-    PUBLISH(s->dead_values, NULL);
+    struct blob *values = take_values(s);
     if (s->retired) {
         reap_retired(s);
     }
@@ -825,6 +859,18 @@ unsigned shard_compact(struct shard *s, unsigned most, bool thorough, int64_t no
         }
     }
     return count;
+}
+
+bool shard_compact_index(struct shard *s)
+{
+    shard_assert_locked(s);
+    struct space *sp = s->compacted_space ? s->compacted_space : s->all_spaces;
+    if (!sp) {
+        return false;
+    }
+    index_compact(&sp->index, &s->compacted_place, COMPACT_SEGMENTS);
+    s->compacted_space = s->compacted_place == 0 ? sp->next : sp;
+    return s->compacted_space;
 }
 
 /* ---- check ------------------------------------------------------------------------------------------------------- */

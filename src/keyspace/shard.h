@@ -72,7 +72,7 @@ READS_UNLOCKED static inline void sight_fetch_entry(const struct sight *sight)
 
 /* The entry of a key as it is there, whatever its state: maybe expired, stale or negative. NULL when absent. */
 struct entry *shard_find(struct shard *s, const struct key *k);
-/* The same for a key that was looked at: at once, when nothing has changed since. */
+/* The same for a key that was looked at: at once, when nobody has had the lock since. Who has it and has changed something says that the sight is blind. */
 struct entry *shard_find_seen(struct shard *s, const struct key *k, const struct sight *sight);
 
 /* Adds an entry for a key that is absent. CHANGE_CREATED, or CHANGE_FILLED for EVENT_fill. ERR_NOMEM. */

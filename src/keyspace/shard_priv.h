@@ -1,4 +1,4 @@
-/* A shard from inside: for shard.c, pending.c, evict.c and keyspace.c.
+/* A shard from inside: for shard.c, pending.c, evict.c, and those who see all shards (keyspace_priv.h).
  *
  *      shard -- spaces[db] --> space: index of entries, counts
  *            -- slabs          the blocks of the entries of all spaces
@@ -65,8 +65,11 @@ struct shard {
     struct blob *dead_values; /* large values to be freed without the lock */
     struct list pendings[PENDING_BUCKETS];
     struct calendar calendar;
-    size_t calendar_bytes; /* what it has in used_bytes */
-    struct slabs slabs;    /* of the entries */
+    size_t calendar_bytes;         /* what it has in used_bytes */
+    bool has_ahead;                /* calendar_has_ahead(); read without the lock */
+    struct space *compacted_space; /* where shard_compact_index() goes on; NULL: with the first */
+    size_t compacted_place;
+    struct slabs slabs; /* of the entries */
 } ALIGNED(CACHE_LINE_BYTES);
 
 static_assert(offsetof(struct shard, lock) == CACHE_LINE_BYTES, "what look-ups read is not where changes write");
@@ -85,17 +88,22 @@ void shard_fini(struct shard *s);
 /* Expires what is due, in the order of deadlines, noting it in the effect. Each step of the calendar costs one of *work,
  * an entry some more. `lags` gets how late each went, in us. Keys are copied to the effect's arena. */
 void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags);
+/* Deals out up to `work` records of the calendar ahead of time; whether there is something, without the lock. */
+void shard_deal_ahead(struct shard *s, unsigned work);
+bool shard_has_ahead(const struct shard *s);
 /* Evicts one entry, or removes an expired one that it met; false when the policy finds none. */
 bool shard_evict(struct shard *s, struct effect *fx);
 /* Empties a database, for shard_reap() to free. Returns the visible keys that were there. */
 uint64_t shard_flush(struct shard *s, unsigned db);
 void shard_swap(struct shard *s, unsigned a, unsigned b);
-/* Frees a part of what was retired (about a segment, or all dead values), taking the lock itself. False when there was
+/* Frees a part of what was retired (about a segment, and a few dead values), taking the lock itself. False when there was
  * nothing. */
 bool shard_reap(struct shard *s);
 /* Moves up to `most` entries out of sparse slabs, so that they can be given back; returns how many: 0 when there is nothing (more) to gain. `thorough`: as
  * slab_sparse_block() says. */
 unsigned shard_compact(struct shard *s, unsigned most, bool thorough, int64_t now_wall_ms);
+/* Moves what should move of its indexes, a few segments; false when it has come through them. */
+bool shard_compact_index(struct shard *s);
 /* Adds to what the shard's memory costs; for what shard.c does not allocate itself. */
 void shard_account(struct shard *s, int64_t bytes);
 /* Adds to the keyspace's total what it does not have yet. */
@@ -105,7 +113,7 @@ bool shard_has_retired(const struct shard *s);
 /* Sum of the offsets of the deadlines from the keyspace's epoch; without the lock. */
 int64_t shard_deadline_offset_ms(const struct shard *s, unsigned db);
 
-/* keyspace.c: adds to the total of all shards, called for every so many bytes. */
+/* room.c: adds to the total of all shards, called for every so many bytes. */
 void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes);
 /* How many bytes a shard may keep to itself. */
 int64_t keyspace_publish_step(const struct keyspace *ks);

@@ -34,7 +34,7 @@ enum {
     STEPS = 8, /* sizes in a doubling */
     EVEN_MAX = 64,
     EVEN_CLASSES = EVEN_MAX / SLAB_GRANULE - 1, /* 16, 24, ... 64 */
-    SPARSE_PART = 8,                            /* of a class's memory */
+    SPARSE_PART = 16,                           /* of a class's memory */
     LOOK_AT_MAX = 32,                           /* slabs, for one to drain */
     PLACES_MIN = 16,
     PLACES_MAX = 1 << (32 - SLAB_HANDLE_BITS),
@@ -332,6 +332,24 @@ static bool is_sparse(const struct slabs *s, unsigned size_class, bool thorough)
     return thorough ? c->free_count >= capacity
                     : c->free_count >= 2 * capacity &&
                           (uint64_t)c->free_count * SPARSE_PART > (uint64_t)c->slab_count * capacity;
+}
+
+bool slab_is_sparse(const struct slabs *s)
+{
+    unsigned size_class = 0;
+    while (size_class < SLAB_CLASS_COUNT && !is_sparse(s, size_class, false)) {
+        size_class++;
+    }
+    return size_class < SLAB_CLASS_COUNT;
+}
+
+/* Into the first slab with room, until that is full, then the next: no slab that is full loses a block, so it ends. */
+bool slab_should_move(const struct slabs *s, const void *block)
+{
+    uint32_t number = (uint32_t)((size_t)((const char *)block - s->base) / SLAB_BYTES);
+    const struct slab *slab = record_of(s, number);
+    return slab->live_count < slab->capacity && number != s->classes[slab->size_class].first &&
+           is_sparse(s, slab->size_class, false);
 }
 
 /* The emptiest of the slabs with room that come first. */

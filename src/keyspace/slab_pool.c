@@ -1,19 +1,22 @@
 /* Slabs that no shard has; see slab_pool_priv.h.
  *
- * Invariants: (I1) a bit of `free` is set for each slab of a block that nobody has, but for those that slab_pool_settle() is at. (I2) A bit of `idle`
- * is set for each slab that nobody has and whose memory the system has not got back. (I3) The list has the blocks with a bit in `free`. */
+ * Invariants: (I1) a bit of `free` is set for each slab of a block that nobody has, but for those that slab_pool_settle() or ready_block() is at, and
+ * free_count is how many there are. (I2) A bit of `idle`
+ * is set for each slab that somebody had and nobody has, whose memory the system has not got back: so a block that was readied is kept. (I3) The list has the blocks with a bit in `free`. */
 #include "keyspace/slab_pool_priv.h"
 
 #include "base/assert.h"
 #include "base/num.h"
+#include "os/lazy.h"
 #include "os/range.h"
 
 enum {
     BLOCK_SLABS = RANGE_HUGE_BYTES / SLAB_BYTES,
     BLOCK_WORDS = BLOCK_SLABS / 64,
-    SMALL_PAGE_BLOCKS = 32, /* the first 64 MB: a huge page is at most 3 % of what there is */
+    SMALL_PAGE_BLOCKS = 12, /* the first 24 MB: a huge page is at most 8 % of what there is */
     LEAST_BYTES = 64 << 20,
-    KEEP_PART = 64, /* of the slabs in use */
+    FEW_COUNT = BLOCK_SLABS / 4, /* free slabs, for a block to be readied: half a megabyte */
+    KEEP_PART = 64,              /* of the slabs in use */
     KEEP_COUNT = (1 << 20) / SLAB_BYTES,
     PAGE_BYTES = 4096,
     NO_BLOCK = UINT32_MAX,
@@ -111,7 +114,9 @@ static void link_block(struct slab_pool *p, struct slab_block *b)
 static void change_free(struct slab_pool *p, struct slab_block *b, unsigned word, uint64_t set, uint64_t clear)
 {
     bool was_in = has_free(b), was_last = is_free(b);
+    p->free_count -= (uint32_t)__builtin_popcountll(b->free[word]);
     b->free[word] = (b->free[word] | set) & ~clear;
+    p->free_count += (uint32_t)__builtin_popcountll(b->free[word]);
     if (was_in == has_free(b) && was_last == is_free(b)) {
         return;
     }
@@ -123,6 +128,60 @@ static void change_free(struct slab_pool *p, struct slab_block *b, unsigned word
     }
 }
 
+/* Makes all slabs of a new block free ones, but for slab 0. */
+static void open_block(struct slab_pool *p, uint32_t block)
+{
+    change_free(p, &p->blocks[block], 0, block == 0 ? ~(uint64_t)1 : ~(uint64_t)0, 0);
+    change_free(p, &p->blocks[block], 1, ~(uint64_t)0, 0);
+}
+
+/* ---- the other thread -------------------------------------------------------------------------------------------- */
+
+/* Whether a huge page should be readied: small ones are quickly there when they are needed. */
+static bool wants_block(const struct slab_pool *p)
+{
+    return p->free_count < FEW_COUNT && p->block_count >= SMALL_PAGE_BLOCKS;
+}
+
+/* Commits a block if one is wanted, and touches it, without the lock, before anybody can take from it. */
+static void ready_block(struct slab_pool *p)
+{
+    lock_acquire(&p->lock);
+    bool wanted = wants_block(p) && commit_block(p) == OK;
+    uint32_t block = p->block_count - 1;
+    lock_release(&p->lock);
+    if (!wanted) {
+        return;
+    }
+    *(volatile char *)(p->base + (size_t)block * RANGE_HUGE_BYTES) = 0;
+    lock_acquire(&p->lock);
+    open_block(p, block);
+    lock_release(&p->lock);
+}
+
+static void deliver_tend(struct message *m, struct worker *w)
+{
+    (void)w;
+    struct slab_pool *p = container_of(m, struct slab_pool, tending);
+    __atomic_store_n(&p->is_tended, false, __ATOMIC_SEQ_CST); /* who finds more to do from now on says so again */
+    ready_block(p);
+    slab_pool_settle(p, false);
+}
+
+/* False when there is no other thread. */
+static bool ask_to_tend(struct slab_pool *p)
+{
+    if (__atomic_exchange_n(&p->is_tended, true, __ATOMIC_SEQ_CST)) {
+        return true;
+    }
+    p->tending.deliver = deliver_tend;
+    if (lazy_post(&p->tending)) {
+        return true;
+    }
+    __atomic_store_n(&p->is_tended, false, __ATOMIC_SEQ_CST);
+    return false;
+}
+
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
 
 uint32_t slab_pool_take(struct slab_pool *p)
@@ -130,9 +189,7 @@ uint32_t slab_pool_take(struct slab_pool *p)
     uint32_t number = 0;
     lock_acquire(&p->lock);
     while (p->first_block == NO_BLOCK && commit_block(p) == OK) {
-        uint32_t block = p->block_count - 1;
-        change_free(p, &p->blocks[block], 0, block == 0 ? ~(uint64_t)1 : ~(uint64_t)0, 0);
-        change_free(p, &p->blocks[block], 1, ~(uint64_t)0, 0);
+        open_block(p, p->block_count - 1);
     }
     if (p->first_block != NO_BLOCK) {
         uint32_t block = p->first_block;
@@ -145,7 +202,11 @@ uint32_t slab_pool_take(struct slab_pool *p)
         p->taken_count++;
         number = block * BLOCK_SLABS + word * 64 + bit;
     }
+    bool wants = wants_block(p);
     lock_release(&p->lock);
+    if (UNLIKELY(wants)) {
+        (void)ask_to_tend(p);
+    }
     return number;
 }
 
@@ -176,11 +237,24 @@ static void discard(char *memory, const uint64_t set[static BLOCK_WORDS])
     }
 }
 
+static bool keeps_too_much(const struct slab_pool *p, bool all)
+{
+    return p->idle_count > (all ? 0 : KEEP_COUNT + p->taken_count / KEEP_PART);
+}
+
+bool slab_pool_tend(struct slab_pool *p)
+{
+    lock_acquire(&p->lock);
+    bool wanted = keeps_too_much(p, false);
+    lock_release(&p->lock);
+    return wanted && (ask_to_tend(p) || slab_pool_settle(p, false));
+}
+
 /* While the system takes the memory nobody can take these slabs, and the lock is free. */
 bool slab_pool_settle(struct slab_pool *p, bool all)
 {
     lock_acquire(&p->lock);
-    if (p->idle_count <= (all ? 0 : KEEP_COUNT + p->taken_count / KEEP_PART)) {
+    if (!keeps_too_much(p, all)) {
         lock_release(&p->lock);
         return false;
     }

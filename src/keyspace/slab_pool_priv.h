@@ -7,7 +7,9 @@
  * they share them. The first blocks have small pages, so that a small keyspace costs only what it touches; the others want huge ones, which are
  * cheaper to fill and save most misses of the TLB.
  *
- * A slab that is given back keeps its memory for the next taker; slab_pool_settle() hands to the system what is too much, a block at a time.
+ * A slab that is given back keeps its memory for the next taker; slab_pool_settle() hands to the system what is too much, a block at a time. That takes
+ * up to half a millisecond, and the first touch of a huge page as long, many times that in a virtual machine that has not had the memory yet: so both
+ * are done by the thread of os/lazy.h where it runs. It readies a block as soon as few slabs are free.
  *
  * Nothing is ever unmapped: who reads without a lock finds at worst other data or zeros. Slab 0 is given to nobody and reads as zeros.
  *
@@ -18,6 +20,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "os/lock.h"
+#include "os/worker.h"
 
 enum { SLAB_BYTES = 16 * 1024, SLAB_WORDS = 5 };
 
@@ -46,26 +49,31 @@ struct slab_pool {
     uint32_t block_count;                       /* committed */
     uint32_t first_block, last_block;           /* those that have free slabs; wholly free ones last */
     uint32_t settled_block;                     /* where slab_pool_settle() was */
+    uint32_t free_count;                        /* slabs that can be taken before another block is needed */
     uint32_t taken_count;                       /* slabs that shards have */
-    uint32_t idle_count;                        /* free ones that still have their memory */
+    uint32_t idle_count;                        /* free ones that somebody had and that still have their memory */
+    struct message tending;                     /* to the other thread */
+    bool is_tended;                             /* atomic: the message is on its way */
 };
 
 /* Reserves addresses, at most `bytes`, which is halved until the system grants it. ERR_NOMEM when it grants next to nothing. */
 MUST_USE err slab_pool_init(struct slab_pool *p, uint64_t bytes);
-/* Nobody has a slab any more. Harmless when zeroed. */
+/* Nobody has a slab any more, and the thread of os/lazy.h has stopped if it ran. Harmless when zeroed. */
 void slab_pool_fini(struct slab_pool *p);
 
 /* A slab's number, its content undefined; 0 when the system refuses memory. */
 uint32_t slab_pool_take(struct slab_pool *p);
 void slab_pool_give(struct slab_pool *p, uint32_t number);
 /* Gives the memory of one block's free slabs back to the system when too much of it is kept: more than a 1/64 of what is in use and a megabyte,
- * or anything, if `all`. Takes about 100 us. False when there was nothing to do. */
+ * or anything, if `all`. False when there was nothing to do. */
 bool slab_pool_settle(struct slab_pool *p, bool all);
+/* The same, not all, soon and elsewhere; here where the thread of os/lazy.h does not run. */
+bool slab_pool_tend(struct slab_pool *p);
 
 struct slab_pool_stats {
     uint64_t reserved_bytes; /* addresses */
     uint64_t taken_bytes;    /* what shards have */
-    uint64_t idle_bytes;     /* what is kept for the next taker */
+    uint64_t idle_bytes;     /* what somebody had, kept for the next taker */
 };
 struct slab_pool_stats slab_pool_stats(struct slab_pool *p);
 

@@ -1,9 +1,10 @@
-/* The pool of slabs: each is somebody's once, memory goes back to the system a block at a time. */
+/* The pool of slabs: each is somebody's once, memory goes back to the system a block at a time, and another thread readies what is needed next. */
 #include "keyspace/slab_pool_priv.h"
 
 #include "keyspace/testing_priv.h"
+#include "os/lazy.h"
 
-enum { SLABS = 1000, STEPS = 100000 };
+enum { SLABS = 1000, STEPS = 100000, BLOCK = 128, SMALL_PAGES = 12 * BLOCK };
 
 static char *memory_of(const struct slab_pool *p, uint32_t number)
 {
@@ -81,6 +82,45 @@ static void test_memory_goes_back(void **state)
     slab_pool_fini(&p);
 }
 
+/* Takes slabs until it has `count`. */
+static void take_up_to(struct slab_pool *p, uint32_t *numbers, unsigned *taken, unsigned count)
+{
+    for (; *taken < count; ++*taken) {
+        numbers[*taken] = slab_pool_take(p);
+        assert_int_not_equal(numbers[*taken], 0);
+    }
+}
+
+static void test_a_block_is_readied_before_it_is_needed(void **state)
+{
+    (void)state;
+    struct slab_pool p;
+    static uint32_t numbers[SMALL_PAGES + 2 * BLOCK];
+    unsigned taken = 0;
+    assert_int_equal(slab_pool_init(&p, 256 << 20), OK);
+    assert_int_equal(lazy_start(), OK);
+    take_up_to(&p, numbers, &taken, SMALL_PAGES - BLOCK / 4 - 1); /* small pages come as they are touched */
+    assert_int_equal(p.block_count, SMALL_PAGES / BLOCK);
+    take_up_to(&p, numbers, &taken, SMALL_PAGES - 10);
+    lazy_stop();
+    assert_int_equal(p.block_count, SMALL_PAGES / BLOCK + 1);
+    assert_false(slab_pool_settle(&p, true)); /* it stays */
+    take_up_to(&p, numbers, &taken, SMALL_PAGES - 1 + BLOCK);
+    assert_int_equal(p.block_count, SMALL_PAGES / BLOCK + 1);
+    take_up_to(&p, numbers, &taken, SMALL_PAGES + BLOCK); /* nobody has readied another one */
+    assert_int_equal(p.block_count, SMALL_PAGES / BLOCK + 2);
+
+    while (taken > 0) {
+        slab_pool_give(&p, numbers[--taken]);
+    }
+    uint64_t idle = slab_pool_stats(&p).idle_bytes;
+    assert_int_equal(lazy_start(), OK);
+    assert_true(slab_pool_tend(&p));
+    lazy_stop();
+    assert_true(slab_pool_stats(&p).idle_bytes < idle);
+    slab_pool_fini(&p);
+}
+
 static void test_addresses_are_halved_until_granted(void **state)
 {
     (void)state;
@@ -100,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_is_somebodys_once),
         cmocka_unit_test(test_memory_goes_back),
+        cmocka_unit_test(test_a_block_is_readied_before_it_is_needed),
         cmocka_unit_test(test_addresses_are_halved_until_granted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,9 +94,13 @@ static inline size_t slab_good_bytes(size_t bytes)
 
 /* Without the lock: whether so much is free in the slabs that it may be worth while. */
 bool slab_may_be_sparse(const struct slabs *s);
-/* A block that should move; NULL when nothing is sparse: no size has two slabs' worth of free blocks that are an eighth of its memory, or, if
+/* A block that should move; NULL when nothing is sparse: no size has two slabs' worth of free blocks that are a sixteenth of its memory, or, if
  * `thorough`, one slab's worth. Goes on with a slab that it has begun with. */
 void *slab_sparse_block(struct slabs *s, bool thorough);
+/* Whether any size is, not thoroughly. */
+bool slab_is_sparse(const struct slabs *s);
+/* For who comes to all blocks anyway: whether this one should move. When all have been asked about and moved, nothing is sparse. */
+bool slab_should_move(const struct slabs *s, const void *block);
 /* Gives up the slab that slab_sparse_block() was at: something in it cannot move now. */
 void slab_stop_draining(struct slabs *s);
 

@@ -511,8 +511,8 @@ static void tear_down(struct server *s)
     service_close(&s->service);
     door_free(s->door);
     rules_free(s->engine.rules);
+    lazy_stop(); /* which may be at work for the keyspace */
     keyspace_free(s->keyspace);
-    lazy_stop();
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_fini(&s->workers[i]);
     }

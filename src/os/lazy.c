@@ -1,4 +1,4 @@
-/* The thread has a worker's outbox, and each block that is handed over is itself the message: nothing is allocated, nothing can be refused. */
+/* The thread has a worker's outbox, and each block that is handed over is itself a message: nothing is allocated, nothing can be refused. */
 #include "os/lazy.h"
 
 #include "base/assert.h"
@@ -56,29 +56,35 @@ static void deliver_unmap(struct message *m, struct worker *w)
     mem_unmap(block, block->bytes);
 }
 
-static bool is_running(void)
+void lazy_free(void *block)
 {
-    return __atomic_load_n(&running, __ATOMIC_ACQUIRE);
+    struct message *m = block;
+    bool large = mem_block_bytes(block) >= LAZY_BYTES_MIN;
+    if (large) {
+        m->deliver = deliver_free;
+    }
+    if (!large || !lazy_post(m)) {
+        mem_free(block);
+    }
 }
 
 void lazy_unmap(void *block, size_t bytes)
 {
-    if (!block || bytes < LAZY_BYTES_MIN || !is_running()) {
-        mem_unmap(block, bytes);
-        return;
-    }
     struct mapped *m = block;
-    *m = (struct mapped){.message.deliver = deliver_unmap, .bytes = bytes};
-    worker_post(&helper, &m->message);
+    bool large = bytes >= LAZY_BYTES_MIN;
+    if (large) {
+        *m = (struct mapped){.message.deliver = deliver_unmap, .bytes = bytes};
+    }
+    if (!large || !lazy_post(&m->message)) {
+        mem_unmap(block, bytes);
+    }
 }
 
-void lazy_free(void *block)
+bool lazy_post(struct message *m)
 {
-    if (mem_block_bytes(block) < LAZY_BYTES_MIN || !is_running()) {
-        mem_free(block);
-        return;
+    if (!__atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
+        return false;
     }
-    struct message *m = block;
-    m->deliver = deliver_free;
     worker_post(&helper, m);
+    return true;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "os/mem.h"
+#include "os/worker.h"
 
 static void test_a_large_block_is_freed_by_another_thread(void **state)
 {
@@ -32,8 +33,35 @@ static void test_a_large_block_is_freed_by_another_thread(void **state)
     assert_true(mem_stats().allocated_bytes < before.allocated_bytes + LAZY_BYTES_MIN);
 }
 
+static unsigned delivered;
+
+static void count_delivery(struct message *m, struct worker *w)
+{
+    (void)m;
+    (void)w;
+    assert_ptr_equal(worker_self(), NULL);
+    delivered++;
+}
+
+static void test_a_message_is_delivered_there_and_nowhere_else(void **state)
+{
+    (void)state;
+    struct message messages[2] = {{.deliver = count_delivery}, {.deliver = count_delivery}};
+    assert_false(lazy_post(&messages[0]));
+    assert_int_equal(lazy_start(), OK);
+    assert_true(lazy_post(&messages[0]));
+    assert_true(lazy_post(&messages[1]));
+    lazy_stop();
+    assert_int_equal(delivered, 2);
+    assert_false(lazy_post(&messages[0]));
+    assert_int_equal(delivered, 2);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_large_block_is_freed_by_another_thread)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_large_block_is_freed_by_another_thread),
+        cmocka_unit_test(test_a_message_is_delivered_there_and_nowhere_else),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
