@@ -20,7 +20,6 @@
 #include "base/num.h"
 #include "keyspace/shard_priv.h"
 #include "observe/metric.h"
-#include "os/lazy.h"
 #include "os/mem.h"
 
 enum {
