@@ -304,6 +304,7 @@ static err settle(struct call *call, struct call_key *ck, struct entry **ret_ent
         struct content c = {.kind = entry_kind(b),
                             .encoding = entry_encoding(b),
                             .string = entry_string(b),
+                            .blob = entry_blob(b),
                             .deadline = entry_deadline(b),
                             .fresh_until = entry_fresh_until(b),
                             .load_ms = entry_load_ms(b),

@@ -5,7 +5,7 @@
  *
  * A claim reserves nothing: the first block is as large as what came with it, and grows by doubling, with what is little to copy. Whoever has
  * sent BELIEVED_BYTES gets the room for all that he has announced. From there on nothing is copied any more, and what is not written yet are
- * addresses: a block of that size comes from the allocator as fresh pages, which cost memory when they are touched, piece by piece. So a turn
+ * addresses: a block of that size is fresh pages, which cost memory when they are touched, piece by piece. So a turn
  * of the loop costs what its pieces cost, and memory is once the value.
  *
  * When it is full a block has the room that a copy would have been given, so an entry may own it and its account is exact. Until then it is owned
@@ -92,7 +92,7 @@ static err make_room(struct intake *i, size_t needed)
     }
     struct call_block *l = last(i);
     size_t wanted = needed > BELIEVED_BYTES ? l->bytes : num_min_u64(l->bytes, num_max_u64(needed, 2 * i->room));
-    size_t room = mem_good_bytes(wanted);
+    size_t room = blob_good_room(wanted);
     struct blob *b = l->blob ? blob_resize(l->blob, i->filled, room) : blob_new(room);
     if (!b) {
         return ERR_NOMEM;
@@ -116,7 +116,7 @@ err intake_fill(struct intake *i, slice *input)
     memcpy(b->bytes + i->filled, piece.ptr, piece.len);
     i->filled += piece.len;
     if (is_full(i)) {
-        assert(i->room == mem_good_bytes(last(i)->bytes));
+        assert(i->room == blob_good_room(last(i)->bytes));
         blob_hold(b);
         blob_disown(b);
     }

@@ -56,11 +56,11 @@ static void test_they_take_what_is_theirs(void **state)
         assert_ptr_equal(argv[2 * i + 1].ptr, b->bytes);
         assert_int_equal(argv[2 * i + 1].len, lens[i]);
         assert_memory_equal(b->bytes, bytes, lens[i]);
-        assert_true(mem_block_bytes(b->bytes) >= mem_good_bytes(lens[i]));
+        assert_int_equal(b->room, blob_good_room(lens[i]));
     }
     struct content c = call_content(&call, 1);
     assert_ptr_equal(c.blob, call_block(&call, 1));
-    assert_true(blob_own(c.blob)); /* somebody has stored it */
+    blob_own(c.blob); /* somebody has stored it */
     intake_free(in);
     assert_memory_equal(c.blob->bytes, bytes, lens[0]);
     assert_false(blob_is_held(c.blob));

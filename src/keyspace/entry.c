@@ -195,7 +195,7 @@ static bool long_key_new(struct entry_long_key *k, slice key)
 
 static bool external_new(struct entry_external *x, size_t bytes, size_t capacity_least)
 {
-    size_t capacity = mem_good_bytes(capacity_least);
+    size_t capacity = blob_good_room(capacity_least);
     if (capacity > UINT32_MAX) {
         return false;
     }
@@ -205,14 +205,15 @@ static bool external_new(struct entry_external *x, size_t bytes, size_t capacity
     return x->blob;
 }
 
-/* The value of the content as an external one: its blob, when that is to be had, else a copy. */
+/* The value of the content as an external one: its blob, when it has one, else a copy. */
 static bool external_of(struct entry_external *x, const struct content *c)
 {
-    size_t bytes = c->string.len, capacity = mem_good_bytes(bytes);
-    if (c->blob && capacity <= UINT32_MAX && blob_own(c->blob)) {
+    size_t bytes = c->string.len;
+    if (c->blob && c->blob->room <= UINT32_MAX) {
         assert(c->blob->bytes == c->string.ptr);
-        assert(mem_block_bytes(c->blob->bytes) >= capacity);
-        *x = (struct entry_external){.blob = c->blob, .len = (uint32_t)bytes, .capacity = (uint32_t)capacity};
+        assert(bytes <= c->blob->room);
+        blob_own(c->blob);
+        *x = (struct entry_external){.blob = c->blob, .len = (uint32_t)bytes, .capacity = (uint32_t)c->blob->room};
         return true;
     }
     if (!external_new(x, bytes, bytes)) {
@@ -329,7 +330,7 @@ bool entry_assign(struct entry *e, const struct content *c)
     }
     if (flags & ENTRY_EXTERNAL) {
         struct entry_external *x = entry_external(e);
-        if (c->blob || mem_good_bytes(c->string.len) != x->capacity || blob_is_held(x->blob)) {
+        if (c->blob || blob_good_room(c->string.len) != x->capacity || blob_is_held(x->blob)) {
             return false;
         }
         memmove(x->blob->bytes, c->string.ptr, c->string.len);
@@ -399,8 +400,9 @@ static size_t grown_capacity(size_t bytes)
 static bool external_resize(struct entry_external *x, size_t bytes)
 {
     bool grows = bytes > x->capacity, shrinks = bytes < x->capacity / 4 && x->capacity > SMALL_BYTES;
+    size_t written = x->capacity;
     if (grows || shrinks || blob_is_held(x->blob)) {
-        size_t capacity = mem_good_bytes(grows ? grown_capacity(bytes) : bytes);
+        size_t capacity = blob_good_room(grows ? grown_capacity(bytes) : bytes);
         struct blob *b = capacity <= UINT32_MAX ? blob_resize(x->blob, num_min_u64(x->len, bytes), capacity) : NULL;
         if (!b) {
             return false;
@@ -408,8 +410,9 @@ static bool external_resize(struct entry_external *x, size_t bytes)
         x->blob = b;
         x->capacity = (uint32_t)capacity;
     }
-    if (bytes > x->len) {
-        memset(x->blob->bytes + x->len, 0, bytes - x->len);
+    if (bytes > x->len) { /* beyond what it had, a mapped one is zeros */
+        size_t end = blob_is_mapped(x->blob) ? num_min_u64(written, bytes) : bytes;
+        memset(x->blob->bytes + x->len, 0, end - x->len);
     }
     x->len = (uint32_t)bytes;
     return true;
@@ -446,7 +449,9 @@ struct entry *entry_resized(struct slabs *slabs, struct entry *e, size_t bytes)
     }
     to->encoding = ENCODING_RAW;
     to->value_bytes = value_bytes & ENTRY_INLINE_MAX;
-    memset(entry_value(to) + kept, 0, bytes - kept);
+    if (!entry_blob(to) || !blob_is_mapped(entry_blob(to))) { /* else it is zeros */
+        memset(entry_value(to) + kept, 0, bytes - kept);
+    }
     return to;
 }
 

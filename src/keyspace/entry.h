@@ -63,9 +63,9 @@ struct content {
     enum kind kind;
     enum encoding encoding;
     slice string; /* the bytes of a KIND_STRING; copied */
-    struct blob
-        *blob; /* held by who gives it, and beginning with them in a room of mem_good_bytes() of their length: if it has
-                          * no owner, the entry owns it instead of a copy. NULL: none */
+    struct blob *
+        blob; /* it begins with them, and is held by who gives it, or owned by an entry whose shard he has locked: the new
+                          * entry owns it, too, instead of a copy. NULL: none */
     int64_t deadline;    /* NO_DEADLINE or wall ms */
     int64_t fresh_until; /* at most deadline */
     bool negative;

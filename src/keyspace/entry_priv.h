@@ -23,7 +23,7 @@
  *
  * Invariants: (I1) the block has slab_good_bytes() of what is in it: what shrinks or grows out of its size class gets
  * a new block, so that what an entry costs is computed and not asked. (I2) The blob of an external value has room for
- * `capacity` bytes, which mem_good_bytes() gave, and is changed only while nobody holds it. (I3) An option is there
+ * `capacity` bytes, which blob_good_room() gave, and is changed only while this entry has it alone (blob_is_held()). (I3) An option is there
  * exactly when it says something. (I4) A negative entry has no value.
  *
  * The stamp is the eviction policy's. Of Redis's policies it is Redis's 24 bits: under LRU the wall clock in seconds,
@@ -86,7 +86,7 @@ struct entry_long_key {
 };
 
 struct entry_external {
-    struct blob *blob; /* owned */
+    struct blob *blob; /* owned; maybe by other entries, too */
     uint32_t len;
     uint32_t capacity;
 };

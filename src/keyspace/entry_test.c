@@ -234,7 +234,7 @@ static void test_a_held_value_outlives_its_entry(void **state)
 /* A blob that is held and has no owner, with the content of its bytes. */
 static struct content content_in_blob(size_t len)
 {
-    struct blob *b = blob_new(mem_good_bytes(len));
+    struct blob *b = blob_new(blob_good_room(len));
     memcpy(b->bytes, bytes, len);
     blob_hold(b);
     blob_disown(b);
@@ -254,8 +254,9 @@ static void test_a_blob_becomes_the_value(void **state)
     assert_false(entry_assign(other, &c)); /* that would be a copy */
     entry_free(slabs, other);
 
-    other = entry_new(slabs, S("other"), &c); /* which is left to who comes too late */
-    assert_ptr_not_equal(entry_blob(other), c.blob);
+    other = entry_new(slabs, S("other"), &c); /* both have it */
+    assert_ptr_equal(entry_blob(other), c.blob);
+    assert_int_equal(entry_bytes(other), entry_bytes(e) + (slab_good_bytes(29) - slab_good_bytes(27)));
     expect(other, S("other"), &copy);
     entry_free(slabs, other);
 
@@ -266,6 +267,61 @@ static void test_a_blob_becomes_the_value(void **state)
     blob_release(c.blob);
     assert_false(blob_is_held(entry_blob(e)));
     expect(e, slice_make(bytes, 3000), &copy);
+    entry_free(slabs, e);
+}
+
+/* A value and its copy: who is changed first leaves it to the other, who then has it alone. */
+static void test_two_entries_have_one_blob(void **state)
+{
+    (void)state;
+    struct content c = content_string(slice_make(bytes, 70000));
+    struct entry *e = entry_new(slabs, S("one"), &c);
+    struct content same = content_string(entry_string(e));
+    same.blob = entry_blob(e);
+    struct entry *other = entry_new(slabs, S("two"), &same);
+    assert_ptr_equal(entry_blob(other), entry_blob(e));
+    assert_true(blob_is_held(entry_blob(e)));
+    assert_ptr_equal(entry_resized(slabs, other, 70001), other);
+    entry_value(other)[0] = '!';
+    assert_ptr_not_equal(entry_blob(other), entry_blob(e));
+    assert_false(blob_is_held(entry_blob(e)));
+    assert_false(blob_is_held(entry_blob(other)));
+    expect(e, S("one"), &c);
+    entry_free(slabs, other);
+    entry_free(slabs, e);
+}
+
+/* From one kind of memory to the other: bytes are kept, the rest is zeros, what it costs is right. */
+static void test_a_large_value_grows_without_being_copied(void **state)
+{
+    (void)state;
+    struct content c = content_string(slice_make(bytes, 70000));
+    struct entry *e = entry_new(slabs, S("key"), &c);
+    size_t before = entry_bytes(e) - blob_cost(entry_blob(e)->room);
+    for (size_t len = 70000, more; len < 5 * (size_t)BLOB_MAPPED_BYTES_MIN; len = more) {
+        more = len * 5 / 3;
+        assert_ptr_equal(entry_resized(slabs, e, more), e);
+        assert_int_equal(entry_string(e).len, more);
+        assert_int_equal(entry_bytes(e), before + blob_cost(entry_blob(e)->room));
+        assert_int_equal(blob_is_mapped(entry_blob(e)), entry_blob(e)->room >= BLOB_MAPPED_BYTES_MIN);
+        assert_memory_equal(entry_value(e), bytes, 70000);
+        for (size_t i = 70000; i < len; i++) {
+            assert_int_equal(entry_value(e)[i], 'x');
+        }
+        for (size_t i = len; i < more; i++) {
+            assert_int_equal(entry_value(e)[i], 0);
+        }
+        memset(entry_value(e) + len, 'x', more - len);
+    }
+    assert_true(blob_is_mapped(entry_blob(e)));
+    size_t room = entry_blob(e)->room, len = room - 10; /* zeros also where something was before */
+    assert_ptr_equal(entry_resized(slabs, e, len), e);
+    memset(entry_value(e), 'x', len);
+    assert_ptr_equal(entry_resized(slabs, e, len / 2), e);
+    assert_ptr_equal(entry_resized(slabs, e, room + 10), e);
+    for (size_t i = len / 2; i < room + 10; i++) {
+        assert_int_equal(entry_value(e)[i], 0);
+    }
     entry_free(slabs, e);
 }
 
@@ -282,6 +338,8 @@ int main(void)
         cmocka_unit_test(test_a_held_value_is_never_changed),
         cmocka_unit_test(test_a_held_value_outlives_its_entry),
         cmocka_unit_test(test_a_blob_becomes_the_value),
+        cmocka_unit_test(test_two_entries_have_one_blob),
+        cmocka_unit_test(test_a_large_value_grows_without_being_copied),
     };
     struct slab_bench b;
     slab_bench_init(&b);

@@ -146,7 +146,7 @@ static void test_a_refused_change_leaves_the_blob(void **state)
     enum { LEN = 50000 };
     struct bench b;
     bench_init(&b, 1, 0, EVICTION_NONE);
-    struct blob *blob = blob_new(mem_good_bytes(LEN));
+    struct blob *blob = blob_new(blob_good_room(LEN));
     memset(blob->bytes, 'x', LEN);
     blob_hold(blob);
     blob_disown(blob);
@@ -161,7 +161,7 @@ static void test_a_refused_change_leaves_the_blob(void **state)
     for (unsigned place = 1; failure != OK; place++) {
         refuse(0, place);
         failure = shard_insert(k.shard, &k, &c, &b.fx, EVENT_set, &e);
-        assert_true(failure == OK ? blob->holds == (BLOB_OWNED | 1) : blob->holds == 1);
+        assert_true(failure == OK ? blob->holds == BLOB_OWNER + 1 : blob->holds == 1);
     }
     refuse(0, 0);
     assert_ptr_equal(entry_blob(e), blob);

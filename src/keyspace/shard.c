@@ -20,7 +20,6 @@
 #include "base/num.h"
 #include "keyspace/shard_priv.h"
 #include "observe/metric.h"
-#include "os/lazy.h"
 #include "os/mem.h"
 
 enum {
@@ -405,14 +404,24 @@ static bool is_worth_burying(const struct entry *e)
     return entry_external_bytes(e) >= LAZY_VALUE_BYTES && !blob_is_held(entry_blob(e));
 }
 
+/* What stands in a large value that is put aside; nobody reads that any more. */
+struct dead_value {
+    struct blob *next;
+    size_t bytes;
+};
+
+static struct dead_value *dead_value(const struct blob *b)
+{
+    return (struct dead_value *)(void *)b->bytes;
+}
+
 /* Puts a large value aside; what it costs stays in the account until it is freed. */
 static void bury_value(struct shard *s, struct entry *e)
 {
     size_t bytes = entry_external_bytes(e);
-    void **value = blob_take(entry_take_external(e));
-    value[0] = s->dead_values;
-    value[1] = (void *)bytes;
-    PUBLISH(s->dead_values, (void *)value);
+    struct blob *b = entry_take_external(e);
+    *dead_value(b) = (struct dead_value){.next = s->dead_values, .bytes = bytes};
+    PUBLISH(s->dead_values, b);
     shard_account(s, (int64_t)bytes);
     entry_free(&s->slabs, e);
 }
@@ -758,27 +767,27 @@ bool shard_has_retired(const struct shard *s)
     return PEEK(s->retired) || PEEK(s->dead_values);
 }
 
-static size_t free_values(void **value)
+static size_t free_values(struct blob *value)
 {
     size_t freed = 0;
-    for (void **next; value; value = next) {
-        next = value[0];
-        freed += (size_t)value[1];
-        lazy_free(value);
+    for (struct blob *next; value; value = next) {
+        next = dead_value(value)->next;
+        freed += dead_value(value)->bytes;
+        blob_disown(value);
     }
     return freed;
 }
 
 /* Takes the first few dead values off the list. */
-static void **take_values(struct shard *s)
+static struct blob *take_values(struct shard *s)
 {
-    void **first = s->dead_values, **last = first;
-    for (unsigned i = 1; last && last[0] && i < DEAD_VALUES_MOST; i++) {
-        last = last[0];
+    struct blob *first = s->dead_values, *last = first;
+    for (unsigned i = 1; last && dead_value(last)->next && i < DEAD_VALUES_MOST; i++) {
+        last = dead_value(last)->next;
     }
     if (last) {
-        PUBLISH(s->dead_values, last[0]);
-        last[0] = NULL;
+        PUBLISH(s->dead_values, dead_value(last)->next);
+        dead_value(last)->next = NULL;
     }
     return first;
 }
@@ -801,7 +810,7 @@ bool shard_reap(struct shard *s)
         return false;
     }
     shard_lock(s);
-    void **values = take_values(s);
+    struct blob *values = take_values(s);
     if (s->retired) {
         reap_retired(s);
     }
@@ -932,8 +941,8 @@ void shard_check(struct shard *s)
         exact = exact && more != SIZE_MAX;
         bytes += more;
     }
-    for (void **value = s->dead_values; value; value = value[0]) {
-        bytes += (size_t)value[1];
+    for (const struct blob *value = s->dead_values; value; value = dead_value(value)->next) {
+        bytes += dead_value(value)->bytes;
     }
     assert(!exact || bytes == s->used_bytes);
     assert(s->retired || block_bytes == slab_used_bytes(&s->slabs));

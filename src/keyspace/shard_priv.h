@@ -61,8 +61,8 @@ struct shard {
     struct evict evict;
     struct space *all_spaces;
     struct retired *retired;
-    uint32_t reaper_count; /* threads that have taken dead values off to free them */
-    void *dead_values;     /* large values to be freed without the lock; each begins with a pointer to the next */
+    uint32_t reaper_count;    /* threads that have taken dead values off to free them */
+    struct blob *dead_values; /* large values to be freed without the lock */
     struct list pendings[PENDING_BUCKETS];
     struct calendar calendar;
     size_t calendar_bytes;         /* what it has in used_bytes */

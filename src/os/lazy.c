@@ -11,6 +11,13 @@ static uint64_t pending_bytes; /* atomic */
 
 static_assert(LAZY_BYTES_MIN >= sizeof(struct message), "a block holds its message");
 
+struct mapped {
+    struct message message;
+    size_t bytes;
+};
+
+static_assert(MEM_MAP_STEP >= sizeof(struct mapped), "a block holds its message");
+
 static void deliver_free(struct message *m, struct worker *w)
 {
     (void)w;
@@ -45,6 +52,15 @@ void lazy_stop(void)
     worker_fini(&helper);
 }
 
+static void deliver_unmap(struct message *m, struct worker *w)
+{
+    (void)w;
+    struct mapped *block = container_of(m, struct mapped, message);
+    uint64_t bytes = block->bytes;
+    mem_unmap(block, bytes);
+    __atomic_sub_fetch(&pending_bytes, bytes, __ATOMIC_RELAXED);
+}
+
 void lazy_free(void *block)
 {
     struct message *m = block;
@@ -63,6 +79,20 @@ void lazy_free(void *block)
 uint64_t lazy_pending_bytes(void)
 {
     return __atomic_load_n(&pending_bytes, __ATOMIC_RELAXED);
+}
+
+void lazy_unmap(void *block, size_t bytes)
+{
+    struct mapped *m = block;
+    if (bytes < LAZY_BYTES_MIN) {
+        mem_unmap(block, bytes);
+        return;
+    }
+    *m = (struct mapped){.message.deliver = deliver_unmap, .bytes = bytes};
+    __atomic_add_fetch(&pending_bytes, bytes, __ATOMIC_RELAXED);
+    if (!lazy_post(&m->message)) {
+        deliver_unmap(&m->message, NULL);
+    }
 }
 
 bool lazy_post(struct message *m)

@@ -4,6 +4,7 @@
 #define OS_LAZY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -20,6 +21,8 @@ void lazy_stop(void);
 
 /* Frees a block of mem_alloc(): a large one soon. NULL is fine. Any thread; never waits. */
 void lazy_free(void *block);
+/* The same with one of mem_map(). */
+void lazy_unmap(void *block, size_t bytes);
 /* What was handed over to be freed and is not yet. Any thread. */
 uint64_t lazy_pending_bytes(void);
 /* Has a message (os/worker.h) delivered on the thread, in order of posting. False when the thread does not run: it is not delivered. Any thread; never

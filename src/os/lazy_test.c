@@ -22,6 +22,11 @@ static void test_a_large_block_is_freed_by_another_thread(void **state)
         memset(block, 1, LAZY_BYTES_MIN);
         lazy_free(block);
     }
+    for (int i = 0; i < 10; i++) {
+        lazy_unmap(mem_map(LAZY_BYTES_MIN), LAZY_BYTES_MIN);
+    }
+    lazy_unmap(mem_map(MEM_MAP_STEP), MEM_MAP_STEP);
+    lazy_unmap(NULL, 0);
     lazy_free(mem_alloc(1));
     lazy_free(NULL);
     lazy_stop();

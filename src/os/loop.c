@@ -26,7 +26,8 @@
 #include "os/ring.h"
 #include "os/turn.h"
 
-enum { BATCH_COUNT_MAX = 256 };
+/* To send SEND_BYTES to readers that are as fast as we are takes most of a millisecond. */
+enum { BATCH_COUNT_MAX = 256, SEND_BYTES = 2 << 20, SHARE_BYTES_MIN = 32 * 1024 };
 
 struct loop {
     int epoll_fd;
@@ -41,6 +42,8 @@ struct loop {
     struct turn_clock clock;
     void (*turn_hook)(void *argument, int64_t turn_ns);
     void *turn_hook_argument;
+    size_t sent_bytes;   /* in this turn */
+    size_t writer_count; /* who can send, by the events of this turn; 0: not counted yet */
     int batch_at;
     int batch_count;
     struct epoll_event batch[BATCH_COUNT_MAX];
@@ -198,6 +201,7 @@ static void turn(struct loop *l, int wait_ms)
     }
     turn_begin(&l->clock);
     l->now = clock_now();
+    l->sent_bytes = l->writer_count = 0;
     fire_timers(l);
     if (l->ring && ring_deliver(l->ring)) {
         take_events(l, 0);
@@ -241,6 +245,33 @@ void loop_stop(struct loop *l)
 struct now loop_now(const struct loop *l)
 {
     return l->now;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------------------- */
+
+/* Most turns have nobody who asks. */
+static size_t count_writers(struct loop *l)
+{
+    if (l->writer_count == 0) {
+        size_t count = 0;
+        for (int i = 0; i < l->batch_count; i++) {
+            count += (l->batch[i].events & EPOLLOUT) != 0;
+        }
+        l->writer_count = num_max_u64(count, 1);
+    }
+    return l->writer_count;
+}
+
+size_t loop_send_share(struct loop *l)
+{
+    size_t left = SEND_BYTES - num_min_u64(l->sent_bytes, SEND_BYTES);
+    size_t share = num_min_u64(num_min_u64(left, SEND_BYTES / count_writers(l)), LOOP_SHARE_BYTES_MAX);
+    return num_max_u64(share, SHARE_BYTES_MIN);
+}
+
+void loop_note_sent(struct loop *l, size_t bytes)
+{
+    l->sent_bytes += bytes;
 }
 
 char *loop_read_buffer(struct loop *l)

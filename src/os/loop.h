@@ -28,7 +28,7 @@ enum loop_events {
     LOOP_PEER_END = 8 /* the peer will send nothing more; bytes may still wait to be read */
 };
 
-enum { LOOP_READ_BYTES = 64 * 1024 };
+enum { LOOP_READ_BYTES = 64 * 1024, LOOP_SHARE_BYTES_MAX = 1 << 20 };
 
 /* A file descriptor of interest; embedded in its owner, zeroed before its first use. Level-triggered. */
 struct watch {
@@ -87,6 +87,11 @@ void deferred_init(struct deferred *d, void (*run)(struct deferred *));
 /* Harmless when already queued. Deferred work that defers more runs it in the same turn's end. */
 void loop_defer(struct loop *l, struct deferred *d);
 void loop_undefer(struct loop *l, struct deferred *d);
+
+/* How much one who sends may send now, so that a turn does not get long when many have much: all who can send in this turn get as much as the
+ * others, but not so little that its system call costs more than its bytes. And tells that so much was sent. */
+size_t loop_send_share(struct loop *l);
+void loop_note_sent(struct loop *l, size_t bytes);
 
 /* LOOP_READ_BYTES that whoever reads in a callback may use until it returns. */
 char *loop_read_buffer(struct loop *l);

@@ -207,6 +207,53 @@ static void test_a_watch_that_the_system_refuses_is_not_watched(void **state)
     loop_unwatch(loop, &w);
 }
 
+/* ---- sending ------------------------------------------------------------------------------------------------------- */
+
+enum { TURN_BYTES = 2 * LOOP_SHARE_BYTES_MAX };
+
+static void test_a_turn_has_so_much_to_send(void **state)
+{
+    (void)state;
+    assert_int_equal(loop_send_share(loop), LOOP_SHARE_BYTES_MAX);
+    loop_note_sent(loop, LOOP_SHARE_BYTES_MAX);
+    assert_int_equal(loop_send_share(loop), LOOP_SHARE_BYTES_MAX);
+    loop_note_sent(loop, LOOP_SHARE_BYTES_MAX / 2);
+    assert_int_equal(loop_send_share(loop), LOOP_SHARE_BYTES_MAX / 2);
+    loop_note_sent(loop, TURN_BYTES);
+    size_t least = loop_send_share(loop);
+    assert_true(least > 0);
+    assert_true(least < LOOP_SHARE_BYTES_MAX / 16);
+    loop_turn(loop, 0);
+    assert_int_equal(loop_send_share(loop), LOOP_SHARE_BYTES_MAX);
+}
+
+static void send_a_share(struct watch *w, unsigned events)
+{
+    (void)w;
+    assert_int_equal(events, LOOP_WRITE);
+    assert_int_equal(loop_send_share(loop), TURN_BYTES / PEER_COUNT);
+    loop_note_sent(loop, TURN_BYTES / PEER_COUNT);
+    ready_count++;
+}
+
+static void test_all_who_can_send_get_the_same(void **state)
+{
+    (void)state;
+    ready_count = 0;
+    for (int i = 0; i < PEER_COUNT; i++) {
+        peers[i] = (struct watch){0};
+        assert_int_equal(loop_watch(loop, &peers[i], readable_eventfd(), LOOP_WRITE, send_a_share), OK);
+    }
+    loop_turn(loop, -1);
+    assert_int_equal(ready_count, PEER_COUNT);
+    loop_turn(loop, -1);
+    assert_int_equal(ready_count, 2 * PEER_COUNT);
+    for (int i = 0; i < PEER_COUNT; i++) {
+        loop_unwatch(loop, &peers[i]);
+        close(peers[i].fd);
+    }
+}
+
 /* ---- deferred work ------------------------------------------------------------------------------------------------- */
 
 static struct deferred first_work, second_work, third_work;
@@ -284,6 +331,8 @@ int main(void)
         TEST(test_an_fd_number_that_is_reused_in_a_batch_gets_no_stale_event),
         TEST(test_lost_interest_holds_within_the_batch),
         TEST(test_a_watch_that_the_system_refuses_is_not_watched),
+        TEST(test_a_turn_has_so_much_to_send),
+        TEST(test_all_who_can_send_get_the_same),
         TEST(test_deferred_work_runs_once_in_order_at_the_end_of_the_turn),
         TEST(test_run_ends_after_the_turn_that_stopped_it),
     };

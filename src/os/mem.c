@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "base/assert.h"
 #include "os/process.h"
 
 #ifdef LARDER_JEMALLOC
@@ -22,7 +24,6 @@
 
 #ifdef LARDER_TEST_HOOKS
 #include <fcntl.h>
-#include <sys/mman.h>
 
 struct mem_refusals *mem_refusals;
 
@@ -99,6 +100,42 @@ size_t mem_block_bytes(const void *block)
     return block ? malloc_usable_size((void *)block) : 0;
 }
 
+/* ---- mapped blocks ------------------------------------------------------------------------------------------------- */
+
+static uint64_t mapped_bytes; /* atomic */
+
+void *mem_map(size_t bytes)
+{
+    assert(bytes % MEM_MAP_STEP == 0);
+    void *block =
+        mem_is_refused() ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED) {
+        return NULL;
+    }
+    __atomic_add_fetch(&mapped_bytes, bytes, __ATOMIC_RELAXED);
+    return block;
+}
+
+void *mem_remap(void *block, size_t bytes, size_t new_bytes)
+{
+    assert(new_bytes % MEM_MAP_STEP == 0);
+    void *to = mem_is_refused() ? MAP_FAILED : mremap(block, bytes, new_bytes, MREMAP_MAYMOVE);
+    if (to == MAP_FAILED) {
+        return NULL;
+    }
+    __atomic_add_fetch(&mapped_bytes, new_bytes - bytes, __ATOMIC_RELAXED);
+    return to;
+}
+
+void mem_unmap(void *block, size_t bytes)
+{
+    if (block) {
+        int failure = munmap(block, bytes);
+        assert(failure == 0);
+        __atomic_sub_fetch(&mapped_bytes, bytes, __ATOMIC_RELAXED);
+    }
+}
+
 #ifdef LARDER_JEMALLOC
 
 /* The classes of small sizes, asked once: an entry's is needed several times a write, and a call of nallocx() costs as much as a
@@ -138,11 +175,12 @@ static const char *allocator_name(void)
 
 struct mem_stats mem_stats(void)
 {
+    uint64_t mapped = __atomic_load_n(&mapped_bytes, __ATOMIC_RELAXED);
     uint64_t epoch = 1; /* refreshes the figures */
     mallctl("epoch", NULL, NULL, &epoch, sizeof epoch);
     return (struct mem_stats){
-        .allocated_bytes = figure("stats.allocated"),
-        .active_bytes = figure("stats.active"),
+        .allocated_bytes = figure("stats.allocated") + mapped,
+        .active_bytes = figure("stats.active") + mapped,
         .resident_bytes = process_resident_bytes(),
         .allocator = allocator_name(),
     };
@@ -169,9 +207,10 @@ size_t mem_good_bytes(size_t bytes)
 struct mem_stats mem_stats(void)
 {
     struct mallinfo2 figures = mallinfo2();
+    uint64_t mapped = __atomic_load_n(&mapped_bytes, __ATOMIC_RELAXED);
     return (struct mem_stats){
-        .allocated_bytes = figures.uordblks + figures.hblkhd,
-        .active_bytes = figures.arena + figures.hblkhd,
+        .allocated_bytes = figures.uordblks + figures.hblkhd + mapped,
+        .active_bytes = figures.arena + figures.hblkhd + mapped,
         .resident_bytes = process_resident_bytes(),
         .allocator = "libc",
     };

@@ -100,20 +100,23 @@ size_t output_memory(const struct output *o)
 
 /* ---- sending ------------------------------------------------------------------------------------------------------- */
 
-unsigned output_pieces(const struct output *o, struct iovec *pieces, unsigned most)
+unsigned output_pieces(const struct output *o, size_t bytes, struct iovec *pieces, unsigned most)
 {
     const struct output_part *p = parts_begin(o), *end = parts_end(o);
     size_t at = o->own_sent;
     unsigned count = 0;
-    while (count < most && (at < o->own.len || p < end)) {
+    while (count < most && bytes > 0 && (at < o->own.len || p < end)) {
         size_t stop = p < end ? p->at : o->own.len;
+        struct iovec *piece = &pieces[count++];
         if (at < stop) {
-            pieces[count++] = (struct iovec){.iov_base = o->own.bytes + at, .iov_len = stop - at};
+            *piece = (struct iovec){.iov_base = o->own.bytes + at, .iov_len = stop - at};
             at = stop;
         } else {
-            pieces[count++] = (struct iovec){.iov_base = (char *)p->bytes.ptr, .iov_len = p->bytes.len};
+            *piece = (struct iovec){.iov_base = (char *)p->bytes.ptr, .iov_len = p->bytes.len};
             p++;
         }
+        piece->iov_len = num_min_u64(piece->iov_len, bytes);
+        bytes -= piece->iov_len;
     }
     return count;
 }
@@ -121,7 +124,7 @@ unsigned output_pieces(const struct output *o, struct iovec *pieces, unsigned mo
 slice output_first(const struct output *o)
 {
     struct iovec piece = {0};
-    (void)output_pieces(o, &piece, 1);
+    (void)output_pieces(o, SIZE_MAX, &piece, 1);
     return slice_make(piece.iov_base, piece.iov_len);
 }
 

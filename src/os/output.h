@@ -46,8 +46,8 @@ static inline bool output_has_parts(const struct output *o)
 /* Memory that this output has to answer for: its own, and its share of blobs whose owner has let them go. */
 size_t output_memory(const struct output *o);
 
-/* Up to `most` pieces that are to be sent next, lent until the output changes; none when all is sent. */
-unsigned output_pieces(const struct output *o, struct iovec *pieces, unsigned most);
+/* Up to `most` pieces that are to be sent next, of at most `bytes` in all, lent until the output changes; none when all is sent. */
+unsigned output_pieces(const struct output *o, size_t bytes, struct iovec *pieces, unsigned most);
 /* The first of them; empty when all is sent. */
 slice output_first(const struct output *o);
 /* The first `count` bytes have been sent. */

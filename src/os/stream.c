@@ -4,7 +4,10 @@
  * connections hold no read buffer at all. A pause costs no system call unless bytes do arrive meanwhile: only then READ is given up.
  *
  * Sending on epoll: one send() at the end of the turn for everything that the turn appended, or sendmsg() when blobs are between it.
- * Interest in WRITE exists only while the socket has taken less than it was given.
+ * Interest in WRITE exists only while the socket has taken less than there is.
+ *
+ * A turn sends a share of one stream (loop_send_share()). What is left then is blocked, as if the socket were full: one that takes more says so in the
+ * next turn, when the others have had theirs. A reader as fast as we are would else keep the thread until 100 MB have left.
  *
  * On a ring (ring.c) the kernel receives and hands over what has come, and the send at the end of the turn joins those of the other
  * streams. What is rare goes as on epoll: outputs with blobs (to which a system call of their own is nothing), sending again, blocked
@@ -160,21 +163,25 @@ static bool send_pieces(struct stream *s, struct iovec *pieces, unsigned count, 
     }
     *ret_taken = taken > 0 ? (size_t)taken : 0;
     s->bytes_out += *ret_taken;
+    loop_note_sent(s->loop, *ret_taken);
     s->blocked = *ret_taken < asked && !(taken < 0 && errno == EINTR);
     return true;
 }
 
-/* What there is, as far as the socket takes it. False: the socket has failed. */
+/* What there is, as far as the socket takes it and its share of the turn goes. False: the socket has failed. */
 static bool send_output(struct stream *s)
 {
     struct iovec pieces[SEND_PIECES_MAX];
-    for (unsigned count; !s->blocked && (count = output_pieces(&s->out, pieces, SEND_PIECES_MAX)) > 0;) {
+    size_t share = loop_send_share(s->loop);
+    for (unsigned count; !s->blocked && (count = output_pieces(&s->out, share, pieces, SEND_PIECES_MAX)) > 0;) {
         size_t taken;
         if (!send_pieces(s, pieces, count, &taken)) {
             return false;
         }
         output_sent(&s->out, taken);
+        share -= taken;
     }
+    s->blocked = stream_pending_bytes(s) > 0;
     return true;
 }
 
@@ -222,8 +229,13 @@ static err fill_layer(struct stream *s)
 static err send_layered(struct stream *s)
 {
     struct stream_layer *l = s->layer;
+    uint64_t share_end = s->bytes_out + loop_send_share(s->loop);
     while (!s->blocked) {
         if (l->out_sent == l->out.len) {
+            if (s->bytes_out >= share_end && stream_pending_bytes(s) > 0) {
+                s->blocked = true;
+                break;
+            }
             err e = fill_layer(s);
             if (e) {
                 return e;
@@ -492,7 +504,7 @@ static void ring_ended(struct ring_socket *socket, err reason)
 static slice ring_sending(struct ring_socket *socket)
 {
     const struct stream *s = stream_of(socket);
-    return s->blocked || buf_failed(&s->out.own) ? S("") : output_first(&s->out);
+    return s->blocked || buf_failed(&s->out.own) ? S("") : slice_sub(output_first(&s->out), 0, LOOP_SHARE_BYTES_MAX);
 }
 
 static void ring_sent(struct ring_socket *socket, ssize_t count)

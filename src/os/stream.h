@@ -3,7 +3,8 @@
  *
  * In:  received() is called with bytes lent until it returns; the owner consumes or copies them. stream_pause() stops reading (nothing more
  *      is delivered after it returns, except the hang-up of a peer that has left no bytes unread), stream_resume() starts it again.
- * Out: the owner appends to stream_out() and the stream sends it once at the end of the turn (stream_touch()), then as the peer takes it;
+ * Out: the owner appends to stream_out() and the stream sends it once at the end of the turn (stream_touch()), then as the peer takes it, a
+ *      share each turn;
  *      large blobs are held there instead of copied (output.h).
  *      What cannot be sent stays counted in stream_pending_bytes(); drained() tells when it has become 0 again after it was not.
  * End: a peer that has sent its last byte still gets what is waiting for it. closed() is called exactly once, from the loop, never from
@@ -75,7 +76,7 @@ struct stream {
     uint64_t bytes_out; /* ever sent to it */
     err reason;         /* for closed() */
     bool paused;        /* by the owner */
-    bool blocked;       /* the socket took less than it was given; writable is awaited */
+    bool blocked;       /* some is left: the socket is full or the turn's share is sent; writable is awaited */
     bool ending;        /* reads nothing more and closes when all is sent */
     bool peer_ended;    /* seen while paused, and bytes are still unread */
     bool dead;          /* the fd is closed, closed() is to be called */

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/num.h"
 #include "os/sock.h"
 #include "os/stream.h"
 
@@ -332,6 +333,50 @@ static void test_a_slow_peer_gets_blobs_whole(void **state)
 {
     (void)state;
     send_to_a_slow_peer(0);
+}
+
+/* When others have sent all that a turn may; nothing else happens on the loop, so what is left has to wake it. */
+static void send_a_share(size_t pending)
+{
+    loop_note_sent(loop, SIZE_MAX / 2);
+    size_t share = loop_send_share(loop), sent = ours.stream.bytes_out;
+    assert_true(pending > 2 * share);
+    stream_flush(&ours.stream);
+    assert_int_equal(ours.stream.bytes_out - sent, share);
+    assert_int_equal(stream_pending_bytes(&ours.stream), pending - share);
+    stream_flush(&ours.stream); /* has had its share */
+    assert_int_equal(ours.stream.bytes_out - sent, share);
+    loop_turn(loop, -1);
+    assert_int_equal(stream_pending_bytes(&ours.stream), 0);
+    assert_int_equal(ours.stream.bytes_out - sent, pending);
+    assert_int_equal(ours.drained_count, 1);
+}
+
+enum { SOME_BYTES = 100 * 1000 };
+
+static void test_a_turn_sends_a_share(void **state)
+{
+    (void)state;
+    struct blob *b = blob_of(SOME_BYTES, 'a');
+    we_append("own");
+    we_hold(b, 0, SOME_BYTES);
+    send_a_share(SOME_BYTES + 3);
+    assert_false(blob_is_held(b));
+    blob_disown(b);
+}
+
+static void test_a_stream_that_ends_sends_share_by_share(void **state)
+{
+    (void)state;
+    memset(buf_extend(&stream_out(&ours.stream)->own, SOME_BYTES), 'x', SOME_BYTES);
+    stream_close_after_flush(&ours.stream);
+    loop_note_sent(loop, SIZE_MAX / 2);
+    stream_flush(&ours.stream);
+    assert_int_equal(ours.closed_count, 0);
+    loop_turn(loop, -1);
+    assert_int_equal(ours.closed_count, 1);
+    assert_int_equal(ours.reason, ERR_CLOSED);
+    assert_int_equal(ours.stream.bytes_out, SOME_BYTES);
 }
 
 static void test_a_closed_stream_holds_nothing(void **state)
@@ -685,6 +730,7 @@ struct shift {
 };
 
 enum { SHIFT_PIECE = 2 };
+static size_t give_piece = SHIFT_PIECE;
 static int layers_freed;
 
 static struct shift *shift_of(struct stream_layer *l)
@@ -721,7 +767,7 @@ static err shift_take(struct stream_layer *l, struct stream *s, slice bytes)
 
 static err shift_give(struct stream_layer *l, slice plain, size_t *ret_taken)
 {
-    *ret_taken = shift_of(l)->greeted ? (plain.len < SHIFT_PIECE ? plain.len : SHIFT_PIECE) : 0;
+    *ret_taken = shift_of(l)->greeted ? num_min_u64(plain.len, give_piece) : 0;
     for (size_t i = 0; i < *ret_taken; i++) {
         buf_append_byte(&l->out, (char)(plain.ptr[i] + 1));
     }
@@ -856,6 +902,17 @@ static void test_a_layer_takes_blobs(void **state)
     send_to_a_slow_peer(1);
 }
 
+static void test_a_turn_sends_a_share_through_a_layer(void **state)
+{
+    (void)state;
+    they_send("b");
+    turn();
+    give_piece = 4096; /* divides the share */
+    memset(buf_extend(&stream_out(&ours.stream)->own, SOME_BYTES), 'x', SOME_BYTES);
+    send_a_share(SOME_BYTES);
+    give_piece = SHIFT_PIECE;
+}
+
 static void test_a_slow_peer_blocks_a_layer(void **state)
 {
     (void)state;
@@ -904,6 +961,8 @@ int main(void)
         UNIX(test_a_blob_that_comes_when_a_send_is_queued),
         UNIX(test_a_slow_peer_gets_blobs_whole),
         TCP(test_a_slow_peer_gets_blobs_whole),
+        UNIX(test_a_turn_sends_a_share),
+        UNIX(test_a_stream_that_ends_sends_share_by_share),
         UNIX(test_a_closed_stream_holds_nothing),
         UNIX(test_output_past_its_limit_closes),
         UNIX(test_a_paused_stream_reads_nothing_until_it_is_resumed),
@@ -933,6 +992,7 @@ int main(void)
         LAYERED(test_a_layer_that_fails_has_the_last_word),
         LAYERED(test_a_slow_peer_blocks_a_layer),
         LAYERED(test_a_layer_takes_blobs),
+        LAYERED(test_a_turn_sends_a_share_through_a_layer),
     };
     int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
     engine = LOOP_URING;

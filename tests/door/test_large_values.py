@@ -163,3 +163,62 @@ def test_encrypted(start_tls_larder, size):
         client.set("k", value)
         assert encrypted.get("k") == value
         assert encrypted.mget("k", "k", "absent") == [value, value, None]
+
+
+# ---- without being copied ------------------------------------------------------------------------------------------
+def resident_growth(server, change):
+    before = server.resident_bytes()
+    change()
+    return server.resident_bytes() - before
+
+
+MOVES = {
+    "rename": ("RENAME k other", 0, "other"),
+    "renamenx": ("RENAMENX k other", 0, "other"),
+    "move": ("MOVE k 1", 1, "k"),
+    "copy": ("COPY k other", 0, "other"),
+    "copy to a database": ("COPY k other DB 1", 1, "other"),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_value_under_another_name_is_the_same_memory(start_larder, value, move):
+    words, db, name = MOVES[move]
+    server = start_larder()
+    with server.client() as client, server.client(db=db) as there:
+        client.set("k", value)
+        grown = resident_growth(server, lambda: client.execute_command(*words.split()))
+        assert not HAS_FIGURES or grown < VALUE_BYTES // 4
+        cost = there.memory_usage(name)
+        assert there.setrange(name, 1, b"changed") == len(value)
+        assert there.get(name) == value[:1] + b"changed" + value[8:]
+        assert there.memory_usage(name) == cost
+        assert client.get("k") == (value if "copy" in move else None)
+        client.delete("k")
+        there.delete(name)
+        wait_until(lambda: is_back(server))
+
+
+def test_zeros_that_nobody_wrote_cost_no_memory(start_larder, value):
+    server = start_larder()
+    with server.client() as client:
+        client.set("k", value)
+        for name, before in ("k", value), ("new", b""):
+            grown = resident_growth(server, lambda name=name: client.setrange(name, 4 * VALUE_BYTES, b"end"))
+            assert not HAS_FIGURES or grown < VALUE_BYTES // 4
+            assert client.getrange(name, 0, VALUE_BYTES) == before.ljust(VALUE_BYTES + 1, b"\0")
+            assert client.getrange(name, 4 * VALUE_BYTES - 3, -1) == b"\0\0\0end"
+            assert client.memory_usage(name) > 4 * VALUE_BYTES
+
+
+def test_a_value_that_grows_is_not_copied(start_larder, value):
+    """Its peak is what it has become."""
+    server = start_larder()
+    with server.client() as client:
+        before = server.resident_bytes()
+        client.set("k", value)
+        for _ in range(20):
+            client.append("k", value[:VALUE_BYTES // 50])
+        assert client.get("k") == value + 20 * value[:VALUE_BYTES // 50]
+        assert not HAS_FIGURES or client.info("memory")["used_memory_peak"] < 1.5 * VALUE_BYTES
+        assert takes_less_than(server, before + 2 * VALUE_BYTES)

@@ -97,6 +97,18 @@ def test_one_huge_value_is_paid_for_by_who_stores_it(start_larder):
         assert client.strlen("huge") == 16 << 20
 
 
+@pytest.mark.parametrize("options", ["", "REPLACE", "DB 1", "DB 1 REPLACE"])
+def test_room_is_made_for_copies_of_a_large_value(start_larder, options):
+    """Which stands in none of COPY's arguments."""
+    server = start_larder(args=["--maxmemory", "32mb", "--maxmemory-policy", "adaptive"])
+    with server.client() as client:
+        for number in range(5):
+            client.set("huge", b"v" * (12 << 20))
+            client.execute_command("COPY", "huge", f"copy:{number}", *options.split())
+            assert used(client) <= (32 << 20) * 1.02
+        assert client.info("stats")["evicted_keys"] > 0
+
+
 def test_coming_and_going_grows_nothing(start_larder, scale):
     server = start_larder(args=["--maxmemory", "64mb", "--maxmemory-policy", "adaptive"])
     with server.client() as client:

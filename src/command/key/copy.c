@@ -77,7 +77,11 @@ err cmd_copy(struct call *call)
         reply_integer(call->reply, 0);
         return OK;
     }
-    if (w.db_index && (e = call_key_in_db(call, 1, db, w.replace ? KEY_REPLACES : KEY_NEEDS, &to)) != OK) {
+    e = call_need_room(call, entry_bytes(call_entry(call, 0))); /* before a key joins the call, which may run again */
+    if (e == OK && w.db_index) {
+        e = call_key_in_db(call, 1, db, w.replace ? KEY_REPLACES : KEY_NEEDS, &to);
+    }
+    if (e != OK) {
         return e;
     }
     bool taken = !w.replace && call_entry(call, to);

@@ -13,6 +13,7 @@ err transfer_copy(struct call *call, unsigned from, unsigned to, enum event even
         .kind = entry_kind(entry),
         .encoding = entry_encoding(entry),
         .string = entry_string(entry),
+        .blob = entry_blob(entry), /* a large value is not copied: both have it until one is changed */
         .deadline = entry_deadline(entry),
         .fresh_until = entry_fresh_until(entry),
         .load_ms = entry_load_ms(entry),

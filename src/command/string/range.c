@@ -4,6 +4,7 @@
  * been set, one that is made by SETRANGE raw: Redis's OBJECT ENCODING shows these things, so ours does. */
 #include "command/verb.h"
 #include "config/config.h"
+#include "os/blob.h"
 
 /* Whether `bytes` more behind `offset` stay within what a string may have. */
 static bool fits(uint64_t offset, uint64_t bytes)
@@ -61,19 +62,24 @@ static err make_room(struct call *call, size_t bytes)
     return call_need_room(call, bytes + entry_spare_bytes(bytes));
 }
 
-/* A new string: `value` at `offset`, zeros before it. */
+/* A new string: `value` at `offset`, zeros before it, which are not touched when they are many. */
 static err create_at(struct call *call, size_t offset, slice value)
 {
     size_t bytes = offset + value.len;
-    char *string = call_alloc(call, bytes);
-    if (!string) {
+    struct blob *b = blob_new(blob_good_room(bytes));
+    if (!b) {
         return ERR_NOMEM;
     }
-    memset(string, 0, offset);
-    memcpy(string + offset, value.ptr, value.len);
-    struct content content = content_string(slice_make(string, bytes));
+    if (!blob_is_mapped(b)) {
+        memset(b->bytes, 0, offset);
+    }
+    memcpy(b->bytes + offset, value.ptr, value.len);
+    struct content content = content_string(slice_make(b->bytes, bytes));
     content.encoding = ENCODING_RAW;
-    return call_put(call, 0, &content);
+    content.blob = b;
+    err e = call_put(call, 0, &content);
+    blob_disown(b);
+    return e;
 }
 
 /* Writes `value` into the string that is there, which grows if need be. */
