@@ -321,6 +321,30 @@ static void test_a_long_pipeline_gets_its_share_of_each_turn(void **state)
     house_close(&h);
 }
 
+static void test_when_the_turn_is_full_each_gets_a_batch(void **state)
+{
+    (void)state;
+    struct house h;
+    house_open(&h);
+    loop_set_full_turn(h.fake->worker.loop, 1);
+    int greedy = client_open(&h), other = client_open(&h);
+    const size_t pong = strlen("+PONG\r\n");
+    char pings[2 * DESK_BATCH_CALLS * 6];
+    for (size_t i = 0; i < sizeof pings; i += 6) {
+        memcpy(pings + i, "PING\r\n", 6);
+    }
+    assert_int_equal(write(greedy, pings, sizeof pings), sizeof pings);
+    assert_int_equal(write(other, pings, sizeof pings), sizeof pings);
+    for (size_t i = 0; i < 2; i++) {
+        loop_turn(h.fake->worker.loop, 0);
+        assert_int_equal(read_all(greedy), DESK_BATCH_CALLS * pong);
+        assert_int_equal(read_all(other), DESK_BATCH_CALLS * pong);
+    }
+    close(greedy);
+    close(other);
+    house_close(&h);
+}
+
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void test_draining_waits_for_what_runs(void **state)
@@ -373,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_who_hangs_up_while_parked_waits_no_more),
         cmocka_unit_test(test_what_comes_behind_a_parked_call_stays_unread),
         cmocka_unit_test(test_a_long_pipeline_gets_its_share_of_each_turn),
+        cmocka_unit_test(test_when_the_turn_is_full_each_gets_a_batch),
         cmocka_unit_test(test_draining_waits_for_what_runs),
         cmocka_unit_test(test_cutting_off_does_not_wait),
     };

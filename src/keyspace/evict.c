@@ -2,6 +2,9 @@
 #include "keyspace/evict_priv.h"
 
 #include "keyspace/shard_priv.h"
+#include "os/mem.h"
+
+enum { CHUNKS_PER_REAP = 128 }; /* of each queue: some 20 us */
 
 /* Read without the lock. */
 #define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
@@ -30,19 +33,65 @@ static const struct {
 static void account(struct shard *s)
 {
     const struct adaptive *a = &s->evict.adaptive;
-    size_t bytes = a->small.bytes + a->main.bytes + a->ghosts.bytes;
+    size_t bytes = a->small.bytes + a->main.bytes + a->ghosts.bytes + s->evict.rest_bytes;
     if (bytes != s->evict.bytes) {
         shard_account(s, (int64_t)bytes - (int64_t)s->evict.bytes);
         s->evict.bytes = bytes;
     }
 }
 
+static size_t rest_bytes(const struct evict_rest *r)
+{
+    return r->small.bytes + r->main.bytes + r->ghosts.bytes;
+}
+
+/* Queues have thousands of chunks: they are taken away whole, and freed later. Without memory for that, the policy frees them now. */
+static void put_aside(struct evict *v)
+{
+    struct adaptive *a = &v->adaptive;
+    struct evict_rest *r = a->small.bytes + a->main.bytes > 0 ? mem_alloc(sizeof *r) : NULL;
+    if (r) {
+        *r = (struct evict_rest){.next = v->rests, .small = a->small, .main = a->main, .ghosts = a->ghosts};
+        a->small = a->main = (struct queue){0};
+        a->ghosts = (struct ghosts){0};
+        v->rest_bytes += rest_bytes(r);
+        PUBLISH(v->rests, r);
+    }
+}
+
 static void forget(struct shard *s)
 {
     if (s->evict.policy->forget) {
+        put_aside(&s->evict);
         s->evict.policy->forget(s);
         account(s);
     }
+}
+
+bool evict_has_rests(const struct shard *s)
+{
+    return PEEK(s->evict.rests);
+}
+
+bool evict_reap(struct shard *s)
+{
+    struct evict_rest *r = s->evict.rests;
+    if (!r) {
+        return false;
+    }
+    size_t before = rest_bytes(r);
+    bool more = queue_drain(&r->small, CHUNKS_PER_REAP);
+    more = queue_drain(&r->main, CHUNKS_PER_REAP) || more;
+    if (!more) {
+        ghosts_resize(&r->ghosts, 0);
+    }
+    s->evict.rest_bytes -= before - rest_bytes(r);
+    if (!more) {
+        PUBLISH(s->evict.rests, r->next);
+        mem_free(r);
+    }
+    account(s);
+    return true;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -57,6 +106,7 @@ void evict_init(struct shard *s, enum eviction kind, uint64_t seed)
 void evict_fini(struct shard *s)
 {
     forget(s);
+    while (evict_reap(s)) {}
 }
 
 void evict_set_policy(struct shard *s, enum eviction kind)
@@ -167,7 +217,12 @@ bool evict_is_adopting(const struct shard *s)
 void evict_check(const struct shard *s)
 {
     const struct adaptive *a = &s->evict.adaptive;
-    assert(s->evict.bytes == a->small.bytes + a->main.bytes + a->ghosts.bytes);
+    size_t rests = 0;
+    for (const struct evict_rest *r = s->evict.rests; r; r = r->next) {
+        rests += rest_bytes(r);
+    }
+    assert(s->evict.rest_bytes == rests);
+    assert(s->evict.bytes == a->small.bytes + a->main.bytes + a->ghosts.bytes + rests);
     if (s->evict.policy->check) {
         s->evict.policy->check(s);
     }

@@ -40,8 +40,6 @@ enum {
     USES_MAX = 3,
     LARGE_FACTOR = 4,
     COMPACT_PER_PUSH = 4,
-    ADOPT_BUCKETS =
-        1, /* with each victim while a walk is going on: more than goes, and it is the callers who wait for it */
     CREDIT_PART = 64, /* of the entries: how many promotions may be saved up */
     POSITION_MASK = QUEUE_SPAN_MAX - 1,
 };
@@ -252,7 +250,6 @@ static struct entry *victim(struct shard *s, int64_t now_wall_ms, struct space *
     if (!s->evict.adopting && queued_count(a) < s->evict.entry_count) {
         evict_begin_adopting(s);
     }
-    evict_adopt(s, ADOPT_BUCKETS, now_wall_ms);
     while (queued_count(a) == 0 && s->evict.adopting) {
         evict_adopt(s, 1, now_wall_ms);
     }

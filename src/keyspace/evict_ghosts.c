@@ -33,9 +33,8 @@ void ghosts_resize(struct ghosts *g, size_t capacity)
     mem_free(g->places);
     *g = (struct ghosts){0};
     size_t bucket_count = (capacity + BUCKET_PLACES - 1) / BUCKET_PLACES;
-    uint16_t *places = bucket_count > 0 ? mem_alloc(bucket_count * BUCKET_BYTES) : NULL;
+    uint16_t *places = bucket_count > 0 ? mem_alloc_zeroed(bucket_count * BUCKET_BYTES) : NULL;
     if (places) {
-        memset(places, 0, bucket_count * BUCKET_BYTES);
         g->places = places;
         g->bucket_count = (uint32_t)bucket_count;
         g->bytes = mem_good_bytes(bucket_count * BUCKET_BYTES);

@@ -5,8 +5,8 @@
  *      evict_adaptive.c   `adaptive`: two queues and ghosts
  *
  * Both keep what they know of an entry in the 24 bits of its stamp, each in its own way. So when the policy changes to
- * one of another way, it adopts the entries that are there: a walk over the shard in slices, by ticks and victims
- * (evict_adopt()). Until it has passed an entry, that one has a stamp of the former policy, which harms nothing but the
+ * one of another way, it adopts the entries that are there: a walk over the shard in slices, by ticks, and by who looks for
+ * a victim only when there is nothing else to choose from (evict_adopt()). Until it has passed an entry, that one has a stamp of the former policy, which harms nothing but the
  * choice. A policy that lost track of entries (no memory for its queue, a flush) has them adopted in the same way.
  *
  * What a policy allocates is in the shard's account. Under the shard's lock unless it says otherwise. */
@@ -52,6 +52,13 @@ struct adaptive {
     double credit;      /* ghosts that may go to the main queue now */
 };
 
+/* What a policy has dropped all at once, to be freed in steps. */
+struct evict_rest {
+    struct evict_rest *next;
+    struct queue small, main;
+    struct ghosts ghosts;
+};
+
 struct evict {
     enum eviction kind; /* it and its policy are read without the lock, too */
     const struct evict_policy *policy;
@@ -61,7 +68,9 @@ struct evict {
     struct space *walk_space; /* where it is */
     uint64_t walk_cursor;
     struct adaptive adaptive;
-    size_t bytes; /* of queues and ghosts, as far as they are in the shard's account */
+    struct evict_rest *rests; /* read without the lock */
+    size_t rest_bytes;        /* of them */
+    size_t bytes;             /* of queues and ghosts, rests too, as far as they are in the shard's account */
 };
 
 void evict_init(struct shard *s, enum eviction kind, uint64_t seed);
@@ -87,6 +96,11 @@ void evict_adopt(struct shard *s, unsigned bucket_count, int64_t now_wall_ms);
 bool evict_is_adopting(const struct shard *s);
 /* Adopts all entries from now on: some may be unknown to the policy. */
 void evict_begin_adopting(struct shard *s);
+
+/* Frees a part of what was dropped; false when there was nothing. */
+bool evict_reap(struct shard *s);
+/* Whether there is something; without the lock. */
+bool evict_has_rests(const struct shard *s);
 uint64_t evict_entry_count_unlocked(const struct shard *s);
 
 void evict_check(const struct shard *s);

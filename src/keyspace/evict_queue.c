@@ -60,11 +60,22 @@ static void free_chunk(struct queue *q, uint32_t position)
 
 void queue_fini(struct queue *q)
 {
-    for (uint32_t i = 0; i < q->chunk_slots; i++) {
-        mem_free(q->chunks[i]);
+    queue_drain(q, CHUNK_SLOTS_MAX);
+}
+
+bool queue_drain(struct queue *q, unsigned most)
+{
+    for (; most > 0 && q->chunk_slots > 0; most--) {
+        uint32_t *chunk = q->chunks[--q->chunk_slots];
+        q->bytes -= chunk ? chunk_bytes() : 0;
+        mem_free(chunk);
+    }
+    if (q->chunk_slots > 0) {
+        return true;
     }
     mem_free(q->chunks);
     *q = (struct queue){0};
+    return false;
 }
 
 /* ---- growing ----------------------------------------------------------------------------------------------------- */

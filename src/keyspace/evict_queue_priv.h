@@ -39,6 +39,8 @@ struct queue {
 
 /* Zeroes are an empty queue. Gives back everything that it has. */
 void queue_fini(struct queue *q);
+/* The same in steps, for a queue that nobody looks at any more: goes through up to `most` slots of the directory. False when all is given back. */
+bool queue_drain(struct queue *q, unsigned most);
 
 /* At the head; `record` is not 0. False when the system refuses memory or the span has no room: then it is not in. */
 bool queue_push(struct queue *q, uint32_t record, uint32_t *ret_position);

@@ -2,6 +2,7 @@
 #include "keyspace/testing_priv.h"
 
 #include "keyspace/evict_queue_priv.h"
+#include "os/mem.h"
 
 enum { COUNT = 5000 };
 
@@ -151,6 +152,22 @@ static void test_a_full_span_takes_no_more(void **state)
     queue_fini(&q);
 }
 
+static void test_draining_takes_as_many_steps_as_there_are_chunks(void **state)
+{
+    (void)state;
+    struct queue q = {0};
+    for (unsigned i = 1; i <= COUNT; i++) {
+        push(&q, i);
+    }
+    unsigned steps = 1;
+    for (size_t before = q.bytes; queue_drain(&q, 4); before = q.bytes, steps++) {
+        assert_true(before - q.bytes <= 4 * mem_good_bytes(QUEUE_CHUNK * sizeof(uint32_t)));
+    }
+    assert_int_equal(q.bytes, 0);
+    assert_true(steps >= COUNT / QUEUE_CHUNK / 4);
+    assert_false(queue_drain(&q, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_random_operations),
         cmocka_unit_test(test_coming_and_going_grows_nothing),
         cmocka_unit_test(test_a_full_span_takes_no_more),
+        cmocka_unit_test(test_draining_takes_as_many_steps_as_there_are_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,6 +114,35 @@ static void test_noeviction_refuses(void **state)
     bench_fini(&b);
 }
 
+/* A call gives back a little of what a flush has left behind, and as long as there is some it evicts nothing. */
+static void test_a_call_reaps_a_little_and_evicts_nothing_meanwhile(void **state)
+{
+    (void)state;
+    enum { COUNT = 100000, STAY = 100 };
+    struct bench b;
+    struct now now = {.wall_ms = NOW, .mono_ms = 1};
+    bench_init(&b, 1, 0, EVICTION_ALLKEYS_LRU);
+    for (unsigned i = 0; i < COUNT; i++) {
+        bench_set(&b, 0, i, S("0123456789012345678901234567890123456789"), NO_DEADLINE);
+        bench_reset(&b);
+    }
+    uint64_t used = keyspace_used_bytes(b.ks);
+    keyspace_lock_all(b.ks);
+    keyspace_flush_db(b.ks, 0);
+    keyspace_unlock_all(b.ks);
+    for (unsigned i = 0; i < STAY; i++) {
+        bench_set(&b, 0, i, S("value"), NO_DEADLINE);
+    }
+    keyspace_set_limit(b.ks, used / 10, EVICTION_ALLKEYS_LRU);
+    assert_int_equal(keyspace_make_room(b.ks, now, 0), OK);
+    assert_true(keyspace_used_bytes(b.ks) < used);
+    assert_true(keyspace_used_bytes(b.ks) > used * 9 / 10);
+    assert_int_equal(make_all_room(&b, now, used / 10), OK);
+    assert_int_equal(keyspace_key_count(b.ks, 0), STAY);
+    keyspace_check(b.ks);
+    bench_fini(&b);
+}
+
 struct counter {
     struct tap tap;
     unsigned evicted, expired, records;
@@ -267,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_policies_prefer_what_they_should),
         cmocka_unit_test(test_volatile_policies_leave_keys_without_deadline_alone),
         cmocka_unit_test(test_noeviction_refuses),
+        cmocka_unit_test(test_a_call_reaps_a_little_and_evicts_nothing_meanwhile),
         cmocka_unit_test(test_evicted_keys_are_told_and_expired_ones_go_first),
         cmocka_unit_test(test_the_limit_is_kept),
         cmocka_unit_test(test_a_call_evicts_little_under_a_lowered_limit),

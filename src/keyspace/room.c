@@ -16,7 +16,8 @@
 
 enum {
     EVICT_PER_LOCK = 4,   /* few, so that the shards are emptied evenly */
-    EVICT_PER_CALL = 2,   /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
+    EVICT_PER_CALL = 1,   /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
+    REAPS_PER_CALL = 1,   /* some 50 KB and 30 us each; the ticks do the most of it */
     EVICT_PER_RUN = 1024, /* at most, for a huge call: less than a millisecond's work */
     EVICT_BYTES_LEAST = 64, /* that an eviction frees */
     VICTIM_CHOICES = 3,
@@ -150,17 +151,17 @@ unsigned room_evict(struct keyspace *ks, struct unasked *u, struct now now, uint
 
 /* ---- making room ---------------------------------------------------------------------------------------------------- */
 
-/* Gives back what is not alive any more, then evicts up to `most` entries while there is no room for `bytes`. False when
+/* Gives back some of what is not alive any more, or, when there is nothing, evicts up to `most` entries while there is no room for `bytes`. False when
  * there was nothing to give back and nothing that may be evicted. */
 COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes, uint64_t most)
 {
     struct unasked u;
     arena_init(&u.arena);
     bool found = false;
-    while (room_is_short(ks, bytes) && !keyspace_reap(ks, 1)) {
+    for (unsigned i = 0; i < REAPS_PER_CALL && room_is_short(ks, bytes) && !keyspace_reap(ks, 1); i++) {
         found = true;
     }
-    for (unsigned evicted = 1; most > 0 && evicted > 0; most -= num_min_u64(most, evicted)) {
+    for (unsigned evicted = !found; most > 0 && evicted > 0; most -= num_min_u64(most, evicted)) {
         evicted = room_evict(ks, &u, now, bytes, most);
         found = found || evicted > 0;
     }

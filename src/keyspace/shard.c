@@ -764,7 +764,7 @@ void shard_swap(struct shard *s, unsigned a, unsigned b)
 
 bool shard_has_retired(const struct shard *s)
 {
-    return PEEK(s->retired) || PEEK(s->dead_values);
+    return PEEK(s->retired) || PEEK(s->dead_values) || evict_has_rests(s);
 }
 
 static size_t free_values(struct blob *value)
@@ -811,7 +811,7 @@ bool shard_reap(struct shard *s)
     }
     shard_lock(s);
     struct blob *values = take_values(s);
-    if (s->retired) {
+    if (!evict_reap(s) && s->retired) {
         reap_retired(s);
     }
     s->reaper_count += values ? 1 : 0;

@@ -15,7 +15,8 @@ enum {
     BLOCK_WORDS = BLOCK_SLABS / 64,
     SMALL_PAGE_BLOCKS = 12, /* the first 24 MB: a huge page is at most 8 % of what there is */
     LEAST_BYTES = 64 << 20,
-    FEW_COUNT = BLOCK_SLABS / 4, /* free slabs, for a block to be readied: half a megabyte */
+    FEW_COUNT = BLOCK_SLABS / 4, /* free slabs, for a block to be readied: half a megabyte; */
+    FEW_PART = BLOCK_SLABS,      /* and of what there is, since more is taken at once: when indexes split, all do */
     KEEP_PART = 64,              /* of the slabs in use */
     KEEP_COUNT = (1 << 20) / SLAB_BYTES,
     PAGE_BYTES = 4096,
@@ -35,7 +36,8 @@ static size_t round_up(size_t bytes, size_t step)
     return (bytes + step - 1) / step * step;
 }
 
-static err commit_block(struct slab_pool *p)
+/* Makes a block of huge or small pages readable and writable. */
+static err commit_block(struct slab_pool *p, bool huge)
 {
     uint32_t block = p->block_count;
     struct slab_block *b = &p->blocks[block];
@@ -46,10 +48,11 @@ static err commit_block(struct slab_pool *p)
         !range_commit(memory, RANGE_HUGE_BYTES)) {
         return ERR_NOMEM;
     }
-    if (block >= SMALL_PAGE_BLOCKS) {
+    if (huge) {
         range_want_huge(memory, RANGE_HUGE_BYTES);
     }
     p->block_count++;
+    p->huge_count += huge;
     *b = (struct slab_block){.next = NO_BLOCK, .previous = NO_BLOCK};
     return OK;
 }
@@ -140,23 +143,24 @@ static void open_block(struct slab_pool *p, uint32_t block)
 /* Whether a huge page should be readied: small ones are quickly there when they are needed. */
 static bool wants_block(const struct slab_pool *p)
 {
-    return p->free_count < FEW_COUNT && p->block_count >= SMALL_PAGE_BLOCKS;
+    return p->block_count >= SMALL_PAGE_BLOCKS && p->free_count < FEW_COUNT + p->block_count * BLOCK_SLABS / FEW_PART;
 }
 
-/* Commits a block if one is wanted, and touches it, without the lock, before anybody can take from it. */
-static void ready_block(struct slab_pool *p)
+/* Commits a block if one is wanted, and touches it, without the lock, before anybody can take from it. False when none is, or memory is refused. */
+static bool ready_block(struct slab_pool *p)
 {
     lock_acquire(&p->lock);
-    bool wanted = wants_block(p) && commit_block(p) == OK;
+    bool wanted = wants_block(p) && commit_block(p, true) == OK;
     uint32_t block = p->block_count - 1;
     lock_release(&p->lock);
     if (!wanted) {
-        return;
+        return false;
     }
     *(volatile char *)(p->base + (size_t)block * RANGE_HUGE_BYTES) = 0;
     lock_acquire(&p->lock);
     open_block(p, block);
     lock_release(&p->lock);
+    return true;
 }
 
 static void deliver_tend(struct message *m, struct worker *w)
@@ -164,7 +168,7 @@ static void deliver_tend(struct message *m, struct worker *w)
     (void)w;
     struct slab_pool *p = container_of(m, struct slab_pool, tending);
     __atomic_store_n(&p->is_tended, false, __ATOMIC_SEQ_CST); /* who finds more to do from now on says so again */
-    ready_block(p);
+    while (ready_block(p)) {}
     slab_pool_settle(p, false);
 }
 
@@ -182,13 +186,21 @@ static bool ask_to_tend(struct slab_pool *p)
     return false;
 }
 
+/* A block for who cannot wait until one is readied. A huge page takes up to some ms: when the other thread is about to bring one, the next slabs have
+ * small pages, which come one by one. */
+static err commit_at_once(struct slab_pool *p)
+{
+    bool is_tended = __atomic_load_n(&p->is_tended, __ATOMIC_SEQ_CST);
+    return commit_block(p, p->block_count >= SMALL_PAGE_BLOCKS && !is_tended);
+}
+
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
 
 uint32_t slab_pool_take(struct slab_pool *p)
 {
     uint32_t number = 0;
     lock_acquire(&p->lock);
-    while (p->first_block == NO_BLOCK && commit_block(p) == OK) {
+    while (p->first_block == NO_BLOCK && commit_at_once(p) == OK) {
         open_block(p, p->block_count - 1);
     }
     if (p->first_block != NO_BLOCK) {

@@ -9,7 +9,8 @@
  *
  * A slab that is given back keeps its memory for the next taker; slab_pool_settle() hands to the system what is too much, a block at a time. That takes
  * up to half a millisecond, and the first touch of a huge page as long, many times that in a virtual machine that has not had the memory yet: so both
- * are done by the thread of os/lazy.h where it runs. It readies a block as soon as few slabs are free.
+ * are done by the thread of os/lazy.h where it runs. It readies blocks as soon as few slabs are free, the more the more there are: all shards' indexes
+ * split at about the same time. Who comes before it gets small pages.
  *
  * Nothing is ever unmapped: who reads without a lock finds at worst other data or zeros. Slab 0 is given to nobody and reads as zeros.
  *
@@ -47,6 +48,7 @@ struct slab_pool {
     uint32_t block_limit;
     ALIGNED(CACHE_LINE_BYTES) struct lock lock; /* for what follows */
     uint32_t block_count;                       /* committed */
+    uint32_t huge_count;                        /* of them with huge pages */
     uint32_t first_block, last_block;           /* those that have free slabs; wholly free ones last */
     uint32_t settled_block;                     /* where slab_pool_settle() was */
     uint32_t free_count;                        /* slabs that can be taken before another block is needed */

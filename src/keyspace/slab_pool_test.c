@@ -99,7 +99,7 @@ static void test_a_block_is_readied_before_it_is_needed(void **state)
     unsigned taken = 0;
     assert_int_equal(slab_pool_init(&p, 256 << 20), OK);
     assert_int_equal(lazy_start(), OK);
-    take_up_to(&p, numbers, &taken, SMALL_PAGES - BLOCK / 4 - 1); /* small pages come as they are touched */
+    take_up_to(&p, numbers, &taken, SMALL_PAGES - BLOCK / 2 - 1); /* small pages come as they are touched */
     assert_int_equal(p.block_count, SMALL_PAGES / BLOCK);
     take_up_to(&p, numbers, &taken, SMALL_PAGES - 10);
     lazy_stop();
@@ -118,6 +118,49 @@ static void test_a_block_is_readied_before_it_is_needed(void **state)
     assert_true(slab_pool_tend(&p));
     lazy_stop();
     assert_true(slab_pool_stats(&p).idle_bytes < idle);
+    slab_pool_fini(&p);
+}
+
+/* The other thread is told and has not come to it yet. */
+static void test_who_comes_before_a_block_is_readied_gets_small_pages(void **state)
+{
+    (void)state;
+    struct slab_pool p;
+    static uint32_t numbers[SMALL_PAGES + 3 * BLOCK];
+    unsigned taken = 0;
+    assert_int_equal(slab_pool_init(&p, 256 << 20), OK);
+    p.is_tended = true;
+    take_up_to(&p, numbers, &taken, SMALL_PAGES + BLOCK - 1);
+    assert_int_equal(p.block_count, SMALL_PAGES / BLOCK + 1);
+    assert_int_equal(p.huge_count, 0);
+    p.is_tended = false; /* there is none */
+    take_up_to(&p, numbers, &taken, SMALL_PAGES + 2 * BLOCK - 1);
+    assert_int_equal(p.block_count, SMALL_PAGES / BLOCK + 2);
+    assert_int_equal(p.huge_count, 1);
+    while (taken > 0) {
+        slab_pool_give(&p, numbers[--taken]);
+    }
+    slab_pool_fini(&p);
+}
+
+/* All shards take at about the same time, the more the more there are. */
+static void test_more_is_readied_where_there_is_much(void **state)
+{
+    (void)state;
+    enum { MUCH = 2 * SMALL_PAGES };
+    struct slab_pool p;
+    static uint32_t numbers[MUCH];
+    unsigned taken = 0;
+    assert_int_equal(slab_pool_init(&p, 512 << 20), OK);
+    take_up_to(&p, numbers, &taken, MUCH - 2); /* slab 0 is nobody's */
+    assert_int_equal(lazy_start(), OK);
+    take_up_to(&p, numbers, &taken, MUCH - 1);
+    lazy_stop();
+    assert_true(p.free_count >= p.block_count);
+    assert_true(p.free_count < p.block_count + 2 * BLOCK);
+    while (taken > 0) {
+        slab_pool_give(&p, numbers[--taken]);
+    }
     slab_pool_fini(&p);
 }
 
@@ -141,6 +184,8 @@ int main(void)
         cmocka_unit_test(test_each_is_somebodys_once),
         cmocka_unit_test(test_memory_goes_back),
         cmocka_unit_test(test_a_block_is_readied_before_it_is_needed),
+        cmocka_unit_test(test_who_comes_before_a_block_is_readied_gets_small_pages),
+        cmocka_unit_test(test_more_is_readied_where_there_is_much),
         cmocka_unit_test(test_addresses_are_halved_until_granted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -372,6 +372,7 @@ static err start_workers(struct server *s)
             return e;
         }
         turns_watch(h->worker);
+        loop_set_full_turn(h->worker->loop, (int64_t)TURN_FULL_US * 1000);
         worker_post(h->worker, &h->begin);
         e = worker_start(h->worker);
         if (e) {

@@ -6,7 +6,10 @@
 #include "observe/histogram.h"
 #include "os/worker.h"
 
-enum { TURN_LONG_US = 2000 }; /* what turns_long counts */
+enum {
+    TURN_FULL_US = 1000, /* then a connection with many requests has to wait for the next one */
+    TURN_LONG_US = 2000, /* what turns_long counts */
+};
 
 /* Counts the turns of a worker's loop from now on. Before the worker runs. */
 void turns_watch(struct worker *w);

@@ -40,6 +40,7 @@ struct loop {
     size_t watch_count;
     uint64_t turn_count; /* atomic */
     struct turn_clock clock;
+    int64_t full_turn_ns; /* 0: none */
     void (*turn_hook)(void *argument, int64_t turn_ns);
     void *turn_hook_argument;
     size_t sent_bytes;   /* in this turn */
@@ -282,6 +283,16 @@ char *loop_read_buffer(struct loop *l)
 uint64_t loop_turn_count(const struct loop *l)
 {
     return __atomic_load_n(&l->turn_count, __ATOMIC_ACQUIRE);
+}
+
+void loop_set_full_turn(struct loop *l, int64_t full_ns)
+{
+    l->full_turn_ns = full_ns;
+}
+
+bool loop_turn_is_full(const struct loop *l)
+{
+    return l->full_turn_ns > 0 && turn_ns(&l->clock) >= l->full_turn_ns;
 }
 
 void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t turn_ns), void *argument)

@@ -98,6 +98,9 @@ char *loop_read_buffer(struct loop *l);
 
 /* Turns made. Any thread. */
 uint64_t loop_turn_count(const struct loop *l);
+/* After so long a turn is full: who can wait leaves the rest to the next one. 0, at first: it never is. */
+void loop_set_full_turn(struct loop *l, int64_t full_ns);
+bool loop_turn_is_full(const struct loop *l);
 /* Called after every turn with how long it took in ns (os/turn.h); one hook a loop, NULL for none. */
 void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t turn_ns), void *argument);
 

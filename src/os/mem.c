@@ -85,6 +85,11 @@ void *mem_alloc(size_t bytes)
     return malloc(bytes);
 }
 
+void *mem_alloc_zeroed(size_t bytes)
+{
+    return calloc(1, bytes);
+}
+
 void *mem_realloc(void *block, size_t bytes)
 {
     return realloc(block, bytes);

@@ -11,6 +11,8 @@
 
 /* Not cleared; NULL when the system refuses (or a test says so). */
 void *mem_alloc(size_t bytes) MUST_USE;
+/* All zeros: what comes fresh from the system is not written, so that its pages come one by one when they are used. */
+void *mem_alloc_zeroed(size_t bytes) MUST_USE;
 void *mem_realloc(void *block, size_t bytes) MUST_USE;
 /* NULL is fine. */
 void mem_free(void *block);

@@ -20,9 +20,14 @@ void turn_begin(struct turn_clock *t)
     t->began_ns = clock_lap_ns();
 }
 
+int64_t turn_ns(const struct turn_clock *t)
+{
+    return clock_lap_ns() - t->began_ns;
+}
+
 int64_t turn_end(struct turn_clock *t)
 {
-    int64_t ns = clock_lap_ns() - t->began_ns;
+    int64_t ns = turn_ns(t);
     if (ns > TURN_STRETCH_NS) {
         int64_t before_ns = t->cpu_ns;
         read_cpu(t);

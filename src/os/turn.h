@@ -18,6 +18,8 @@ struct turn_clock {
 };
 
 void turn_begin(struct turn_clock *t);
+/* How long the turn has lasted by the lap clock, in ns. */
+int64_t turn_ns(const struct turn_clock *t);
 /* Returns how long the turn took, in ns. */
 int64_t turn_end(struct turn_clock *t);
 
