@@ -321,7 +321,7 @@ class Grammar:
         return self.rng.choice((b"worker-7", b"", b"has space", b"line\n", b"~!x", "ключ".encode()))
 
     def draw_setting(self):
-        return self.rng.choice([*SETTINGS, b"maxmemory-p*", b"[t]imeout", b"TIMEOUT", b"proto-max-bulk-le?"])
+        return self.rng.choice([*SETTINGS, b"maxmemory-po*", b"[t]imeout", b"TIMEOUT", b"proto-max-bulk-le?"])
 
     def draw_change(self):
         setting = self.rng.choice(list(SETTINGS))
