@@ -16,7 +16,7 @@ enum {
     SMALL_PAGE_BLOCKS = 12, /* the first 24 MB: a huge page is at most 8 % of what there is */
     LEAST_BYTES = 64 << 20,
     FEW_COUNT = BLOCK_SLABS / 4, /* free slabs, for a block to be readied: half a megabyte; */
-    FEW_PART = BLOCK_SLABS,      /* and of what there is, since more is taken at once: when indexes split, all do */
+    FEW_PART = 4 * BLOCK_SLABS,  /* and of what there is, since more is taken at once: when indexes split, all do */
     KEEP_PART = 64,              /* of the slabs in use */
     KEEP_COUNT = (1 << 20) / SLAB_BYTES,
     PAGE_BYTES = 4096,
