@@ -2,6 +2,12 @@
  * Threads: the session's worker. */
 #include "command/chore.h"
 
+#include <stdlib.h>
+
+#include "command/engine.h"
+
+enum { SLICE_US = 200 };
+
 static struct chore *chore_of(struct errand *errand)
 {
     return container_of(errand, struct chore, errand);
@@ -33,6 +39,38 @@ err call_work(struct call *call, struct chore *chore)
         chore->drop(chore);
     }
     return e;
+}
+
+/* ---- on the keyspace ----------------------------------------------------------------------------------------------- */
+struct keyspace_chore {
+    struct chore chore;
+    struct keyspace *keyspace;
+    bool (*slice)(struct keyspace *ks, int64_t budget_us);
+};
+
+static bool do_keyspace_slice(struct chore *chore, struct now now)
+{
+    (void)now;
+    struct keyspace_chore *k = container_of(chore, struct keyspace_chore, chore);
+    return k->slice(k->keyspace, SLICE_US);
+}
+
+static void drop_keyspace_chore(struct chore *chore)
+{
+    free(container_of(chore, struct keyspace_chore, chore));
+}
+
+err call_work_on_keyspace(struct call *call, bool (*slice)(struct keyspace *ks, int64_t budget_us))
+{
+    struct keyspace_chore *k = malloc(sizeof *k);
+    if (!k) {
+        return ERR_NOMEM;
+    }
+    *k = (struct keyspace_chore){.chore.slice = do_keyspace_slice,
+                                 .chore.drop = drop_keyspace_chore,
+                                 .keyspace = call->engine->keyspace,
+                                 .slice = slice};
+    return call_work(call, &k->chore);
 }
 
 struct chore *call_chore(const struct call *call)

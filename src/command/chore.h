@@ -16,6 +16,8 @@ struct chore {
 /* Begins with the next turn and takes the chore over; the verb returns what this returns, ERR_AGAIN. When all is done it runs again, and call_chore() is the chore.
  * ERR_NOMEM: it is dropped at once. */
 MUST_USE err call_work(struct call *call, struct chore *chore);
+/* The same for work on the keyspace alone: `slice` works for about so long, and says true when all is done. ERR_NOMEM: nothing has begun. */
+MUST_USE err call_work_on_keyspace(struct call *call, bool (*slice)(struct keyspace *ks, int64_t budget_us));
 /* The chore that is done; NULL on the first run. */
 struct chore *call_chore(const struct call *call);
 

@@ -2,6 +2,7 @@
  *
  *     prepare   resolve the command, check arity, find the keys (no lock, no session state: a batch is prepared before its first call runs,
  *               and that one may be SELECT or AUTH)
+ *     fetch     bring from memory what the keys of all will need (shard.h says how)
  *     run       refused? authenticated? room? -> lock -> find, expire -> consult -> verb -> publish -> unlock -> count
  *               one key: one lock, no set; several: keyspace_lock_keys(); ALL_SHARDS rows: keyspace_lock_all()
  *               GLIMPSE rows need no lock as long as nobody changes the shard (shard_glimpse())

@@ -12,7 +12,7 @@ struct conn;
 struct door;
 struct resp_parser;
 
-/* Calls of a batch: enough to fetch from memory what one needs while others run; with more the batch itself leaves the first cache. */
+/* Calls of a batch: enough to fetch from memory what many need at a time; with more the batch itself leaves the first cache. */
 enum { DESK_BATCH_CALLS = 16, DESK_HANDSHAKE_MS_MAX = 10 * 1000 };
 
 struct desk {

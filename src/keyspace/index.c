@@ -505,8 +505,8 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
 }
 
 /* Reading without the lock, in the functions below and nowhere else in this file. Others may be changing what they
- * read; but it is memory that stays (limbo_priv.h), is read word by word, and what comes of it is prefetched or, by
- * glimpse.c, used only when nothing has changed meanwhile. Plain reads, since atomic ones would be told by TSan;
+ * read; but it is memory that stays (limbo_priv.h), is read word by word, and what comes of it is brought to the cache
+ * or, by glimpse.c and under the lock, used only when nothing has changed meanwhile. Plain reads, since atomic ones would be told by TSan;
  * `volatile` keeps each to one. */
 
 typedef volatile const uint64_t word;
@@ -541,7 +541,12 @@ const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, 
 {
     const void *next;
     unsigned slots = index_slots_unlocked(bucket, hash, &next);
-    return slots ? slab_at(slabs, index_handle_unlocked(bucket, (unsigned)__builtin_ctz(slots))) : NULL;
+    if (!slots) {
+        return NULL;
+    }
+    handle h = index_handle_unlocked(bucket, (unsigned)__builtin_ctz(slots));
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the table that is read now has the handle's place */
+    return slab_at(slabs, h);
 }
 
 err index_insert(struct index *ix, uint64_t hash, struct entry *entry)

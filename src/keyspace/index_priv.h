@@ -48,11 +48,11 @@ void index_move(struct index *ix, struct index *from);
 
 /* NULL when absent. */
 struct entry *index_find(const struct index *ix, uint64_t hash, slice key);
-/* Without the lock, for prefetching (limbo_priv.h says how long what it returns may be used): where index_find() will
+/* Without the lock, for looking ahead (limbo_priv.h says how long what it returns may be used): where index_find() will
  * look first; NULL when the index is empty. */
 const void *index_bucket_unlocked(const struct index *ix, uint64_t hash);
-/* Where an entry with the hash's tag may be that is or was in that bucket; not to be read from. `slabs` are the
- * index's. */
+/* Where an entry with the hash's tag may be that is or was in that bucket: it can be read, but may be anything (slab_priv.h). `slabs`
+ * are the index's. */
 const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash);
 
 /* A bit for each of its slots that may have an entry with that hash; *ret_next: the bucket where others may be, or NULL.

@@ -55,7 +55,7 @@ void unasked_end(struct unasked *u, struct keyspace *ks);
 
 /* Whether memory is over the limit, with as many bytes more. */
 bool room_is_short(const struct keyspace *ks, uint64_t bytes);
-/* Evicts a few entries, `count_max` at most, from some shard that has any; returns how many, 0 when there is room for
+/* Evicts a few entries, four or `count_max` at most, from some shard that has any; returns how many, 0 when there is room for
  * `bytes` or the policy finds none in all of them. No shard is locked. */
 unsigned room_evict(struct keyspace *ks, struct unasked *u, struct now now, uint64_t bytes, uint64_t count_max);
 

@@ -1,6 +1,6 @@
 /* Memory that workers read without a lock. When nobody can find a block any more, it is kept until every worker has been elsewhere.
  *
- * The readers are the prefetches and glimpses of shard.h. What they hold on to they forget before their worker's next tick; so a block that was put here
+ * The readers are the looks and glimpses of shard.h. What they hold on to they forget before their worker's next tick; so a block that was put here
  * is free to go when every worker has ticked once since. Ticks are counted in epochs: the epoch moves on when all workers have seen it, and
  * what was put here in one epoch goes when the second one after it begins. That is a few ticks, about 50 ms. Whoever moves the epoch on frees it, some
  * with each tick, and sees no new epoch until all is gone: so ticks stay short, and no more comes than goes.

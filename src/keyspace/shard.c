@@ -239,7 +239,7 @@ void shard_fini(struct shard *s)
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* Spaces stay as long as their shard, directories and segments long enough (limbo_priv.h): so this needs no lock. Taking
- * it would make each look-up wait for the one before, which is what prefetching is to avoid. */
+ * it would make each look-up wait for the one before, which is what looking ahead is to avoid. */
 struct sight shard_look(const struct key *k, bool to_write)
 {
     const struct shard *s = k->shard;

@@ -5,8 +5,6 @@
  * first in the next tick. No shard stays locked from one step to the next.
  *
  * Threads: workers, each with its own index; keyspace_purge() and keyspace_give_back() any. */
-#include <stdlib.h>
-
 #include "base/assert.h"
 #include "base/num.h"
 #include "keyspace/keyspace_priv.h"
@@ -15,7 +13,6 @@ enum {
     EXPIRE_WORK_PER_LOCK = 256, /* a removal is 17 of it */
     EXPIRE_WORK_PER_TICK = 8192,
     DEAL_PER_LOCK = 128,
-    EVICT_PER_STEP = 4,
     ADOPT_BUCKETS_PER_LOCK = 16,
     TICK_MS = 25,
     TICK_US = 120,    /* for all chores of a tick: a step that it ends in may take some 50 us */
@@ -177,7 +174,7 @@ static bool evict(struct round *r)
 {
     bool evicted = !r->frozen;
     while (evicted && room_is_short(r->ks, 0) && !is_over(r)) {
-        evicted = room_evict(r->ks, &r->unasked, r->now, 0, EVICT_PER_STEP) > 0;
+        evicted = room_evict(r->ks, &r->unasked, r->now, 0, UINT64_MAX) > 0;
     }
     return evicted && room_is_short(r->ks, 0);
 }
@@ -230,8 +227,10 @@ static const struct {
     bool (*work)(struct round *r);
     unsigned us_max;
 } chores[] = {
-    {expire, TICK_US},     {deal_ahead, TICK_US},       {evict, TICK_US},     {reap, TICK_US}, {adopt, TICK_US},
-    {compact, COMPACT_US}, {compact_index, COMPACT_US}, {give_back, TICK_US},
+    {expire, TICK_US},    {deal_ahead, TICK_US}, {reap, TICK_US},
+    {evict, TICK_US}, /* nothing that lives for what is dead */
+    {adopt, TICK_US},     {compact, COMPACT_US}, {compact_index, COMPACT_US},
+    {give_back, TICK_US},
 };
 
 /* Does one after the other until the time of the tick is up: then those that had none come first in the next one. True when some have more to do. */

@@ -4,7 +4,6 @@
  * slices: with ASYNC by the workers' housekeeping, else by a chore, and the reply is made when nothing is left. Then only who asked waits. When the system refuses memory for the
  * chore, it is as with ASYNC: what gives memory back must not fail for want of it. */
 #include <limits.h>
-#include <stdlib.h>
 
 #include "command/chore.h"
 #include "command/engine.h"
@@ -31,34 +30,6 @@ static err parse_mode(struct call *call, bool *ret_async)
     return OK;
 }
 
-enum { REAP_SLICE_US = 200 };
-
-struct reaping {
-    struct chore chore;
-    struct keyspace *keyspace;
-};
-
-static void drop_reaping(struct chore *chore)
-{
-    free(container_of(chore, struct reaping, chore));
-}
-
-static bool reap_slice(struct chore *chore, struct now now)
-{
-    (void)now;
-    return keyspace_reap(container_of(chore, struct reaping, chore)->keyspace, REAP_SLICE_US);
-}
-
-static err wait_for_reaping(struct call *call)
-{
-    struct reaping *r = malloc(sizeof *r);
-    if (!r) {
-        return ERR_NOMEM;
-    }
-    *r = (struct reaping){.chore.slice = reap_slice, .chore.drop = drop_reaping, .keyspace = call->engine->keyspace};
-    return call_work(call, &r->chore);
-}
-
 static err flush(struct call *call, unsigned first_db, unsigned end_db)
 {
     if (call_chore(call)) {
@@ -74,7 +45,7 @@ static err flush(struct call *call, unsigned first_db, unsigned end_db)
         keyspace_flush_db(call->engine->keyspace, db);
     }
     call_record(call, call->argc, call->argv);
-    if (!async && wait_for_reaping(call) == ERR_AGAIN) {
+    if (!async && call_work_on_keyspace(call, keyspace_reap) == ERR_AGAIN) {
         return ERR_AGAIN;
     }
     reply_ok(call->reply);

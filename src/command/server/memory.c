@@ -1,7 +1,6 @@
 /* MEMORY: what keys and the server cost, from the accounts that the keyspace and the allocator keep. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "command/chore.h"
 #include "command/engine.h"
@@ -36,22 +35,9 @@ err cmd_memory_usage(struct call *call)
 }
 
 /* ---- PURGE ---------------------------------------------------------------------------------------------------------- */
-enum { PURGE_SLICE_US = 200 };
-
-struct purge {
-    struct chore chore;
-    struct keyspace *keyspace;
-};
-
-static void drop_purge(struct chore *chore)
+static bool purge_slice(struct keyspace *ks, int64_t budget_us)
 {
-    free(container_of(chore, struct purge, chore));
-}
-
-static bool purge_slice(struct chore *chore, struct now now)
-{
-    (void)now;
-    bool done = keyspace_purge(container_of(chore, struct purge, chore)->keyspace, PURGE_SLICE_US);
+    bool done = keyspace_purge(ks, budget_us);
     if (done) {
         mem_purge();
     }
@@ -64,12 +50,7 @@ err cmd_memory_purge(struct call *call)
         reply_ok(call->reply);
         return OK;
     }
-    struct purge *p = malloc(sizeof *p);
-    if (!p) {
-        return ERR_NOMEM;
-    }
-    *p = (struct purge){.chore.slice = purge_slice, .chore.drop = drop_purge, .keyspace = call->engine->keyspace};
-    return call_work(call, &p->chore);
+    return call_work_on_keyspace(call, purge_slice);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------ */
