@@ -4,8 +4,10 @@
  * sends the next. It parses nothing: all replies of one operation have the same length, which one request checked byte by byte at start. The requests of
  * a connection are made once; between batches only the digits of the keys are overwritten.
  *
- *   load --port N [--unix PATH] --op get|set|del [--protocol resp|memcache|meta] [--connections 50] [--pipeline 1] [--keys 1000] [--first 0]
- *        [--value-bytes 32] [--ttl SECONDS] [--expire-at UNIX-SECONDS] [--seconds 2] [--fill] [--percent 100]
+ *   load --port N [--port N ...] [--unix PATH] --op get|set|del [--protocol resp|memcache|meta] [--connections 50] [--pipeline 1] [--keys 1000]
+ *        [--first 0] [--value-bytes 32] [--ttl SECONDS] [--expire-at UNIX-SECONDS] [--seconds 2] [--wait] [--fill] [--percent 100]
+ *
+ * With several ports the connections are dealt to them in turn. --wait prints a line when all are connected, and begins when its input ends.
  *
  * --fill sets every key once, in order, and ends. del walks so, too (RESP only); with --percent it takes a random part of the keys, the same each time. Otherwise keys are drawn uniformly. Prints one line of JSON: operations, seconds, operations a second, and
  * the latency of a batch in us (p50, p99, p99.9, longest). Exits 1 with a message when the server answers anything unexpected. */
@@ -24,16 +26,17 @@
 #include "client.h"
 #include "measure.h"
 
-enum { KEY_BYTES = 16, DIGITS = 12, REQUEST_BYTES_MAX = 70000 };
+enum { KEY_BYTES = 16, DIGITS = 12, REQUEST_BYTES_MAX = 70000, PORTS_MAX = 64 };
 
 enum protocol { RESP, MEMCACHE, META };
 enum op { GET, SET, DEL };
 
 static struct {
-    int port;
+    int ports[PORTS_MAX], port_count;
     const char *unix_path;
     enum op op;
     bool walk; /* every key once, in order */
+    bool wait; /* for the others */
     enum protocol protocol;
     int connections, pipeline;
     long first, keys, value_bytes, ttl_s, expire_at_s;
@@ -133,7 +136,7 @@ static long walk(void)
 /* One request on a connection of its own, its reply compared byte by byte (the first key). */
 static void check_reply(void)
 {
-    int fd = connect_to(options.port, options.unix_path);
+    int fd = connect_to(options.ports[0], options.unix_path);
     static char got[REQUEST_BYTES_MAX];
     size_t have = 0;
     send_all(fd, request, request_bytes);
@@ -184,6 +187,14 @@ static bool start_batch(struct connection *c, int64_t now)
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------ */
 
+static void wait_for_others(void)
+{
+    puts("connected");
+    fflush(stdout);
+    for (char c; read(STDIN_FILENO, &c, 1) > 0;) {
+    }
+}
+
 static void run(void)
 {
     static char sink[256 * 1024];
@@ -191,7 +202,7 @@ static void run(void)
     struct connection *all = calloc((size_t)options.connections, sizeof *all);
     for (int i = 0; i < options.connections; i++) {
         struct connection *c = &all[i];
-        c->fd = connect_to(options.port, options.unix_path);
+        c->fd = connect_to(options.unix_path ? 0 : options.ports[i % options.port_count], options.unix_path);
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
         c->batch = malloc(request_bytes * (size_t)options.pipeline);
         for (int k = 0; k < options.pipeline; k++) {
@@ -199,6 +210,9 @@ static void run(void)
         }
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
         epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event);
+    }
+    if (options.wait) {
+        wait_for_others();
     }
     int64_t began = now_ns(), now = began, end = began + (int64_t)(options.seconds * 1e9);
     uint64_t done = 0;
@@ -259,6 +273,7 @@ int main(int argc, char **argv)
         {"value-bytes", required_argument, 0, 'v'},
         {"ttl", required_argument, 0, 't'},
         {"seconds", required_argument, 0, 's'},
+        {"wait", no_argument, 0, 'w'},
         {"fill", no_argument, 0, 'f'},
         {"first", required_argument, 0, 'i'},
         {"expire-at", required_argument, 0, 'x'},
@@ -267,7 +282,12 @@ int main(int argc, char **argv)
     };
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (option) {
-        case 'p': options.port = atoi(optarg); break;
+        case 'p':
+            if (options.port_count == PORTS_MAX) {
+                fail("more than %d ports", PORTS_MAX);
+            }
+            options.ports[options.port_count++] = atoi(optarg);
+            break;
         case 'u': options.unix_path = optarg; break;
         case 'o':
             options.op = strcmp(optarg, "set") == 0 ? SET : strcmp(optarg, "del") == 0 ? DEL : GET;
@@ -282,6 +302,7 @@ int main(int argc, char **argv)
         case 'v': options.value_bytes = atol(optarg); break;
         case 't': options.ttl_s = atol(optarg); break;
         case 's': options.seconds = atof(optarg); break;
+        case 'w': options.wait = true; break;
         case 'f':
             options.walk = true;
             options.op = SET;
@@ -292,7 +313,7 @@ int main(int argc, char **argv)
         default: return 2;
         }
     }
-    if ((!options.port && !options.unix_path) || options.keys < 1 || options.connections < 1 || options.pipeline < 1 ||
+    if ((options.port_count == 0 && !options.unix_path) || options.keys < 1 || options.connections < 1 || options.pipeline < 1 ||
         options.value_bytes < 1 || options.value_bytes > REQUEST_BYTES_MAX / 2) {
         fail(
             "usage: load --port N --op get|set [--protocol resp|memcache|meta] [--connections C] [--pipeline P] [--keys K] ...");

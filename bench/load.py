@@ -2,16 +2,27 @@
 import json
 import subprocess
 
-from peers import LOAD_CORE, ROOT
+from peers import LOAD_CORE, ROOT, Peer
 
 
 class Running:
-    """A program of this folder at work against a peer; figures() waits for its end."""
+    """A program of this folder at work against a peer, or several; figures() waits for its end."""
 
-    def __init__(self, program, peer, *arguments, core=LOAD_CORE, stdin=subprocess.DEVNULL):
-        command = ["taskset", "-c", core, ROOT / "build/bench" / program, "--port", peer.port, *arguments]
-        self.what = f"{program} against {peer.name}"
+    def __init__(self, program, *peers_and_arguments, core=LOAD_CORE, stdin=subprocess.DEVNULL):
+        peers = [word for word in peers_and_arguments if isinstance(word, Peer)]
+        arguments = [word for word in peers_and_arguments if not isinstance(word, Peer)]
+        command = ["taskset", "-c", core, ROOT / "build/bench" / program, *(word for peer in peers for word in ("--port", peer.port)), *arguments]
+        self.what = f"{program} against {peers[0].name}"
         self.process = subprocess.Popen([str(word) for word in command], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait_until_connected(self):
+        """For one that was started with --wait and a pipe for its input."""
+        if not self.process.stdout.readline():
+            self.figures()
+
+    def begin(self):
+        self.process.stdin.close()
+        self.process.stdin = None
 
     def figures(self):
         out, words = self.process.communicate(timeout=600)
