@@ -6,10 +6,6 @@
 
 enum { CHUNKS_PER_REAP = 128 }; /* of each queue: some 20 us */
 
-/* Read without the lock. */
-#define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
-#define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
-
 /* How a policy uses the stamp of an entry; noeviction keeps time, for OBJECT IDLETIME and for what comes after it. */
 enum stamp { STAMP_TIME, STAMP_FREQUENCY, STAMP_PLACE };
 

@@ -1,6 +1,6 @@
 /* The memory limit: what all shards have is summed up, and room is made by eviction.
  *
- * `published` is the sum of what the shards have reported, at most 1/64 of the limit off (shard.c). Victims come a few
+ * `published` is the sum of what the shards have reported, at most 1/64 of the limit off (account.c). Victims come a few
  * at a time from the shard that has the most entries of a few looked at: a shard is a random part of the keys, so that
  * shards with as many entries each keep the same keys as one cache of all would. Bytes would not do: one huge value
  * would cost all the other keys of its shard their place.

@@ -1,4 +1,4 @@
-/* A shard from inside: for shard.c, pending.c, evict.c, and those who see all shards (keyspace_priv.h).
+/* A shard from inside: for shard.c, account.c, upkeep.c, glimpse.c, pending.c, evict.c, and those who see all shards (keyspace_priv.h).
  *
  *      shard -- spaces[db] --> space: index of entries, counts
  *            -- slabs          the blocks of the entries of all spaces
@@ -74,6 +74,17 @@ struct shard {
 
 static_assert(offsetof(struct shard, lock) == CACHE_LINE_BYTES, "what look-ups read is not where changes write");
 
+/* What stands in a large value that is put aside; nobody reads that any more. */
+struct dead_value {
+    struct blob *next;
+    size_t bytes;
+};
+
+static inline struct dead_value *dead_value(const struct blob *b)
+{
+    return (struct dead_value *)(void *)b->bytes;
+}
+
 /* NULL when it was never used. */
 static inline struct space *space_of(const struct shard *s, unsigned db)
 {
@@ -104,14 +115,31 @@ bool shard_reap(struct shard *s);
 unsigned shard_compact(struct shard *s, unsigned most, bool thorough, int64_t now_wall_ms);
 /* Moves what should move of its indexes, a few segments; false when it has come through them. */
 bool shard_compact_index(struct shard *s);
-/* Adds to what the shard's memory costs; for what shard.c does not allocate itself. */
-void shard_account(struct shard *s, int64_t bytes);
-/* Adds to the keyspace's total what it does not have yet. */
-void shard_publish(struct shard *s);
 /* Whether there is something to reap; without the lock. */
 bool shard_has_retired(const struct shard *s);
 /* Sum of the offsets of the deadlines from the keyspace's epoch; without the lock. */
 int64_t shard_deadline_offset_ms(const struct shard *s, unsigned db);
+
+/* account.c */
+/* Adds to what the shard's memory costs. */
+void shard_account(struct shard *s, int64_t bytes);
+/* Adds to the keyspace's total what it does not have yet. */
+void shard_publish(struct shard *s);
+/* Brings the account of the calendar up to date, which also changes when nothing is scheduled or cancelled. */
+void shard_account_calendar(struct shard *s);
+/* The next tick is not to pass the shard by at that time (wall ms). */
+void shard_wake_at(struct shard *s, int64_t due_ms);
+/* So many entries are in the calendar no more. */
+void shard_unschedule(struct shard *s, size_t count);
+/* Takes an entry out of counts, calendar and account, before it is changed or freed. */
+void shard_leave(struct shard *s, struct space *sp, struct entry *e);
+/* Puts it in. There is room for its record if it has a deadline: */
+void shard_enter(struct shard *s, struct space *sp, struct entry *e);
+/* sees to that. False when the system refuses memory. */
+MUST_USE bool shard_reserve_record(struct shard *s, int64_t deadline, int64_t now_wall_ms);
+
+/* upkeep.c: frees a segment's worth of entries; returns what that gave back, 0 when the index is empty. */
+size_t shard_drain(struct shard *s, struct index *ix);
 
 /* room.c: adds to the total of all shards, called for every so many bytes. */
 void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes);

@@ -77,10 +77,6 @@ static unsigned capacity_of(unsigned size_class)
     return capacity <= SLAB_WORDS * 64 ? capacity : (SLAB_BYTES - TAIL_BYTES) / class_bytes(size_class);
 }
 
-/* What is read without the lock. */
-#define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
-#define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
-
 /* ---- slabs ------------------------------------------------------------------------------------------------------- */
 
 static struct slab *record_of(const struct slabs *s, uint32_t number)

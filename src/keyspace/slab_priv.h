@@ -17,6 +17,10 @@
 
 #include "keyspace/slab_pool_priv.h"
 
+/* Values that are written under the shard's lock and read without it. */
+#define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+#define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+
 /* A block of a shard's slabs; 0: none. */
 typedef uint32_t handle;
 
