@@ -215,22 +215,33 @@ void dispatch_prepare(struct call *call)
 enum { FETCH_KEYS = 32 }; /* together: more than the processor works on at once */
 
 struct fetch {
-    struct call_key *keys[FETCH_KEYS];
+    const struct key *keys[FETCH_KEYS];
+    struct sight *sights[FETCH_KEYS];
     unsigned count;
 };
 
 static void run_fetch(struct fetch *f) ON(worker)
 {
     for (unsigned i = 0; i < f->count; i++) {
-        sight_fetch_bucket(&f->keys[i]->sight);
+        sight_fetch_bucket(f->sights[i]);
     }
     for (unsigned i = 0; i < f->count; i++) {
-        shard_look_closer(&f->keys[i]->sight, &f->keys[i]->key);
+        shard_look_closer(f->sights[i], f->keys[i]);
     }
     for (unsigned i = 0; i < f->count; i++) {
-        sight_fetch_entry(&f->keys[i]->sight);
+        sight_fetch_entry(f->sights[i]);
     }
     f->count = 0;
+}
+
+static inline void add_fetch(struct fetch *f, const struct key *key, bool to_write, struct sight *ret_sight) ON(worker)
+{
+    f->keys[f->count] = key;
+    f->sights[f->count++] = ret_sight;
+    *ret_sight = shard_look(key, to_write);
+    if (f->count == FETCH_KEYS) {
+        run_fetch(f);
+    }
 }
 
 void dispatch_fetch(struct call *const *calls, unsigned count)
@@ -239,14 +250,32 @@ void dispatch_fetch(struct call *const *calls, unsigned count)
     f.count = 0;
     for (unsigned i = 0; i < count; i++) {
         for (unsigned k = 0; k < calls[i]->key_count; k++) {
-            struct call_key *ck = f.keys[f.count++] = &calls[i]->keys[k];
-            ck->sight = shard_look(&ck->key, calls[i]->command->effect == EFFECT_WRITE);
-            if (f.count == FETCH_KEYS) {
-                run_fetch(&f);
-            }
+            struct call_key *ck = &calls[i]->keys[k];
+            add_fetch(&f, &ck->key, calls[i]->command->effect == EFFECT_WRITE, &ck->sight);
         }
     }
     run_fetch(&f);
+}
+
+void forecast_add(struct forecast *f, const struct session *session, struct engine *engine, slice key)
+{
+    if (f->count < FORECAST_KEYS_MAX) {
+        struct key *k = &f->keys[f->count++];
+        *k = keyspace_key(engine->keyspace, session->db, key);
+        k->bytes = (slice){0}; /* lent; its hash says where to look */
+    }
+}
+
+void forecast_fetch(struct forecast *f)
+{
+    struct sight sights[FORECAST_KEYS_MAX];
+    struct fetch fetch;
+    fetch.count = 0;
+    for (unsigned i = 0; i < f->count; i++) {
+        add_fetch(&fetch, &f->keys[i], false, &sights[i]);
+    }
+    run_fetch(&fetch);
+    f->count = 0;
 }
 
 /* ---- errors --------------------------------------------------------------------------------------------------------- */

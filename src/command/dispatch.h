@@ -34,6 +34,17 @@ void dispatch_prepare(struct call *call) ON(worker);
 /* Brings from memory what the keys of prepared calls need, for as many of them at a time as the processor can. They run before their worker's next tick. */
 void dispatch_fetch(struct call *const *calls, unsigned count) ON(worker);
 enum run dispatch_run(struct call *call) ON(worker);
+
+/* Keys that requests will need which have come, but are not prepared yet because those of other connections are before them. A guess: nothing depends on it. */
+enum { FORECAST_KEYS_MAX = 16 };
+struct forecast {
+    struct key keys[FORECAST_KEYS_MAX]; /* without their bytes */
+    unsigned count;
+};
+/* Adds a key, if there is room. */
+void forecast_add(struct forecast *f, const struct session *session, struct engine *engine, slice key) ON(worker);
+/* Brings from memory what they need, for all of them at a time, and forgets them. */
+void forecast_fetch(struct forecast *f) ON(worker);
 /* Of a parked call, on its worker; harmless when it is not parked. */
 void call_cancel(struct call *call) ON(worker);
 

@@ -687,6 +687,29 @@ static uint32_t lock_version(struct setting *s, const char *key)
     return shard_look(&k, false).version;
 }
 
+/* It has nothing to show but time: here only that it bears more keys than it has room for, absent ones and an empty database, and changes nothing. */
+static void test_a_forecast_changes_nothing(void **state)
+{
+    struct setting *s = *state;
+    role_assume_worker();
+    struct session session = {.db = 0};
+    struct forecast f = {0};
+    ASK(s->door, "SET k v", "+OK");
+    uint32_t version = lock_version(s, "k");
+    forecast_fetch(&f);
+    for (int i = 0; i < 3 * FORECAST_KEYS_MAX; i++) {
+        forecast_add(&f, &session, &s->engine->engine, i % 2 ? S("k") : S("absent"));
+    }
+    assert_int_equal(f.count, FORECAST_KEYS_MAX);
+    forecast_fetch(&f);
+    assert_int_equal(f.count, 0);
+    session.db = 1;
+    forecast_add(&f, &session, &s->engine->engine, S("k"));
+    forecast_fetch(&f);
+    assert_int_equal(lock_version(s, "k"), version);
+    ASK(s->door, "GET k", "\"v\"");
+}
+
 static void test_a_plain_read_takes_no_lock(void **state)
 {
     struct setting *s = *state;
@@ -703,6 +726,7 @@ static void test_a_plain_read_takes_no_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_a_forecast_changes_nothing),
         TEST(test_a_plain_read_takes_no_lock),
         TEST(test_words_of_refusal),
         TEST(test_long_arguments_of_unknown_commands_are_cut),

@@ -352,10 +352,22 @@ static void turn_away_tls(struct conn *c) ON(worker)
     stream_close_after_flush(&c->stream);
 }
 
+static void coming(struct stream *s, slice bytes)
+{
+    role_assume_worker();
+    struct conn *c = container_of(s, struct conn, stream);
+    if (c->state == CONN_WAITS && c->in.len == 0) {
+        resp_forecast(c, bytes);
+    }
+}
+
 static void received(struct stream *s, slice bytes)
 {
     role_assume_worker();
     struct conn *c = container_of(s, struct conn, stream);
+    if (c->desk->forecast.count > 0) {
+        forecast_fetch(&c->desk->forecast);
+    }
     metric_add(METRIC_net_input_bytes, bytes.len);
     desk_note_active(c->desk, c);
     if (is_client_hello(c, bytes)) {
@@ -484,7 +496,8 @@ static bool owes(const struct stream *s)
     return c->state == CONN_READY || c->state == CONN_FULL;
 }
 
-static const struct stream_ops stream_ops = {.received = received, .drained = drained, .owes = owes, .closed = closed};
+static const struct stream_ops stream_ops = {
+    .coming = coming, .received = received, .drained = drained, .owes = owes, .closed = closed};
 
 bool conn_is_shaking_hands(const struct conn *c)
 {

@@ -29,6 +29,7 @@ struct desk {
     struct timer second;                  /* once a second */
     struct call *batch[DESK_BATCH_CALLS]; /* calls parsed ahead, made when first needed */
     size_t batch_ends[DESK_BATCH_CALLS];  /* where the request of each ends in the input */
+    struct forecast forecast;             /* keys of requests that come next */
     struct resp_parser *parser;           /* for whole requests; a connection takes it along when one is not */
     unsigned conn_count;                  /* atomic; also those that are on their way here */
     bool draining;

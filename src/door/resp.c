@@ -359,6 +359,14 @@ static void say_why(struct conn *c, enum stop stop)
     }
 }
 
+void resp_forecast(struct conn *c, slice input)
+{
+    slice key = resp_second_word(input);
+    if (key.ptr) {
+        forecast_add(&c->desk->forecast, &c->session, c->desk->engine, key);
+    }
+}
+
 bool resp_misses_large(struct conn *c, slice rest, unsigned *ret_argument, size_t *ret_begin, size_t *ret_bytes)
 {
     struct resp_parser *p = c->parser;

@@ -8,6 +8,9 @@
 /* How replies look in each version of the protocol. */
 const struct reply_ops *resp_reply_ops(int protocol);
 
+/* What is the key of the first request that has come is looked at ahead, with those of other connections. */
+void resp_forecast(struct conn *c, slice input) ON(worker);
+
 /* Serves the requests that `input` begins with, up to the connection's share of a turn. Returns what the connection is
  * now, and how much of the input is done with: the caller keeps the rest and passes it again, with what has come
  * since. */

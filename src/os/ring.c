@@ -48,6 +48,7 @@ enum {
     BUFFER_COUNT_MAX = 64,   /* a power of two */
     TURN_BYTES = 256 * 1024, /* received in a turn; without it who sends without end would make turns of 4 MB */
     SLOT_COUNT_FIRST = 64,
+    ANNOUNCED_COUNT = 16, /* completions: what they need is fetched from memory at a time */
     BUFFER_GROUP = 0,
 };
 
@@ -411,18 +412,42 @@ static void disarmed(struct ring *r, struct slot *slot, int result)
     }
 }
 
+/* The bytes of a completion that received some; empty for others. */
+static slice bytes_of(const struct ring *r, const struct io_uring_cqe *completion)
+{
+    if (!(completion->flags & IORING_CQE_F_BUFFER) || completion->res <= 0) {
+        return S("");
+    }
+    size_t buffer = completion->flags >> IORING_CQE_BUFFER_SHIFT;
+    return slice_make(r->buffers + buffer * RING_READ_BYTES, (size_t)completion->res);
+}
+
+/* Says what comes next; returns how many completions that is. */
+static unsigned announce(struct ring *r)
+{
+    struct io_uring_cqe *next[ANNOUNCED_COUNT];
+    unsigned count = io_uring_peek_batch_cqe(&r->uring, next, ANNOUNCED_COUNT);
+    for (unsigned i = 0; i < count; i++) {
+        slice bytes = kind_of(next[i]) == KIND_RECEIVE ? bytes_of(r, next[i]) : S("");
+        const struct slot *slot = bytes.len > 0 ? &r->slots[which_of(next[i])] : NULL;
+        if (slot && slot->socket) {
+            slot->ops->coming(slot->socket, bytes);
+        }
+    }
+    return count;
+}
+
 static void received(struct ring *r, const struct io_uring_cqe *completion)
 {
     uint32_t number = which_of(completion);
     assert(number < r->slot_count);
     if (completion->flags & IORING_CQE_F_BUFFER) {
-        unsigned buffer = completion->flags >> IORING_CQE_BUFFER_SHIFT;
         const struct slot *slot = &r->slots[number];
-        if (slot->socket && completion->res > 0) {
-            const char *bytes = r->buffers + (size_t)buffer * RING_READ_BYTES;
-            slot->ops->received(slot->socket, slice_make(bytes, (size_t)completion->res));
+        slice bytes = bytes_of(r, completion);
+        if (slot->socket && bytes.len > 0) {
+            slot->ops->received(slot->socket, bytes);
         }
-        provide(r, buffer);
+        provide(r, completion->flags >> IORING_CQE_BUFFER_SHIFT);
     }
     if (!(completion->flags & IORING_CQE_F_MORE)) {
         disarmed(r, &r->slots[number], completion->res);
@@ -537,7 +562,12 @@ bool ring_deliver(struct ring *r)
 {
     bool has_events = false;
     size_t bytes = 0;
+    unsigned announced = 0;
     for (unsigned left = io_uring_cq_ready(&r->uring); left > 0 && bytes < TURN_BYTES; left--) {
+        if (announced == 0) {
+            announced = announce(r);
+        }
+        announced--;
         struct io_uring_cqe *completion;
         int failure = io_uring_peek_cqe(&r->uring, &completion);
         assert(failure == 0);

@@ -27,6 +27,9 @@ struct ring_socket {
 enum { RING_NOWHERE = UINT32_MAX };
 
 struct ring_ops {
+    /* These bytes will be received() in this turn, unless something is in the way: to be looked at now, so that the memory which they will need is
+     * fetched meanwhile. Nothing may come of it. */
+    void (*coming)(struct ring_socket *s, slice bytes);
     /* Bytes of the peer, lent until it returns. They may come after ring_stop_receiving(), too: those that were on their way. */
     void (*received)(struct ring_socket *s, slice bytes);
     /* Nothing more will be received: the peer has sent its last byte (OK, not told while stopped), or the socket has failed (ERR_SYSTEM). */

@@ -469,6 +469,14 @@ static struct stream *stream_of(struct ring_socket *socket)
     return container_of(socket, struct stream, socket);
 }
 
+static void ring_coming(struct ring_socket *socket, slice bytes)
+{
+    struct stream *s = stream_of(socket);
+    if (s->ops->coming && !s->layer && is_reading(s) && !has_unread(s)) {
+        s->ops->coming(s, bytes);
+    }
+}
+
 static void ring_received(struct ring_socket *socket, slice bytes)
 {
     struct stream *s = stream_of(socket);
@@ -521,7 +529,7 @@ static void ring_sent(struct ring_socket *socket, ssize_t count)
 }
 
 static const struct ring_ops ring_ops = {
-    .received = ring_received, .ended = ring_ended, .sending = ring_sending, .sent = ring_sent};
+    .coming = ring_coming, .received = ring_received, .ended = ring_ended, .sending = ring_sending, .sent = ring_sent};
 
 /* ---- the loop's call ----------------------------------------------------------------------------------------------- */
 

@@ -28,6 +28,9 @@ enum { STREAM_READ_BYTES = LOOP_READ_BYTES };
 struct stream;
 
 struct stream_ops {
+    /* Bytes that received() will be given in this turn, if nothing is in the way: for who wants to look ahead. It changes nothing, and may be left out. May be
+     * NULL. */
+    void (*coming)(struct stream *s, slice bytes);
     void (*received)(struct stream *s, slice bytes);
     void (*drained)(struct stream *s); /* may be NULL */
     /* Whether it will say more, asked when the peer has sent its last byte: the end waits until not. May be NULL: no. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -629,6 +630,51 @@ static void test_a_stream_may_close_another_of_its_batch(void **state)
     close(fds[1]);
 }
 
+static char story[64];
+
+static void tell(char what, const struct end *e, slice bytes)
+{
+    size_t at = strlen(story);
+    snprintf(story + at, sizeof story - at, "%c%c%.*s ", what, e == &ours ? '1' : '2', SLICE_ARG(bytes));
+}
+
+static void tell_coming(struct stream *s, slice bytes)
+{
+    tell('c', container_of(s, struct end, stream), bytes);
+}
+
+static void tell_received(struct stream *s, slice bytes)
+{
+    tell('r', container_of(s, struct end, stream), bytes);
+}
+
+/* On a ring; with epoll nobody knows before it is read. */
+static void test_what_is_coming_is_told_before_the_first_of_it_is_received(void **state)
+{
+    (void)state;
+    static const struct stream_ops telling_ops = {.coming = tell_coming, .received = tell_received, .closed = closed};
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    open_end(&other, fds[0]);
+    ours.stream.ops = other.stream.ops = &telling_ops;
+    turn();
+    story[0] = '\0';
+    they_send("x");
+    assert_int_equal(send(fds[1], "y", 1, 0), 1);
+    turn();
+    assert_string_equal(story, loop_ring(loop) ? "c1x c2y r1x r2y " : "r1x r2y ");
+
+    stream_pause(&other.stream); /* what it is not to receive is not coming */
+    story[0] = '\0';
+    they_send("x");
+    assert_int_equal(send(fds[1], "y", 1, 0), 1);
+    turn();
+    assert_string_equal(story, loop_ring(loop) ? "c1x r1x " : "r1x ");
+    stream_close(&other.stream);
+    turn();
+    close(fds[1]);
+}
+
 /* More streams at once than a ring has buffers, and than it makes sends of. */
 static void test_a_crowd_is_served(void **state)
 {
@@ -983,6 +1029,7 @@ int main(void)
         TCP(test_a_gentle_close_sends_first_and_reads_no_more),
         UNIX(test_a_stream_may_close_another_of_its_batch),
         UNIX(test_the_owner_may_free_it_when_it_is_closed),
+        UNIX(test_what_is_coming_is_told_before_the_first_of_it_is_received),
         UNIX(test_a_crowd_is_served),
         UNIX(test_an_fd_number_that_is_reused_at_once_gets_nobody_elses_bytes),
         LAYERED(test_a_layer_turns_bytes_both_ways),

@@ -227,6 +227,35 @@ static bool parse_plain(slice input, const struct resp_limits *limits, struct ar
     return true;
 }
 
+/* A word of a plain request, at the front of *rest, which is moved behind it. Without bytes when it is none. */
+static slice take_plain_word(slice *rest)
+{
+    const char *at = rest->ptr, *end = at + rest->len;
+    if (rest->len < 4 || *at++ != '$') {
+        return (slice){0};
+    }
+    size_t bytes = 0;
+    while (end - at > 2 && *at >= '0' && *at <= '9' && bytes < RESP_LINE_BYTES_MAX) {
+        bytes = bytes * 10 + (size_t)(*at++ - '0');
+    }
+    if (at == rest->ptr + 1 || *at != '\r' || (size_t)(end - at) < bytes + 4) {
+        return (slice){0};
+    }
+    slice word = slice_make(at + 2, bytes);
+    *rest = slice_make(word.ptr + bytes + 2, (size_t)(end - word.ptr) - bytes - 2);
+    return word;
+}
+
+slice resp_second_word(slice input)
+{
+    enum { FIRST_LINE_BYTES = 4 };
+    if (input.len < FIRST_LINE_BYTES || input.ptr[0] != '*' || input.ptr[1] < '2' || input.ptr[2] != '\r') {
+        return (slice){0};
+    }
+    slice rest = slice_sub(input, FIRST_LINE_BYTES, SIZE_MAX);
+    return take_plain_word(&rest).ptr ? take_plain_word(&rest) : (slice){0};
+}
+
 static enum resp_step parse_array(struct resp_parser *p, slice input, const struct resp_limits *limits,
                                   struct arena *arena, struct resp_request *ret_request)
 {
