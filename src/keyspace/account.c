@@ -157,7 +157,7 @@ static size_t check_space(struct shard *s, const struct space *sp, size_t *block
 static size_t retired_bytes(const struct retired *r)
 {
     size_t bytes = r->index.bytes;
-    if (r->index.drained > 0) {
+    if (index_is_draining(&r->index)) {
         return SIZE_MAX; /* half freed: not to be walked */
     }
     struct entry *entries[INDEX_STEP_MAX];

@@ -24,6 +24,7 @@
 #endif
 
 #include "base/assert.h"
+#include "base/num.h"
 #include "keyspace/entry_priv.h"
 #include "keyspace/limbo_priv.h"
 
@@ -213,15 +214,21 @@ static void segment_put(const struct index *ix, struct segment *g, uint64_t hash
     g->count++;
 }
 
-static size_t segment_gather(const struct index *ix, const struct segment *g, struct entry **entries)
+static size_t gather_buckets(const struct index *ix, const struct bucket *b, const struct bucket *end,
+                             struct entry **entries)
 {
     size_t count = 0;
-    for (const struct bucket *b = g->buckets; b < g->buckets + g->bucket_count; b++) {
+    for (; b < end; b++) {
         for (unsigned mask = used(b); mask; mask &= mask - 1) {
             entries[count++] = entry_at(ix, b, (unsigned)__builtin_ctz(mask));
         }
     }
     return count;
+}
+
+static size_t segment_gather(const struct index *ix, const struct segment *g, struct entry **entries)
+{
+    return gather_buckets(ix, g->buckets, g->buckets + g->bucket_count, entries);
 }
 
 /* Moves all entries of `from`, to which of the two the bit below `depth` chooses. One of them may be `from` itself. */
@@ -680,21 +687,37 @@ size_t index_sample(const struct index *ix, uint64_t random, struct entry *entri
     return gather(ix, g, home(g, random), entries);
 }
 
-size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX])
+/* Frees the segment that index_drain() is at, of which nothing is left. */
+static void drop_segment(struct index *ix, struct segment *g)
+{
+    ix->drained += (size_t)1 << (ix->depth - g->depth);
+    ix->drained_buckets = 0;
+    segment_free(ix, g);
+    if (ix->drained >> ix->depth) {
+        free_directory(ix);
+        ix->drained = 0;
+    }
+}
+
+size_t index_drain(struct index *ix, struct entry *entries[static INDEX_DRAIN_MAX])
 {
     size_t count = 0;
     while (ix->directory && count == 0) {
         struct segment *g = slot_segment(ix->directory->slots[ix->drained]);
-        count = segment_gather(ix, g, entries);
-        ix->count -= count;
-        ix->drained += (size_t)1 << (ix->depth - g->depth);
-        segment_free(ix, g);
-        if (ix->drained >> ix->depth) {
-            free_directory(ix);
-            ix->drained = 0;
+        const struct bucket *from = g->buckets + ix->drained_buckets;
+        ix->drained_buckets = (uint32_t)num_min_u64(ix->drained_buckets + INDEX_DRAIN_MAX / SLOTS, g->bucket_count);
+        count = gather_buckets(ix, from, g->buckets + ix->drained_buckets, entries);
+        if (ix->drained_buckets == g->bucket_count) {
+            drop_segment(ix, g);
         }
     }
+    ix->count -= count;
     return count;
+}
+
+bool index_is_draining(const struct index *ix)
+{
+    return ix->drained > 0 || ix->drained_buckets > 0;
 }
 
 /* One segment: (I2) to (I4). Returns what it costs. */

@@ -27,7 +27,7 @@ struct slabs;
 struct segment;
 struct directory;
 
-enum { INDEX_CURSOR_BITS = 41, INDEX_STEP_MAX = 680 };
+enum { INDEX_CURSOR_BITS = 41, INDEX_STEP_MAX = 680, INDEX_DRAIN_MAX = 24 };
 
 struct index {
     uint64_t root; /* atomic: the directory and its depth as one word, for who reads without the lock; 0: empty */
@@ -36,7 +36,8 @@ struct index {
     uint32_t deepest_count;      /* segments that need all of that depth */
     size_t count;                /* entries */
     size_t bytes;                /* that the index itself costs */
-    size_t drained;              /* slots of the directory that index_drain() has passed */
+    size_t drained;              /* slots of the directory that index_drain() has passed, */
+    uint32_t drained_buckets;    /* and buckets of the segment that it is at */
     const struct hash_key *hash_key;
     struct slabs *slabs; /* of the entries */
     struct limbo *limbo; /* of directories and segments */
@@ -78,9 +79,10 @@ size_t index_sample(const struct index *ix, uint64_t random, struct entry *entri
  * *place on (0: the start), which is 0 again at the end. */
 void index_compact(struct index *ix, size_t *place, size_t count);
 
-/* Takes all entries out of one segment and frees it; 0 when the index is empty and everything freed. For an index that
- * is going away: once begun, nothing else may be done with it until it is empty. */
-size_t index_drain(struct index *ix, struct entry *entries[static INDEX_STEP_MAX]);
+/* Takes some entries out, and frees segments that have none left; 0 when the index is empty and everything freed. For an
+ * index that is going away: once begun, nothing else may be done with it until it is empty. */
+size_t index_drain(struct index *ix, struct entry *entries[static INDEX_DRAIN_MAX]);
+bool index_is_draining(const struct index *ix);
 
 /* Asserts the invariants. */
 void index_check(const struct index *ix);

@@ -206,12 +206,15 @@ static void test_draining(void **state)
 {
     (void)state;
     struct world *w = world_new();
-    struct entry *met[INDEX_STEP_MAX];
+    struct entry *met[INDEX_DRAIN_MAX];
     size_t all = 0;
     for (unsigned i = 0; i < KEYS; i++) {
         put(w, i);
     }
+    assert_false(index_is_draining(&w->index));
     for (size_t count; (count = index_drain(&w->index, met)) > 0; all += count) {
+        assert_true(count <= INDEX_DRAIN_MAX);
+        assert_true(index_is_draining(&w->index) == (all + count < KEYS));
         visit_all(w, met, count);
     }
     assert_int_equal(all, KEYS);

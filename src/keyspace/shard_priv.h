@@ -107,7 +107,7 @@ bool shard_evict(struct shard *s, struct effect *fx);
 /* Empties a database, for shard_reap() to free. Returns the visible keys that were there. */
 uint64_t shard_flush(struct shard *s, unsigned db);
 void shard_swap(struct shard *s, unsigned a, unsigned b);
-/* Frees a part of what was retired (about a segment, and a few dead values), taking the lock itself. False when there was
+/* Frees a part of what was retired (a few entries, and a few dead values), taking the lock itself. False when there was
  * nothing. */
 bool shard_reap(struct shard *s);
 /* Moves up to `most` entries out of sparse slabs, so that they can be given back; returns how many: 0 when there is nothing (more) to gain. `thorough`: as
@@ -138,7 +138,7 @@ void shard_enter(struct shard *s, struct space *sp, struct entry *e);
 /* sees to that. False when the system refuses memory. */
 MUST_USE bool shard_reserve_record(struct shard *s, int64_t deadline, int64_t now_wall_ms);
 
-/* upkeep.c: frees a segment's worth of entries; returns what that gave back, 0 when the index is empty. */
+/* upkeep.c: frees some entries of an index that is going away; returns what that gave back, 0 when the index is empty. */
 size_t shard_drain(struct shard *s, struct index *ix);
 
 /* room.c: adds to the total of all shards, called for every so many bytes. */

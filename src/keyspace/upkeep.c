@@ -102,13 +102,12 @@ bool shard_evict(struct shard *s, struct effect *fx)
 
 size_t shard_drain(struct shard *s, struct index *ix)
 {
-    struct entry *entries[INDEX_STEP_MAX];
+    struct entry *entries[INDEX_DRAIN_MAX];
     size_t before = ix->bytes, freed = 0, count = index_drain(ix, entries);
-    for (size_t i = 0; i < count; i++) {
-        __builtin_prefetch(entries[i]);
+    for (size_t i = 0; i < count; i++) { /* all of them are fetched from memory at a time */
+        freed += entry_bytes(entries[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        freed += entry_bytes(entries[i]);
         entry_free(&s->slabs, entries[i]);
     }
     return freed + before - ix->bytes;
