@@ -73,6 +73,15 @@ void shard_unschedule(struct shard *s, size_t count)
     }
 }
 
+void shard_note_rests(struct shard *s)
+{
+    bool has_rests = s->retired || s->dead_values || s->evict.rests;
+    if (has_rests != s->has_rests) {
+        PUBLISH(s->has_rests, has_rests);
+        keyspace_note_rests(s->keyspace, has_rests ? 1 : -1);
+    }
+}
+
 void shard_leave(struct shard *s, struct space *sp, struct entry *e)
 {
     count_entry(s, sp, e, -1);
@@ -194,6 +203,7 @@ void shard_check(struct shard *s)
     for (const struct blob *value = s->dead_values; value; value = dead_value(value)->next) {
         bytes += dead_value(value)->bytes;
     }
+    assert(s->has_rests == (s->retired || s->dead_values || s->evict.rests));
     assert(!exact || bytes == s->used_bytes);
     assert(s->retired || block_bytes == slab_used_bytes(&s->slabs));
     slab_check(&s->slabs);

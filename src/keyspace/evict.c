@@ -51,7 +51,7 @@ static void put_aside(struct evict *v)
         a->small = a->main = (struct queue){0};
         a->ghosts = (struct ghosts){0};
         v->rest_bytes += rest_bytes(r);
-        PUBLISH(v->rests, r);
+        v->rests = r;
     }
 }
 
@@ -59,14 +59,10 @@ static void forget(struct shard *s)
 {
     if (s->evict.policy->forget) {
         put_aside(&s->evict);
+        shard_note_rests(s);
         s->evict.policy->forget(s);
         account(s);
     }
-}
-
-bool evict_has_rests(const struct shard *s)
-{
-    return PEEK(s->evict.rests);
 }
 
 bool evict_reap(struct shard *s)
@@ -83,7 +79,7 @@ bool evict_reap(struct shard *s)
     }
     s->evict.rest_bytes -= before - rest_bytes(r);
     if (!more) {
-        PUBLISH(s->evict.rests, r->next);
+        s->evict.rests = r->next;
         mem_free(r);
     }
     account(s);

@@ -99,8 +99,6 @@ void evict_begin_adopting(struct shard *s);
 
 /* Frees a part of what was dropped; false when there was nothing. */
 bool evict_reap(struct shard *s);
-/* Whether there is something; without the lock. */
-bool evict_has_rests(const struct shard *s);
 uint64_t evict_entry_count_unlocked(const struct shard *s);
 
 void evict_check(const struct shard *s);

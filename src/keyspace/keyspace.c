@@ -381,10 +381,15 @@ void keyspace_swap_dbs(struct keyspace *ks, unsigned a, unsigned b)
     }
 }
 
+void keyspace_note_rests(struct keyspace *ks, int change)
+{
+    __atomic_fetch_add(&ks->rests_count, (uint32_t)change, __ATOMIC_RELAXED);
+}
+
 bool keyspace_reap(struct keyspace *ks, int64_t budget_us)
 {
     int64_t end_us = budget_us > 0 ? clock_mono_us() + budget_us : INT64_MAX;
-    for (unsigned i = 0; i < ks->shard_count; i++) {
+    for (unsigned i = 0; i < ks->shard_count && GET(ks->rests_count) > 0; i++) {
         while (shard_reap(&ks->shards[i])) {
             if (end_us != INT64_MAX && clock_mono_us() >= end_us) {
                 return false;

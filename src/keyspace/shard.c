@@ -262,7 +262,8 @@ static void bury_value(struct shard *s, struct entry *e)
     size_t bytes = entry_external_bytes(e);
     struct blob *b = entry_take_external(e);
     *dead_value(b) = (struct dead_value){.next = s->dead_values, .bytes = bytes};
-    PUBLISH(s->dead_values, b);
+    s->dead_values = b;
+    shard_note_rests(s);
     shard_account(s, (int64_t)bytes);
     entry_free(&s->slabs, e);
 }
@@ -482,7 +483,8 @@ uint64_t shard_flush(struct shard *s, unsigned db)
     if (r) {
         *r = (struct retired){.next = s->retired};
         index_move(&r->index, &sp->index);
-        PUBLISH(s->retired, r);
+        s->retired = r;
+        shard_note_rests(s);
     } else { /* no memory to put it off */
         struct index going;
         index_move(&going, &sp->index);

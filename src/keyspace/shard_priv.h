@@ -63,6 +63,7 @@ struct shard {
     struct retired *retired;
     uint32_t reaper_count;    /* threads that have taken dead values off to free them */
     struct blob *dead_values; /* large values to be freed without the lock */
+    bool has_rests;           /* retired ones, dead values, or what the policy has put aside; read without the lock */
     struct list pendings[PENDING_BUCKETS];
     struct calendar calendar;
     size_t calendar_bytes;         /* what it has in used_bytes */
@@ -116,7 +117,10 @@ unsigned shard_compact(struct shard *s, unsigned most, bool thorough, int64_t no
 /* Moves what should move of its indexes, a few segments; false when it has come through them. */
 bool shard_compact_index(struct shard *s);
 /* Whether there is something to reap; without the lock. */
-bool shard_has_retired(const struct shard *s);
+static inline bool shard_has_rests(const struct shard *s)
+{
+    return PEEK(s->has_rests);
+}
 /* Sum of the offsets of the deadlines from the keyspace's epoch; without the lock. */
 int64_t shard_deadline_offset_ms(const struct shard *s, unsigned db);
 
@@ -131,6 +135,8 @@ void shard_account_calendar(struct shard *s);
 void shard_wake_at(struct shard *s, int64_t due_ms);
 /* So many entries are in the calendar no more. */
 void shard_unschedule(struct shard *s, size_t count);
+/* Something to reap was put aside or is gone: lets those know who look for it. */
+void shard_note_rests(struct shard *s);
 /* Takes an entry out of counts, calendar and account, before it is changed or freed. */
 void shard_leave(struct shard *s, struct space *sp, struct entry *e);
 /* Puts it in. There is room for its record if it has a deadline: */
@@ -143,6 +149,8 @@ size_t shard_drain(struct shard *s, struct index *ix);
 
 /* room.c: adds to the total of all shards, called for every so many bytes. */
 void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes);
+/* One shard more (1) or fewer (-1) has something to reap. */
+void keyspace_note_rests(struct keyspace *ks, int change);
 /* How many bytes a shard may keep to itself. */
 int64_t keyspace_publish_step(const struct keyspace *ks);
 /* Where the indexes of all shards have their directories and segments. */

@@ -185,7 +185,7 @@ static bool compact(struct round *r)
     for (unsigned i = 0; i < r->shard_count && !more; i++) {
         struct shard *s = shard_in_turn(r, i);
         bool worth =
-            slab_may_be_sparse(&s->slabs) && !shard_has_retired(s); /* what is about to be freed is not moved first */
+            slab_may_be_sparse(&s->slabs) && !shard_has_rests(s); /* what is about to be freed is not moved first */
         more = worth && compact_shard(s, false, r->end_us, r->now.wall_ms);
     }
     return more;

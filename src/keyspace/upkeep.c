@@ -5,7 +5,7 @@
 #include "os/mem.h"
 
 enum {
-    DEAD_VALUES_MOST = 64, /* that are freed in one go */
+    DEAD_BYTES_ENOUGH = 1 << 20, /* of values that are freed in one go */
     COMPACT_SEGMENTS = 16,
     REMOVAL_WORK = 16, /* what it costs to remove an entry, in records of the calendar that are looked at */
 };
@@ -113,11 +113,6 @@ size_t shard_drain(struct shard *s, struct index *ix)
     return freed + before - ix->bytes;
 }
 
-bool shard_has_retired(const struct shard *s)
-{
-    return PEEK(s->retired) || PEEK(s->dead_values) || evict_has_rests(s);
-}
-
 static size_t free_values(struct blob *value)
 {
     size_t freed = 0;
@@ -129,17 +124,19 @@ static size_t free_values(struct blob *value)
     return freed;
 }
 
-/* Takes the first few dead values off the list. */
+/* Takes the first dead values off the list. */
 static struct blob *take_values(struct shard *s)
 {
     struct blob *first = s->dead_values, *last = first;
-    for (unsigned i = 1; last && dead_value(last)->next && i < DEAD_VALUES_MOST; i++) {
+    if (!first) {
+        return NULL;
+    }
+    for (size_t bytes = dead_value(first)->bytes; dead_value(last)->next && bytes < DEAD_BYTES_ENOUGH;
+         bytes += dead_value(last)->bytes) {
         last = dead_value(last)->next;
     }
-    if (last) {
-        PUBLISH(s->dead_values, dead_value(last)->next);
-        dead_value(last)->next = NULL;
-    }
+    s->dead_values = dead_value(last)->next;
+    dead_value(last)->next = NULL;
     return first;
 }
 
@@ -149,7 +146,7 @@ static void reap_retired(struct shard *s)
     struct retired *r = s->retired;
     shard_account(s, -(int64_t)shard_drain(s, &r->index));
     if (!r->index.directory) {
-        PUBLISH(s->retired, r->next);
+        s->retired = r->next;
         mem_free(r);
     }
 }
@@ -157,7 +154,7 @@ static void reap_retired(struct shard *s)
 /* Large values are freed without the lock: they belong to whoever has taken them off the list. */
 bool shard_reap(struct shard *s)
 {
-    if (!shard_has_retired(s)) {
+    if (!shard_has_rests(s)) {
         return false;
     }
     shard_lock(s);
@@ -166,6 +163,7 @@ bool shard_reap(struct shard *s)
         reap_retired(s);
     }
     s->reaper_count += values ? 1 : 0;
+    shard_note_rests(s);
     shard_unlock(s);
     if (values) {
         size_t freed = free_values(values);
