@@ -1,17 +1,37 @@
-/* LOLWUT: a shelf of jars, each time filled anew, and the version. */
+/* LOLWUT: a shelf of jars, each time filled anew, and the version. Redis's pictures of versions 5 and 6 have sizes for arguments: here they must be numbers, too, and
+ * change nothing. */
 #include "base/random.h"
 #include "command/verb.h"
 
 enum { JARS = 9, LEVELS = 4 };
 
+static unsigned size_count(int64_t version)
+{
+    switch ((uint32_t)version) {
+    case 5: return 3;
+    case 6: return 2;
+    default: return 0;
+    }
+}
+
+static err check_arguments(struct call *call)
+{
+    int64_t version = 0, size;
+    err e = OK;
+    if (call->argc > 2 && call_arg_is(call, 1, S("VERSION"))) {
+        e = call_arg_i64(call, 2, &version);
+    }
+    for (unsigned i = 3; e == OK && i < call->argc && i < 3 + size_count(version); i++) {
+        e = call_arg_i64(call, i, &size);
+    }
+    return e;
+}
+
 err cmd_lolwut(struct call *call)
 {
-    int64_t version;
-    if (call->argc > 2 && call_arg_is(call, 1, S("VERSION"))) {
-        err e = call_arg_i64(call, 2, &version);
-        if (e != OK) {
-            return e;
-        }
+    err e = check_arguments(call);
+    if (e != OK) {
+        return e;
     }
     unsigned filled[JARS];
     for (size_t i = 0; i < JARS; i++) {

@@ -14,4 +14,9 @@ def test_time(same):
 def test_lolwut_ends_with_the_version(ask):
     assert b"Larder" in ask("LOLWUT").splitlines()[-1]
     assert ask("LOLWUT VERSION x") == b"ERR value is not an integer or out of range"
-    assert ask("LOLWUT VERSION 5 40 10")
+    assert ask("LOLWUT VERSION 5 40 10 3 x")
+    assert ask("LOLWUT VERSION 6 40 10 x")
+    assert ask("LOLWUT VERSION 7 x")
+    assert ask("LOLWUT x")
+    for words in ("VERSION 5 x", "VERSION 5 1 x", "VERSION 5 1 1 x", "VERSION 6 x", "VERSION 6 1 x", "VERSION 4294967301 x"):
+        assert ask("LOLWUT " + words) == b"ERR value is not an integer or out of range"
