@@ -35,7 +35,7 @@ struct keyspace {
     struct lock gate;
     ALIGNED(CACHE_LINE_BYTES) uint64_t published_bytes;
     uint64_t peak_bytes;
-    uint32_t rests_count; /* shards that have something to reap */
+    uint32_t rests_count;  /* shards that have something to reap */
     uint64_t victim_shard; /* where to look next: a sequence that is spread evenly */
 };
 

@@ -48,7 +48,7 @@ struct loop {
     int batch_at;
     int batch_count;
     struct epoll_event batch[BATCH_COUNT_MAX];
-    char read_buffer[LOOP_READ_BYTES];
+    struct loop_arrivals arrivals;
 };
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
@@ -275,9 +275,9 @@ void loop_note_sent(struct loop *l, size_t bytes)
     l->sent_bytes += bytes;
 }
 
-char *loop_read_buffer(struct loop *l)
+struct loop_arrivals *loop_arrivals(struct loop *l)
 {
-    return l->read_buffer;
+    return &l->arrivals;
 }
 
 uint64_t loop_turn_count(const struct loop *l)

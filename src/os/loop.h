@@ -93,8 +93,19 @@ void loop_undefer(struct loop *l, struct deferred *d);
 size_t loop_send_share(struct loop *l);
 void loop_note_sent(struct loop *l, size_t bytes);
 
-/* LOOP_READ_BYTES that whoever reads in a callback may use until it returns. */
-char *loop_read_buffer(struct loop *l);
+/* What streams have read in this turn and not handed over yet, for os/stream.c. */
+enum { LOOP_ARRIVALS_MAX = 16 };
+struct loop_arrivals {
+    struct deferred hand_over;
+    unsigned count;
+    size_t bytes; /* of them, in the buffer */
+    struct {
+        struct stream *stream; /* NULL: it has died since */
+        slice bytes;
+    } of[LOOP_ARRIVALS_MAX];
+    char buffer[2 * LOOP_READ_BYTES];
+};
+struct loop_arrivals *loop_arrivals(struct loop *l);
 
 /* Turns made. Any thread. */
 uint64_t loop_turn_count(const struct loop *l);

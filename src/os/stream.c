@@ -1,7 +1,8 @@
 /* Streams, on either engine of the loop.
  *
  * Reading on epoll: one recv() into the loop's buffer for each readiness, so that a fast peer gets 64 KB a turn and then the others come. Idle
- * connections hold no read buffer at all. A pause costs no system call unless bytes do arrive meanwhile: only then READ is given up.
+ * connections hold no read buffer at all. What several streams have read is handed over together (loop_arrivals()), so that their owners can look
+ * ahead (coming()). A pause costs no system call unless bytes do arrive meanwhile: only then READ is given up.
  *
  * Sending on epoll: one send() at the end of the turn for everything that the turn appended, or sendmsg() when blobs are between it.
  * Interest in WRITE exists only while the socket has taken less than there is.
@@ -11,8 +12,9 @@
  *
  * On a ring (ring.c) the kernel receives and hands over what has come, and the send at the end of the turn joins those of the other
  * streams. What is rare goes as on epoll: outputs with blobs (to which a system call of their own is nothing), sending again, blocked
- * sockets, the end of a paused peer, the last words. Bytes that the kernel had already received when the owner paused are kept in `held`,
- * at most what the ring has buffers for; then it is told to stop.
+ * sockets, the end of a paused peer, the last words.
+ *
+ * Bytes that had already been received when the owner paused are kept in `held`: on a ring at most what that has buffers for; then it is told to stop.
  *
  * Ending: `ending` is the gentle way (the owner's, or the peer's last byte has come): all is sent first. die() is the end itself; it closes
  * the fd at once, and the one deferred `finish` of the stream tells the owner at the end of the turn, when no callback of the stream is
@@ -62,6 +64,16 @@ static bool is_reading(const struct stream *s)
 
 /* ---- the end ------------------------------------------------------------------------------------------------------- */
 
+static void drop_arrival(const struct stream *s)
+{
+    struct loop_arrivals *a = loop_arrivals(s->loop);
+    for (unsigned i = 0; i < a->count; i++) {
+        if (a->of[i].stream == s) {
+            a->of[i].stream = NULL;
+        }
+    }
+}
+
 static void die(struct stream *s, err reason)
 {
     assert(!s->dead);
@@ -73,6 +85,7 @@ static void die(struct stream *s, err reason)
     }
     close(s->watch.fd);
     s->watch.fd = -1;
+    drop_arrival(s);
     loop_undefer(s->loop, &s->flush);
     loop_defer(s->loop, &s->finish);
 }
@@ -402,6 +415,72 @@ static void deliver_unread(struct stream *s)
     }
 }
 
+/* Bytes will be handed over in this turn. */
+static void announce(struct stream *s, slice bytes)
+{
+    if (s->ops->coming && !s->layer && is_reading(s) && !has_unread(s)) {
+        s->ops->coming(s, bytes);
+    }
+}
+
+/* Bytes that were received for it, which the owner may not want any more. */
+static void take_in(struct stream *s, slice bytes)
+{
+    if (LIKELY(is_reading(s) && !has_unread(s))) {
+        hand_over(s, bytes);
+        return;
+    }
+    if (!s->ending) {
+        buf_append(&s->held, bytes);
+    }
+    if (buf_failed(&s->held)) {
+        die(s, s->held.failure);
+    } else if (ring_of(s) && !is_reading(s)) {
+        ring_stop_receiving(ring_of(s), &s->socket);
+        update_interest(s);
+    }
+}
+
+static void hand_over_arrivals(struct loop_arrivals *a)
+{
+    for (unsigned i = 0; i < a->count; i++) {
+        if (a->of[i].stream) {
+            announce(a->of[i].stream, a->of[i].bytes);
+        }
+    }
+    for (unsigned i = 0; i < a->count; i++) {
+        struct stream *s = a->of[i].stream;
+        a->of[i].stream = NULL;
+        if (s) {
+            take_in(s, a->of[i].bytes);
+        }
+    }
+    a->count = 0;
+    a->bytes = 0;
+}
+
+static void run_hand_over(struct deferred *d)
+{
+    hand_over_arrivals(container_of(d, struct loop_arrivals, hand_over));
+}
+
+/* Keeps what was read into the buffer for the others' sake, until the turn has read all or there is no room for more. */
+static void add_arrival(struct stream *s, size_t bytes)
+{
+    struct loop_arrivals *a = loop_arrivals(s->loop);
+    if (a->count == 0) {
+        deferred_init(&a->hand_over, run_hand_over);
+        loop_defer(s->loop, &a->hand_over);
+    }
+    a->of[a->count].stream = s;
+    a->of[a->count++].bytes = slice_make(a->buffer + a->bytes, bytes);
+    a->bytes += bytes;
+    if (a->count == LOOP_ARRIVALS_MAX || a->bytes > sizeof a->buffer - STREAM_READ_BYTES) {
+        loop_undefer(s->loop, &a->hand_over);
+        hand_over_arrivals(a);
+    }
+}
+
 static void receive(struct stream *s)
 {
     if (UNLIKELY(has_unread(s))) {
@@ -410,11 +489,11 @@ static void receive(struct stream *s)
             return;
         }
     }
-    char *bytes = loop_read_buffer(s->loop);
-    ssize_t count = recv(s->watch.fd, bytes, STREAM_READ_BYTES, 0);
+    struct loop_arrivals *a = loop_arrivals(s->loop);
+    ssize_t count = recv(s->watch.fd, a->buffer + a->bytes, STREAM_READ_BYTES, 0);
     if (count > 0) {
         s->bytes_in += (uint64_t)count;
-        hand_over(s, slice_make(bytes, (size_t)count));
+        add_arrival(s, (size_t)count);
     } else if (count == 0) {
         end_after_flush(s, OK);
     } else if (errno != EAGAIN && errno != EINTR) {
@@ -471,29 +550,14 @@ static struct stream *stream_of(struct ring_socket *socket)
 
 static void ring_coming(struct ring_socket *socket, slice bytes)
 {
-    struct stream *s = stream_of(socket);
-    if (s->ops->coming && !s->layer && is_reading(s) && !has_unread(s)) {
-        s->ops->coming(s, bytes);
-    }
+    announce(stream_of(socket), bytes);
 }
 
 static void ring_received(struct ring_socket *socket, slice bytes)
 {
     struct stream *s = stream_of(socket);
     s->bytes_in += bytes.len;
-    if (LIKELY(is_reading(s) && !has_unread(s))) {
-        hand_over(s, bytes);
-        return;
-    }
-    if (!s->ending) {
-        buf_append(&s->held, bytes);
-    }
-    if (buf_failed(&s->held)) {
-        die(s, s->held.failure);
-    } else if (!is_reading(s)) {
-        ring_stop_receiving(ring_of(s), socket);
-        update_interest(s);
-    }
+    take_in(s, bytes);
 }
 
 static void ring_ended(struct ring_socket *socket, err reason)

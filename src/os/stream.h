@@ -74,7 +74,7 @@ struct stream {
     struct deferred flush;
     struct deferred finish;
     struct output out;
-    struct buf held;    /* received by the ring when the owner was paused */
+    struct buf held;    /* received when the owner was paused */
     uint64_t bytes_in;  /* ever received from the socket */
     uint64_t bytes_out; /* ever sent to it */
     err reason;         /* for closed() */
