@@ -630,6 +630,39 @@ static void test_a_stream_may_close_another_of_its_batch(void **state)
     close(fds[1]);
 }
 
+static void pause_the_other(struct end *e)
+{
+    stream_pause(e == &ours ? &other.stream : &ours.stream);
+}
+
+/* Whose bytes have been read already gets them when it reads again, before what has come since. */
+static void test_a_stream_may_pause_another_of_its_batch(void **state)
+{
+    (void)state;
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    open_end(&other, fds[0]);
+    ours.on_received = other.on_received = pause_the_other;
+    they_send("x");
+    assert_int_equal(send(fds[1], "x", 1, 0), 1);
+    turn();
+    assert_int_equal(ours.received_count + other.received_count, 1);
+    bool ours_was_first = ours.received_count > 0;
+    struct end *paused = ours_was_first ? &other : &ours;
+    ours.on_received = other.on_received = NULL;
+    assert_int_equal(send(ours_was_first ? fds[1] : theirs, "y", 1, 0), 1);
+    turn();
+    assert_int_equal(paused->received_count, 0);
+    stream_resume(&paused->stream);
+    turn();
+    turn();
+    assert_true(slice_equal(buf_slice(&paused->received), S("xy")));
+    stream_close(&other.stream);
+    turn();
+    buf_fini(&other.received);
+    close(fds[1]);
+}
+
 static char story[64];
 
 static void tell(char what, const struct end *e, slice bytes)
@@ -1027,6 +1060,7 @@ int main(void)
         UNIX(test_a_gentle_close_sends_first_and_reads_no_more),
         TCP(test_a_gentle_close_sends_first_and_reads_no_more),
         UNIX(test_a_stream_may_close_another_of_its_batch),
+        UNIX(test_a_stream_may_pause_another_of_its_batch),
         UNIX(test_the_owner_may_free_it_when_it_is_closed),
         UNIX(test_what_is_coming_is_told_before_the_first_of_it_is_received),
         UNIX(test_a_crowd_is_served),
