@@ -112,7 +112,7 @@ void call_find(struct call *call, unsigned k)
             return;
         }
         enum event event = entry_negative(ck->entry) ? EVENT_NONE : EVENT_expired;
-        shard_remove(ck->key.shard, &ck->key, ck->entry, &call->effect, CHANGE_EXPIRED, event, true);
+        shard_remove(ck->key.shard, &ck->key, ck->entry, &call->effect, CHANGE_EXPIRED, event);
         record_removal(call, &ck->key);
         ck->entry = NULL;
         call->expired_count++;
@@ -202,7 +202,7 @@ static void take_back(struct call *call, const struct call_undo *u)
         if (p->exchange.was) {
             shard_exchange_back(k->shard, k, &p->exchange);
         } else {
-            shard_remove(k->shard, k, p->exchange.made, &call->effect, CHANGE_DELETED, EVENT_NONE, false);
+            shard_remove(k->shard, k, p->exchange.made, &call->effect, CHANGE_DELETED, EVENT_NONE);
         }
     }
     effect_rewind(&call->effect, u->mark);
@@ -348,13 +348,13 @@ err call_set_deadline(struct call *call, unsigned k, int64_t deadline)
     return failure;
 }
 
-void call_drop(struct call *call, unsigned k, bool lazy)
+void call_drop(struct call *call, unsigned k)
 {
     struct call_key *ck = &call->keys[k];
     struct entry *e = current(call, ck);
     if (e) {
         enum event event = entry_negative(e) ? EVENT_NONE : call->event; /* to plain commands it was not there */
-        shard_remove(ck->key.shard, &ck->key, e, &call->effect, CHANGE_DELETED, event, lazy);
+        shard_remove(ck->key.shard, &ck->key, e, &call->effect, CHANGE_DELETED, event);
     } else {
         /* Nothing to remove; but a load that began before must not bring the old row. */
         struct pending *p = pending_find(ck->key.shard, &ck->key);

@@ -139,8 +139,8 @@ MUST_USE err call_end_all(struct call *call, err e);
 MUST_USE err call_edit_string(struct call *call, unsigned k, size_t bytes, char **ret_value);
 /* Sets the deadline (NO_DEADLINE: persist) of an existing entry; a governed key's max-ttl applies. */
 MUST_USE err call_set_deadline(struct call *call, unsigned k, int64_t deadline);
-/* Removes the entry; harmless when absent. `lazy`: a large value is freed by a helper. */
-void call_drop(struct call *call, unsigned k, bool lazy);
+/* Removes the entry; harmless when absent. */
+void call_drop(struct call *call, unsigned k);
 /* A further event of key k besides that of the change ("set" then "expire"). */
 void call_event(struct call *call, unsigned k, enum event event);
 /* Key k of this call in another database (not loaded: what is not there counts as absent), as a further key of the call (MOVE, COPY ... DB n): same shard, so it is locked. Returns its index; ERR_NOMEM. */

@@ -7,7 +7,7 @@
  *
  * Invariants (shard_check): (I1) each space's counts are those of its entries. (I2) An entry with a deadline is
  * scheduled in the calendar, no other is. (I3) used_bytes = entries + indexes + calendar + what eviction keeps, retired
- * ones and dead values included. (I4) evict.entry_count is the sum of the entries; nothing but entries is in `slabs`.
+ * ones included. (I4) evict.entry_count is the sum of the entries; nothing but entries is in `slabs`.
  * (I5) No entry is due before next_due_ms. */
 #include "base/num.h"
 #include "keyspace/shard_priv.h"
@@ -75,7 +75,7 @@ void shard_unschedule(struct shard *s, size_t count)
 
 void shard_note_rests(struct shard *s)
 {
-    bool has_rests = s->retired || s->dead_values || s->evict.rests;
+    bool has_rests = s->retired || s->evict.rests;
     if (has_rests != s->has_rests) {
         PUBLISH(s->has_rests, has_rests);
         keyspace_note_rests(s->keyspace, has_rests ? 1 : -1);
@@ -185,7 +185,7 @@ void shard_check(struct shard *s)
     shard_assert_locked(s);
     size_t bytes = s->evict.bytes + s->calendar_bytes, block_bytes = 0, entries = 0, timed = 0;
     size_t recorded = calendar_check(&s->calendar);
-    bool exact = s->reaper_count == 0;
+    bool exact = true;
     for (const struct space *sp = s->all_spaces; sp; sp = sp->next) {
         assert(s->spaces[sp->db] == sp);
         bytes += check_space(s, sp, &block_bytes);
@@ -200,10 +200,7 @@ void shard_check(struct shard *s)
         exact = exact && more != SIZE_MAX;
         bytes += more;
     }
-    for (const struct blob *value = s->dead_values; value; value = dead_value(value)->next) {
-        bytes += dead_value(value)->bytes;
-    }
-    assert(s->has_rests == (s->retired || s->dead_values || s->evict.rests));
+    assert(s->has_rests == (s->retired || s->evict.rests));
     assert(!exact || bytes == s->used_bytes);
     assert(s->retired || block_bytes == slab_used_bytes(&s->slabs));
     slab_check(&s->slabs);

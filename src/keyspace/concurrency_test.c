@@ -35,7 +35,7 @@ static void change(struct random *r, const struct key *k, struct effect *fx)
     switch (random_below(r, 4)) {
     case 0:
         if (e) {
-            shard_remove(k->shard, k, e, fx, CHANGE_DELETED, EVENT_del, true);
+            shard_remove(k->shard, k, e, fx, CHANGE_DELETED, EVENT_del);
         }
         break;
     case 1:

@@ -260,11 +260,11 @@ static void test_what_each_change_notes_and_voids(void **state)
     STEP(assert_int_equal(shard_edit_string(s, &k, e, 300, &b.fx, EVENT_setrange, &e, &value), OK), CHANGE_CHANGED,
          EVENT_setrange, true);
     assert_int_equal(entry_encoding(e), ENCODING_RAW);
-    STEP(shard_remove(s, &k, e, &b.fx, CHANGE_DELETED, EVENT_del, false), CHANGE_DELETED, EVENT_del, true);
+    STEP(shard_remove(s, &k, e, &b.fx, CHANGE_DELETED, EVENT_del), CHANGE_DELETED, EVENT_del, true);
     STEP(assert_int_equal(shard_insert(s, &k, &c, &b.fx, EVENT_set, &e), OK), CHANGE_CREATED, EVENT_set, true);
-    STEP(shard_remove(s, &k, e, &b.fx, CHANGE_EXPIRED, EVENT_expired, true), CHANGE_EXPIRED, EVENT_expired, false);
+    STEP(shard_remove(s, &k, e, &b.fx, CHANGE_EXPIRED, EVENT_expired), CHANGE_EXPIRED, EVENT_expired, false);
     STEP(assert_int_equal(shard_insert(s, &k, &c, &b.fx, EVENT_set, &e), OK), CHANGE_CREATED, EVENT_set, true);
-    STEP(shard_remove(s, &k, e, &b.fx, CHANGE_EVICTED, EVENT_evicted, true), CHANGE_EVICTED, EVENT_evicted, false);
+    STEP(shard_remove(s, &k, e, &b.fx, CHANGE_EVICTED, EVENT_evicted), CHANGE_EVICTED, EVENT_evicted, false);
 #undef STEP
 
     shard_unlock(s);
@@ -426,25 +426,6 @@ static void test_swap(void **state)
     bench_fini(&b);
 }
 
-static void test_large_values_are_freed_later(void **state)
-{
-    (void)state;
-    struct bench b;
-    bench_init(&b, 1, 0, EVICTION_NONE);
-    char *large = calloc(1, 1 << 20);
-    bench_set(&b, 0, 1, slice_make(large, 1 << 20), NO_DEADLINE);
-    struct key k = bench_key(&b, 0, 1);
-    shard_lock(k.shard);
-    shard_remove(k.shard, &k, shard_find(k.shard, &k), &b.fx, CHANGE_DELETED, EVENT_del, true);
-    shard_check(k.shard);
-    shard_unlock(k.shard);
-    assert_true(keyspace_used_bytes(b.ks) >= 1 << 20);
-    assert_true(keyspace_reap(b.ks, 0));
-    assert_int_equal(keyspace_used_bytes(b.ks), 0);
-    free(large);
-    bench_fini(&b);
-}
-
 /* ---- scans and random keys --------------------------------------------------------------------------------------- */
 
 enum { SCANNED = 5000 };
@@ -505,7 +486,7 @@ static void remove_met(void *argument, struct entry *e)
     struct sweeper *w = argument;
     struct key k = keyspace_key(w->bench->ks, 0, entry_key(e));
     if (++w->count % 10 != 0) {
-        shard_remove(w->shard, &k, e, &w->bench->fx, CHANGE_DELETED, EVENT_del, false);
+        shard_remove(w->shard, &k, e, &w->bench->fx, CHANGE_DELETED, EVENT_del);
     }
 }
 
@@ -720,7 +701,6 @@ int main(void)
         cmocka_unit_test(test_negative_entries_go_without_an_event),
         cmocka_unit_test(test_flush),
         cmocka_unit_test(test_swap),
-        cmocka_unit_test(test_large_values_are_freed_later),
         cmocka_unit_test(test_scan),
         cmocka_unit_test(test_removing_while_walking),
         cmocka_unit_test(test_random_keys),

@@ -56,7 +56,7 @@ static err change(struct bench *b, struct random *r, struct shard *s, const stru
     case 1: return shard_set_times(s, k, e, c.deadline, c.deadline, &b->fx, EVENT_expire, &e);
     case 2: return shard_edit_string(s, k, e, c.string.len, &b->fx, EVENT_append, &e, &value);
     case 3: return shard_soften(s, k, e, &b->fx, &e);
-    default: shard_remove(s, k, e, &b->fx, CHANGE_DELETED, EVENT_del, true); return OK;
+    default: shard_remove(s, k, e, &b->fx, CHANGE_DELETED, EVENT_del); return OK;
     }
 }
 

@@ -13,7 +13,6 @@
 #include "os/mem.h"
 
 enum {
-    LAZY_VALUE_BYTES = 64 * 1024, /* from here on freeing is worth putting off */
     RANDOM_TRIES = 256,
     RANDOM_BUCKET_ENTRIES = 24, /* fuller buckets are so rare that what they have beyond may be passed over */
 };
@@ -250,34 +249,6 @@ err shard_insert(struct shard *s, const struct key *k, const struct content *c, 
     return OK;
 }
 
-/* Whether its value is worth to be put aside. One that is held is not freed now anyway. */
-static bool is_worth_burying(const struct entry *e)
-{
-    return entry_external_bytes(e) >= LAZY_VALUE_BYTES && !blob_is_held(entry_blob(e));
-}
-
-/* Puts a large value aside; what it costs stays in the account until it is freed. */
-static void bury_value(struct shard *s, struct entry *e)
-{
-    size_t bytes = entry_external_bytes(e);
-    struct blob *b = entry_take_external(e);
-    *dead_value(b) = (struct dead_value){.next = s->dead_values, .bytes = bytes};
-    s->dead_values = b;
-    shard_note_rests(s);
-    shard_account(s, (int64_t)bytes);
-    entry_free(&s->slabs, e);
-}
-
-/* Frees one that is out of everything; a large value later, if `lazy`. */
-static void free_entry(struct shard *s, struct entry *e, bool lazy)
-{
-    if (lazy && is_worth_burying(e)) {
-        bury_value(s, e);
-    } else {
-        entry_free(&s->slabs, e);
-    }
-}
-
 /* Without a deadline and with the value inline: what is assigned in place changes no account. */
 static bool is_plain(const struct entry *e)
 {
@@ -304,7 +275,7 @@ err shard_replace(struct shard *s, const struct key *k, struct entry *e, const s
             to->stamp = e->stamp;
             evict_moved(s, e, to);
             index_replace(&sp->index, k->hash, e, to);
-            free_entry(s, e, true);
+            entry_free(&s->slabs, e);
             e = to;
         }
         shard_enter(s, sp, e);
@@ -454,7 +425,7 @@ static void count_removal(const struct entry *e, enum change change)
 }
 
 void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, enum change change,
-                  enum event event, bool lazy)
+                  enum event event)
 {
     struct space *sp = space_with(s, k, e);
     count_removal(e, change);
@@ -464,7 +435,7 @@ void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct 
     shard_account(s, (int64_t)sp->index.bytes - (int64_t)before);
     evict_removed(s, e, k->hash, change == CHANGE_EVICTED);
     note(s, k, fx, change, event);
-    free_entry(s, e, lazy);
+    entry_free(&s->slabs, e);
 }
 
 /* ---- whole databases --------------------------------------------------------------------------------------------- */

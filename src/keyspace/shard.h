@@ -100,10 +100,10 @@ MUST_USE err shard_set_times(struct shard *s, const struct key *k, struct entry 
  * writable until the unlock. */
 MUST_USE err shard_edit_string(struct shard *s, const struct key *k, struct entry *e, size_t bytes, struct effect *fx,
                                enum event event, struct entry **ret_entry, char **ret_value);
-/* Removes an entry; `change` says why (CHANGE_DELETED, CHANGE_EXPIRED, CHANGE_EVICTED). A large value is freed
- * later, by keyspace_reap() or keyspace_tick(), when `lazy`. The key's bytes are not the entry's own. */
+/* Removes an entry; `change` says why (CHANGE_DELETED, CHANGE_EXPIRED, CHANGE_EVICTED). The key's bytes are not the
+ * entry's own. */
 void shard_remove(struct shard *s, const struct key *k, struct entry *e, struct effect *fx, enum change change,
-                  enum event event, bool lazy);
+                  enum event event);
 
 /* Notes a read for the eviction policy and OBJECT IDLETIME/FREQ; writes only when something changes. */
 void shard_note_read(struct shard *s, struct entry *e, int64_t now_wall_ms);

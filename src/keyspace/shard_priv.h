@@ -61,9 +61,7 @@ struct shard {
     struct evict evict;
     struct space *all_spaces;
     struct retired *retired;
-    uint32_t reaper_count;    /* threads that have taken dead values off to free them */
-    struct blob *dead_values; /* large values to be freed without the lock */
-    bool has_rests;           /* retired ones, dead values, or what the policy has put aside; read without the lock */
+    bool has_rests; /* retired ones, or what the policy has put aside; read without the lock */
     struct list pendings[PENDING_BUCKETS];
     struct calendar calendar;
     size_t calendar_bytes;         /* what it has in used_bytes */
@@ -74,17 +72,6 @@ struct shard {
 } ALIGNED(CACHE_LINE_BYTES);
 
 static_assert(offsetof(struct shard, lock) == CACHE_LINE_BYTES, "what look-ups read is not where changes write");
-
-/* What stands in a large value that is put aside; nobody reads that any more. */
-struct dead_value {
-    struct blob *next;
-    size_t bytes;
-};
-
-static inline struct dead_value *dead_value(const struct blob *b)
-{
-    return (struct dead_value *)(void *)b->bytes;
-}
 
 /* NULL when it was never used. */
 static inline struct space *space_of(const struct shard *s, unsigned db)
@@ -108,8 +95,7 @@ bool shard_evict(struct shard *s, struct effect *fx);
 /* Empties a database, for shard_reap() to free. Returns the visible keys that were there. */
 uint64_t shard_flush(struct shard *s, unsigned db);
 void shard_swap(struct shard *s, unsigned a, unsigned b);
-/* Frees a part of what was retired (a few entries, and a few dead values), taking the lock itself. False when there was
- * nothing. */
+/* Frees a part of what was retired, a few entries, taking the lock itself. False when there was nothing. */
 bool shard_reap(struct shard *s);
 /* Moves up to `most` entries out of sparse slabs, so that they can be given back; returns how many: 0 when there is nothing (more) to gain. `thorough`: as
  * slab_sparse_block() says. */

@@ -76,7 +76,7 @@ static void change_one(struct bench *b, struct model *m, unsigned number, struct
             m->fill = value[0];
         }
         break;
-    default: shard_remove(k.shard, &k, e, &b->fx, CHANGE_DELETED, EVENT_del, random_below(r, 2)); m->there = false;
+    default: shard_remove(k.shard, &k, e, &b->fx, CHANGE_DELETED, EVENT_del); m->there = false;
     }
     assert_true(!after || shard_find(k.shard, &k) == after);
     shard_unlock(k.shard);

@@ -83,7 +83,7 @@ static inline bool bench_remove(struct bench *b, unsigned db, unsigned number)
     shard_lock(k.shard);
     struct entry *e = shard_find(k.shard, &k);
     if (e) {
-        shard_remove(k.shard, &k, e, &b->fx, CHANGE_DELETED, EVENT_del, false);
+        shard_remove(k.shard, &k, e, &b->fx, CHANGE_DELETED, EVENT_del);
     }
     shard_unlock(k.shard);
     bench_reset(b);

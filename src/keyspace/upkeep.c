@@ -5,7 +5,6 @@
 #include "os/mem.h"
 
 enum {
-    DEAD_BYTES_ENOUGH = 1 << 20, /* of values that are freed in one go */
     COMPACT_SEGMENTS = 16,
     REMOVAL_WORK = 16, /* what it costs to remove an entry, in records of the calendar that are looked at */
 };
@@ -46,7 +45,7 @@ static bool remove_unasked(struct shard *s, struct space *sp, struct entry *e, s
     argv[0] = S("DEL");
     argv[1] = k.bytes;
     effect_record_instead(fx, sp->db, 2, argv);
-    shard_remove(s, &k, e, fx, change, entry_negative(e) ? EVENT_NONE : event, false);
+    shard_remove(s, &k, e, fx, change, entry_negative(e) ? EVENT_NONE : event);
     return true;
 }
 
@@ -113,33 +112,6 @@ size_t shard_drain(struct shard *s, struct index *ix)
     return freed + before - ix->bytes;
 }
 
-static size_t free_values(struct blob *value)
-{
-    size_t freed = 0;
-    for (struct blob *next; value; value = next) {
-        next = dead_value(value)->next;
-        freed += dead_value(value)->bytes;
-        blob_disown(value);
-    }
-    return freed;
-}
-
-/* Takes the first dead values off the list. */
-static struct blob *take_values(struct shard *s)
-{
-    struct blob *first = s->dead_values, *last = first;
-    if (!first) {
-        return NULL;
-    }
-    for (size_t bytes = dead_value(first)->bytes; dead_value(last)->next && bytes < DEAD_BYTES_ENOUGH;
-         bytes += dead_value(last)->bytes) {
-        last = dead_value(last)->next;
-    }
-    s->dead_values = dead_value(last)->next;
-    dead_value(last)->next = NULL;
-    return first;
-}
-
 /* Frees a part of the first that is retired. */
 static void reap_retired(struct shard *s)
 {
@@ -151,27 +123,17 @@ static void reap_retired(struct shard *s)
     }
 }
 
-/* Large values are freed without the lock: they belong to whoever has taken them off the list. */
 bool shard_reap(struct shard *s)
 {
     if (!shard_has_rests(s)) {
         return false;
     }
     shard_lock(s);
-    struct blob *values = take_values(s);
     if (!evict_reap(s) && s->retired) {
         reap_retired(s);
     }
-    s->reaper_count += values ? 1 : 0;
     shard_note_rests(s);
     shard_unlock(s);
-    if (values) {
-        size_t freed = free_values(values);
-        shard_lock(s);
-        s->reaper_count--;
-        shard_account(s, -(int64_t)freed);
-        shard_unlock(s);
-    }
     return true;
 }
 

@@ -4,7 +4,9 @@
  *
  * Holds are taken by who is sure of an owner (under its lock), and let go anywhere. Who holds it may make it owned, once more or again.
  *
- * A large one is mapped (mem_map()): it grows without being copied, and what has not been written of it is zeros that cost no memory. */
+ * A large one is mapped (mem_map()): it grows without being copied, and what has not been written of it is zeros that cost no memory. Smaller ones come from the allocator
+ * and go back to it without delay (those that take long, by another thread: os/lazy.h), so that the next one gets memory that has its pages and is in the cache: pages that
+ * are new each time cost more than all else that is done with a megabyte. */
 #ifndef OS_BLOB_H
 #define OS_BLOB_H
 
@@ -25,8 +27,7 @@ struct blob {
 
 #define BLOB_OWNER ((uint64_t)1 << 32)
 
-/* Smaller ones come from the allocator, which uses the pages of one for the next: to touch new ones costs more than to copy what fits in. */
-enum { BLOB_MAPPED_BYTES_MIN = 2 << 20 };
+enum { BLOB_MAPPED_BYTES_MIN = 4 << 20 };
 
 /* The room that one for so many bytes has. */
 static inline size_t blob_good_room(size_t bytes)

@@ -9,22 +9,12 @@ static struct worker helper;
 static bool running;           /* atomic */
 static uint64_t pending_bytes; /* atomic */
 
-static_assert(LAZY_BYTES_MIN >= sizeof(struct message), "a block holds its message");
-
 struct mapped {
     struct message message;
     size_t bytes;
 };
 
 static_assert(MEM_MAP_STEP >= sizeof(struct mapped), "a block holds its message");
-
-static void deliver_free(struct message *m, struct worker *w)
-{
-    (void)w;
-    uint64_t bytes = mem_block_bytes(m);
-    mem_free(m);
-    __atomic_sub_fetch(&pending_bytes, bytes, __ATOMIC_RELAXED);
-}
 
 static void run(void *argument)
 {
@@ -52,12 +42,13 @@ void lazy_stop(void)
     worker_fini(&helper);
 }
 
-static void deliver_unmap(struct message *m, struct worker *w)
+static_assert(LAZY_BYTES_MIN >= sizeof(struct message), "a block holds its message");
+
+static void deliver_free(struct message *m, struct worker *w)
 {
     (void)w;
-    struct mapped *block = container_of(m, struct mapped, message);
-    uint64_t bytes = block->bytes;
-    mem_unmap(block, bytes);
+    uint64_t bytes = mem_block_bytes(m);
+    mem_free(m);
     __atomic_sub_fetch(&pending_bytes, bytes, __ATOMIC_RELAXED);
 }
 
@@ -76,6 +67,15 @@ void lazy_free(void *block)
     }
 }
 
+static void deliver_unmap(struct message *m, struct worker *w)
+{
+    (void)w;
+    struct mapped *block = container_of(m, struct mapped, message);
+    uint64_t bytes = block->bytes;
+    mem_unmap(block, bytes);
+    __atomic_sub_fetch(&pending_bytes, bytes, __ATOMIC_RELAXED);
+}
+
 uint64_t lazy_pending_bytes(void)
 {
     return __atomic_load_n(&pending_bytes, __ATOMIC_RELAXED);
@@ -84,8 +84,7 @@ uint64_t lazy_pending_bytes(void)
 void lazy_unmap(void *block, size_t bytes)
 {
     struct mapped *m = block;
-    if (bytes < LAZY_BYTES_MIN) {
-        mem_unmap(block, bytes);
+    if (!block) {
         return;
     }
     *m = (struct mapped){.message.deliver = deliver_unmap, .bytes = bytes};

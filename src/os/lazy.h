@@ -1,5 +1,5 @@
-/* What can wait and takes long, on a thread of its own, so that no worker is away from its connections meanwhile. Above all freeing large blocks: to
- * give 100 MB back to the system takes 9 ms (4 KB pages). */
+/* What can wait and takes long, on a thread of its own, so that no worker is away from its connections meanwhile. Above all giving large blocks back
+ * to the system: 100 MB take 9 ms (4 KB pages). */
 #ifndef OS_LAZY_H
 #define OS_LAZY_H
 

@@ -68,12 +68,12 @@ static err store(struct load *l, const struct content *c, struct effect *fx)
     struct shard *s = l->key.shard;
     struct entry *e = shard_find(s, &l->key);
     if (e && entry_expired(e, fx->now.wall_ms)) {
-        shard_remove(s, &l->key, e, fx, CHANGE_EXPIRED, EVENT_expired, true);
+        shard_remove(s, &l->key, e, fx, CHANGE_EXPIRED, EVENT_expired);
         e = NULL;
     }
     if (!c) {
         if (e) {
-            shard_remove(s, &l->key, e, fx, CHANGE_DELETED, EVENT_del, true);
+            shard_remove(s, &l->key, e, fx, CHANGE_DELETED, EVENT_del);
         }
         return OK;
     }

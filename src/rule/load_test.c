@@ -143,7 +143,7 @@ static void change(const char *name, const char *value)
     shard_lock(k.shard);
     struct entry *e = shard_find(k.shard, &k);
     if (!value) {
-        shard_remove(k.shard, &k, e, &fx, CHANGE_DELETED, EVENT_del, false);
+        shard_remove(k.shard, &k, e, &fx, CHANGE_DELETED, EVENT_del);
     } else if (e) {
         assert_int_equal(shard_replace(k.shard, &k, e, &c, &fx, EVENT_set, &e), OK);
     } else {

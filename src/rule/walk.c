@@ -43,12 +43,12 @@ static bool invalidate(struct rules *rs, const struct key *k, bool soft, struct 
         return false;
     }
     if (entry_expired(e, fx->now.wall_ms)) {
-        shard_remove(k->shard, k, e, fx, CHANGE_EXPIRED, entry_negative(e) ? EVENT_NONE : EVENT_expired, true);
+        shard_remove(k->shard, k, e, fx, CHANGE_EXPIRED, entry_negative(e) ? EVENT_NONE : EVENT_expired);
         return false;
     }
     bool can_refresh = !entry_negative(e) && load_governs(rule_set_find(rules_published(rs), k->db, k->bytes));
     if (!soft || !can_refresh || shard_soften(k->shard, k, e, fx, &e) != OK) {
-        shard_remove(k->shard, k, e, fx, CHANGE_DELETED, entry_negative(e) ? EVENT_NONE : EVENT_del, true);
+        shard_remove(k->shard, k, e, fx, CHANGE_DELETED, entry_negative(e) ? EVENT_NONE : EVENT_del);
     }
     return true;
 }

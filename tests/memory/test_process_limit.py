@@ -46,7 +46,7 @@ def test_data_fills_what_is_left_and_no_more(start_larder, rng, bytes_each):
         assert client.info("stats")["evicted_keys"] > 0
         assert memory(client, "used_memory") > BOUND * 0.5
         assert memory(client, "used_memory") <= memory(client, "maxmemory_effective") * 1.02
-        assert server.log().count("maxmemory-process limits the data to") == 1
+        wait_until(lambda: server.log().count("maxmemory-process limits the data to") == 1)
 
 
 def unread_replies(server, client, bytes_more):

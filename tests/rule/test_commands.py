@@ -100,7 +100,7 @@ def test_invalidate_soft_marks_stale(client, server, source, helpers):
 
 def test_a_long_walk_leaves_room_for_others(server, scale):
     """Both connections are served by one worker; the second is answered while the first one's walk goes on."""
-    keys = scale(small=20_000, normal=200_000, long=1_000_000)
+    keys = scale(small=100_000, normal=200_000, long=1_000_000)
     with server.client() as client:
         client.config_set("maxmemory", "0")
         pipe = client.pipeline(transaction=False)

@@ -32,23 +32,19 @@ err cmd_type(struct call *call)
     return OK;
 }
 
-static err drop_all(struct call *call, bool lazy)
+err cmd_del(struct call *call)
 {
     int64_t count = 0;
     for (unsigned k = 0; k < call->key_count; k++) {
         count += call_entry(call, k) != NULL;
-        call_drop(call, k, lazy);
+        call_drop(call, k);
     }
     reply_integer(call->reply, count);
     return OK;
 }
 
-err cmd_del(struct call *call)
-{
-    return drop_all(call, false);
-}
-
+/* What takes long to free is never freed at once (os/blob.h). */
 err cmd_unlink(struct call *call)
 {
-    return drop_all(call, true);
+    return cmd_del(call);
 }

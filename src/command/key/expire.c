@@ -54,7 +54,7 @@ static bool permits(unsigned when, int64_t old, int64_t deadline)
 static void drop_expired(struct call *call)
 {
     call->event = EVENT_del;
-    call_drop(call, 0, false);
+    call_drop(call, 0);
     call_record(call, 2, (slice[]){S("DEL"), call->keys[0].key.bytes});
 }
 

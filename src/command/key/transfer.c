@@ -30,7 +30,7 @@ err transfer_move(struct call *call, unsigned from, unsigned to, enum event from
         return e;
     }
     call->event = from_event;
-    call_drop(call, from, false);
+    call_drop(call, from);
     call_event(call, to, to_event);
     return OK;
 }

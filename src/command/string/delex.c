@@ -10,7 +10,7 @@
 static err drop(struct call *call)
 {
     bool exists = call_entry(call, 0) != NULL;
-    call_drop(call, 0, false);
+    call_drop(call, 0);
     if (exists) {
         call_record(call, 2, (slice[]){S("DEL"), call->keys[0].key.bytes});
     }

@@ -10,7 +10,7 @@ err cmd_getdel(struct call *call)
     if (e != OK || !call_entry(call, 0)) {
         return e;
     }
-    call_drop(call, 0, false);
+    call_drop(call, 0);
     call_record(call, 2, (slice[]){S("DEL"), call->keys[0].key.bytes});
     return OK;
 }
@@ -45,7 +45,7 @@ static err take_deadline(struct call *call)
 static void drop_expired(struct call *call)
 {
     call->event = EVENT_del;
-    call_drop(call, 0, false);
+    call_drop(call, 0);
     call_record(call, 2, (slice[]){S("DEL"), call->keys[0].key.bytes});
 }
 
