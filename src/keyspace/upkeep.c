@@ -5,7 +5,7 @@
 #include "os/mem.h"
 
 enum {
-    COMPACT_SEGMENTS = 16,
+    COMPACT_SEGMENTS = 4,
     REMOVAL_WORK = 16, /* what it costs to remove an entry, in records of the calendar that are looked at */
 };
 
