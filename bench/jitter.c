@@ -1,9 +1,11 @@
-/* jitter: what the machine does to a thread that does nothing: for some seconds it reads the clock of its own CPU time and prints the longest step between two
- * readings. On a virtual machine the time in which the host runs somebody else counts as the thread's, and so do interrupts: no server there can do without such turns.
+/* jitter: what the machine does to a thread by itself. For half of the time the thread reads the clock of its own CPU time, for the other half it also changes a word
+ * somewhere in 256 MB between two readings; the longest steps are printed. On a virtual machine the time in which the host runs somebody else counts as the thread's, and so do
+ * interrupts, and the time in which the host moves or copies the memory that is asked for: no server there can do without such turns.
  *
- *   jitter SECONDS          one line of JSON: the longest step in us, and how many were over 200 us and over 2 ms */
+ *   jitter SECONDS          one line of JSON: of each half the longest step in us, and how many were over 100 us and over 2 ms */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "measure.h"
@@ -15,18 +17,50 @@ static int64_t cpu_ns(void)
     return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
-int main(int argc, char **argv)
+enum { MEMORY_BYTES = 256 << 20, LINE_BYTES = 64 };
+
+struct steps {
+    int64_t longest_ns;
+    int over_100_us, over_2_ms;
+};
+
+/* With NULL nothing is done between the readings. */
+static struct steps take_steps(int64_t end, volatile char *memory)
 {
-    int64_t longest = 0, end = now_ns() + (int64_t)((argc > 1 ? atof(argv[1]) : 1) * 1e9);
-    int over_200_us = 0, over_2_ms = 0;
+    struct steps s = {0};
+    uint64_t random = 88172645463325252u;
     for (int64_t last = cpu_ns(); now_ns() < end;) {
+        if (memory) {
+            memory[random_next(&random) % (MEMORY_BYTES / LINE_BYTES) * LINE_BYTES]++;
+        }
         int64_t now = cpu_ns(), step = now - last;
-        longest = step > longest ? step : longest;
-        over_200_us += step > 200000;
-        over_2_ms += step > 2000000;
+        s.longest_ns = step > s.longest_ns ? step : s.longest_ns;
+        s.over_100_us += step > 100000;
+        s.over_2_ms += step > 2000000;
         last = now;
     }
-    printf("{\"longest_us\": %lld, \"over_200_us\": %d, \"over_2_ms\": %d}\n", (long long)longest / 1000, over_200_us,
-           over_2_ms);
+    return s;
+}
+
+static void print(const char *name, struct steps s)
+{
+    printf("\"%s\": {\"longest_us\": %lld, \"over_100_us\": %d, \"over_2_ms\": %d}", name,
+           (long long)s.longest_ns / 1000, s.over_100_us, s.over_2_ms);
+}
+
+int main(int argc, char **argv)
+{
+    int64_t half = (int64_t)((argc > 1 ? atof(argv[1]) : 1) * 1e9 / 2);
+    char *memory = malloc(MEMORY_BYTES);
+    if (!memory) {
+        return 1;
+    }
+    memset(memory, 1, MEMORY_BYTES);
+    printf("{");
+    print("idle", take_steps(now_ns() + half, NULL));
+    printf(", ");
+    print("memory", take_steps(now_ns() + half, memory));
+    printf("}\n");
+    free(memory);
     return 0;
 }

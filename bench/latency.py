@@ -10,14 +10,12 @@ while a virtual machine also counts as a thread's time what its host did meanwhi
 """
 import collections
 import contextlib
-import json
 import statistics
-import subprocess
 import sys
 import time
 
-from load import Running, fill
-from peers import ROOT, SERVER_CORE, Larder, Redis
+from load import Running, fill, jitter
+from peers import Larder, Redis
 from report import Demands, bars, finish, table, write_results
 
 QUICK = "--quick" in sys.argv
@@ -132,12 +130,6 @@ def median(rounds):
     return {name: Shown(*(statistics.median(figures) if figures[0] is not None else None for figures in zip(*(shown[name] for shown in rounds)))) for name in rounds[0]}
 
 
-def jitter():
-    done = subprocess.run(["taskset", "-c", SERVER_CORE, ROOT / "build/bench/jitter", str(SECONDS)], capture_output=True, text=True, check=True)
-    of = json.loads(done.stdout)
-    return f"a thread that does nothing for {SECONDS} s: longest step of its clock {of['longest_us'] / 1000:.2f} ms, {of['over_200_us']} over 200 us, {of['over_2_ms']} over 2 ms"
-
-
 def check(shown, demands):
     quiet = shown["quiet"]
     for name, of in shown.items():
@@ -148,11 +140,11 @@ def check(shown, demands):
 
 def main():
     demands = Demands()
-    machine = [jitter()]
+    machine = [jitter(SECONDS)]
     print(machine[0], flush=True)
     larder = median([measure(Larder) for _ in range(ROUNDS)])
     redis = median([measure(Redis)])
-    machine.append(jitter())
+    machine.append(jitter(SECONDS))
     print(machine[1], flush=True)
     check(larder, demands)
     rows = [[name, of.turn_p999, of.turn_max, f"{of.p50} / {of.p99} / {of.p999}", f"{redis[name].p50} / {redis[name].p99} / {redis[name].p999}"] for name, of in larder.items()]

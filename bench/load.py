@@ -2,7 +2,7 @@
 import json
 import subprocess
 
-from peers import LOAD_CORE, ROOT, Peer
+from peers import LOAD_CORE, ROOT, SERVER_CORE, Peer
 
 
 class Running:
@@ -49,3 +49,11 @@ def cost(peer, op, pipeline, *, keys, seconds, core=LOAD_CORE):
     before = peer.cpu_ns()
     figures = run(peer, "--op", op, "--pipeline", pipeline, "--keys", keys, "--seconds", seconds, core=core)
     return (peer.cpu_ns() - before) / 1000 / figures["operations"], figures["per_second"]
+
+
+def jitter(seconds):
+    """What the machine does by itself to a thread on the server's core, in words."""
+    done = subprocess.run(["taskset", "-c", SERVER_CORE, ROOT / "build/bench/jitter", str(seconds)], capture_output=True, text=True, check=True)
+    idle, memory = json.loads(done.stdout).values()
+    return (f"a thread that does nothing but read its clock: longest step {idle['longest_us'] / 1000:.2f} ms, {idle['over_100_us']} over 100 us; "
+            f"that also changes a word of 256 MB: {memory['longest_us'] / 1000:.2f} ms, {memory['over_100_us']} over 100 us, in {seconds / 2:.0f} s each")

@@ -7,7 +7,7 @@ keys with a long TTL that are deleted soon. Writes bench/results/memory.md and .
 import sys
 import time
 
-from load import Running, fill, run
+from load import Running, fill, jitter, run
 from peers import Larder, Memcached, Redis
 from report import Demands, bars, finish, table, write_results
 
@@ -100,11 +100,13 @@ def main():
         fragments = fragmentation(peer, demands)
     with Larder() as peer:
         samples = churn(peer, demands)
+    machine = jitter(SETTLES_S)
+    print(machine, flush=True)
     names = list(sizes[CASES[0]])
     write_results(
         "memory", "Memory",
         f"{KEYS} keys of 16 bytes with values of 32; fragmentation with {SMALL_KEYS} values of {SMALL_BYTES} bytes, then of {LARGE_BYTES}; churn of {CHURN_PAIRS} SET EX {DAY_S} "
-        f"and DEL a second, each key deleted when {CHURN_LIVE} others have been set.",
+        f"and DEL a second, each key deleted when {CHURN_LIVE} others have been set. The machine: {machine}.",
         table(["bytes a key", *names], [[case, *(f"{of[name]:.1f}" for name in names)] for case, of in sizes.items()]),
         table(["fragmentation", "used_memory, MB", "resident, MB", "of used_memory"], fragments),
         table(["churn, second", "resident, MB", "used_memory, MB"],
