@@ -15,7 +15,8 @@ enum {
     DEAL_PER_LOCK = 128,
     ADOPT_BUCKETS_PER_LOCK = 1,
     TICK_MS = 25,
-    TICK_US = 100,    /* for all chores of a tick; a step that it ends in takes some 10 us, of memory that is not in the cache */
+    TICK_US =
+        100, /* for all chores of a tick; a step that it ends in takes some 10 us, of memory that is not in the cache */
     COMPACT_US = 100, /* in each millisecond: slow enough to be hardly felt, fast enough for 200,000 entries a second */
     COMPACT_PER_LOCK = 4,
 };
