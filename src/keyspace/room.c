@@ -17,7 +17,7 @@
 enum {
     EVICT_PER_LOCK = 4,   /* few, so that the shards are emptied evenly */
     EVICT_PER_CALL = 1,   /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
-    REAPS_PER_CALL = 1,   /* some 50 KB and 30 us each; the ticks do the most of it */
+    REAPS_PER_CALL = 1,   /* some 20 entries and 10 us each; the ticks do the most of it */
     EVICT_PER_RUN = 1024, /* at most, for a huge call: less than a millisecond's work */
     EVICT_BYTES_LEAST = 64, /* that an eviction frees */
     VICTIM_CHOICES = 3,
