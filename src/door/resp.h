@@ -8,7 +8,7 @@
 /* How replies look in each version of the protocol. */
 const struct reply_ops *resp_reply_ops(int protocol);
 
-/* What is the key of the first request that has come is looked at ahead, with those of other connections. */
+/* Has the key of the first request in `input` fetched from memory, together with those of other connections that come before or after it. */
 void resp_forecast(struct conn *c, slice input) ON(worker);
 
 /* Serves the requests that `input` begins with, up to the connection's share of a turn. Returns what the connection is
