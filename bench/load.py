@@ -25,7 +25,7 @@ class Running:
         self.process.stdin = None
 
     def figures(self):
-        out, words = self.process.communicate(timeout=600)
+        out, words = self.process.communicate(timeout=1800)
         if self.process.returncode != 0:
             raise SystemExit(f"{self.what}: {words.strip()}")
         return json.loads(out)
