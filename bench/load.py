@@ -8,9 +8,8 @@ from peers import LOAD_CORE, ROOT, SERVER_CORE, Peer
 class Running:
     """A program of this folder at work against a peer, or several; figures() waits for its end."""
 
-    def __init__(self, program, *peers_and_arguments, core=LOAD_CORE, stdin=subprocess.DEVNULL):
-        peers = [word for word in peers_and_arguments if isinstance(word, Peer)]
-        arguments = [word for word in peers_and_arguments if not isinstance(word, Peer)]
+    def __init__(self, program, peers, *arguments, core=LOAD_CORE, stdin=subprocess.DEVNULL):
+        peers = [peers] if isinstance(peers, Peer) else peers
         command = ["taskset", "-c", core, ROOT / "build/bench" / program, *(word for peer in peers for word in ("--port", peer.port)), *arguments]
         self.what = f"{program} against {peers[0].name}"
         self.process = subprocess.Popen([str(word) for word in command], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -36,7 +36,7 @@ def cost(servers, cores, op, pipeline):
     before the next one's, since Larder gives a new connection to the worker that has fewest."""
     loads = []
     for core in cores:
-        loads.append(Running("load", *servers, "--op", op, "--pipeline", pipeline, "--keys", KEYS, "--seconds", SECONDS, "--wait", core=core, stdin=subprocess.PIPE))
+        loads.append(Running("load", servers, "--op", op, "--pipeline", pipeline, "--keys", KEYS, "--seconds", SECONDS, "--wait", core=core, stdin=subprocess.PIPE))
         loads[-1].wait_until_connected()
     before = sum(server.cpu_ns() for server in servers)
     for load in loads:

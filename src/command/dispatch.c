@@ -271,7 +271,7 @@ void forecast_fetch(struct forecast *f)
     struct sight sights[FORECAST_KEYS_MAX];
     struct fetch fetch;
     fetch.count = 0;
-    for (unsigned i = 0; i < f->count; i++) {
+    for (unsigned i = 0; f->count > 1 && i < f->count; i++) { /* one alone is fetched as soon by its call */
         add_fetch(&fetch, &f->keys[i], false, &sights[i]);
     }
     run_fetch(&fetch);

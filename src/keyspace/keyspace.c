@@ -389,7 +389,7 @@ void keyspace_note_rests(struct keyspace *ks, int change)
 bool keyspace_reap(struct keyspace *ks, int64_t budget_us)
 {
     int64_t end_us = budget_us > 0 ? clock_mono_us() + budget_us : INT64_MAX;
-    for (unsigned i = 0; i < ks->shard_count && GET(ks->rests_count) > 0; i++) {
+    for (unsigned i = 0; i < ks->shard_count && PEEK(ks->rests_count) > 0; i++) {
         while (shard_reap(&ks->shards[i])) {
             if (end_us != INT64_MAX && clock_mono_us() >= end_us) {
                 return false;
@@ -403,7 +403,7 @@ bool keyspace_reap(struct keyspace *ks, int64_t budget_us)
 
 void keyspace_set_active_expiry(struct keyspace *ks, bool on)
 {
-    PUT(ks->active_expiry, on);
+    PUBLISH(ks->active_expiry, on);
 }
 
 void keyspace_freeze(struct keyspace *ks, int64_t until_mono_ms)

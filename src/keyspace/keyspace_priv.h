@@ -39,10 +39,6 @@ struct keyspace {
     uint64_t victim_shard; /* where to look next: a sequence that is spread evenly */
 };
 
-/* Of what is read without a lock. */
-#define PUT(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
-#define GET(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
-
 /* Something done to a shard that no command asked for: noted in an effect of its own and told to the taps before the
  * unlock. */
 struct unasked {

@@ -30,7 +30,7 @@ enum {
 void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes)
 {
     uint64_t sum = __atomic_add_fetch(&ks->published_bytes, (uint64_t)bytes, __ATOMIC_RELAXED);
-    for (uint64_t peak = GET(ks->peak_bytes); sum > peak && (int64_t)sum > 0;) {
+    for (uint64_t peak = PEEK(ks->peak_bytes); sum > peak && (int64_t)sum > 0;) {
         if (__atomic_compare_exchange_n(&ks->peak_bytes, &peak, sum, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
             break;
         }
@@ -39,34 +39,34 @@ void keyspace_publish_bytes(struct keyspace *ks, int64_t bytes)
 
 int64_t keyspace_publish_step(const struct keyspace *ks)
 {
-    return GET(ks->publish_step);
+    return PEEK(ks->publish_step);
 }
 
 void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum eviction eviction)
 {
     assert(eviction < EVICTION_COUNT);
     uint64_t step = maxmemory_bytes > 0 ? maxmemory_bytes / LIMIT_PART / ks->shard_count : STEP_MAX;
-    PUT(ks->publish_step, (int64_t)num_min_u64(step, STEP_MAX));
-    PUT(ks->limit_bytes, maxmemory_bytes);
-    PUT(ks->eviction, eviction);
+    PUBLISH(ks->publish_step, (int64_t)num_min_u64(step, STEP_MAX));
+    PUBLISH(ks->limit_bytes, maxmemory_bytes);
+    PUBLISH(ks->eviction, eviction);
     __atomic_store_n(&ks->limit_changed, true, __ATOMIC_RELEASE);
 }
 
 uint64_t keyspace_limit_bytes(const struct keyspace *ks)
 {
-    return GET(ks->limit_bytes);
+    return PEEK(ks->limit_bytes);
 }
 
 void keyspace_settle(struct keyspace *ks)
 {
-    if (!GET(ks->limit_changed) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
+    if (!PEEK(ks->limit_changed) || !__atomic_exchange_n(&ks->limit_changed, false, __ATOMIC_ACQUIRE)) {
         return;
     }
     for (unsigned i = 0; i < ks->shard_count; i++) {
         struct shard *s = &ks->shards[i];
         shard_lock(s);
         shard_publish(s); /* what it had kept to itself under the former step */
-        evict_set_policy(s, GET(ks->eviction));
+        evict_set_policy(s, PEEK(ks->eviction));
         shard_unlock(s);
     }
 }
@@ -75,7 +75,7 @@ uint64_t keyspace_used_bytes(const struct keyspace *ks)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < ks->shard_count; i++) {
-        sum += GET(ks->shards[i].used_bytes);
+        sum += PEEK(ks->shards[i].used_bytes);
     }
     return sum;
 }
@@ -94,15 +94,15 @@ struct keyspace_slabs keyspace_slabs(struct keyspace *ks)
 
 uint64_t keyspace_peak_bytes(const struct keyspace *ks)
 {
-    return num_max_u64(GET(ks->peak_bytes), keyspace_used_bytes(ks));
+    return num_max_u64(PEEK(ks->peak_bytes), keyspace_used_bytes(ks));
 }
 
 /* ---- victims -------------------------------------------------------------------------------------------------------- */
 
 bool room_is_short(const struct keyspace *ks, uint64_t bytes)
 {
-    uint64_t limit = GET(ks->limit_bytes);
-    return limit > 0 && GET(ks->published_bytes) + bytes > limit;
+    uint64_t limit = PEEK(ks->limit_bytes);
+    return limit > 0 && PEEK(ks->published_bytes) + bytes > limit;
 }
 
 /* Evicts up to `count` entries of a shard while there is no room for `bytes`; returns how many, 0 when there was none that
@@ -172,12 +172,12 @@ COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes, ui
 /* Of so many bytes, how many have to be free before: without eviction none, but memory may not be over the limit. */
 static uint64_t bytes_needed(const struct keyspace *ks, uint64_t bytes)
 {
-    return GET(ks->eviction) == EVICTION_NONE ? 0 : bytes;
+    return PEEK(ks->eviction) == EVICTION_NONE ? 0 : bytes;
 }
 
 err keyspace_has_room(const struct keyspace *ks, struct now now, uint64_t bytes)
 {
-    if (GET(ks->limit_bytes) > 0 && bytes > GET(ks->limit_bytes)) {
+    if (PEEK(ks->limit_bytes) > 0 && bytes > PEEK(ks->limit_bytes)) {
         return ERR_OOM;
     }
     return LIKELY(!room_is_short(ks, bytes_needed(ks, bytes))) || keyspace_is_frozen(ks, now) ? OK : ERR_AGAIN;
@@ -185,7 +185,7 @@ err keyspace_has_room(const struct keyspace *ks, struct now now, uint64_t bytes)
 
 err keyspace_make_room(struct keyspace *ks, struct now now, uint64_t bytes)
 {
-    if (UNLIKELY(GET(ks->limit_changed))) {
+    if (UNLIKELY(PEEK(ks->limit_changed))) {
         keyspace_settle(ks);
     }
     err e = keyspace_has_room(ks, now, bytes);

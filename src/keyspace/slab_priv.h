@@ -17,7 +17,7 @@
 
 #include "keyspace/slab_pool_priv.h"
 
-/* Values that are written under the shard's lock and read without it. */
+/* Values that are read without a lock. */
 #define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
 #define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 

@@ -15,8 +15,7 @@ enum {
     DEAL_PER_LOCK = 128,
     ADOPT_BUCKETS_PER_LOCK = 1,
     TICK_MS = 25,
-    TICK_US =
-        100, /* for all chores of a tick; a step that it ends in takes some 10 us, of memory that is not in the cache */
+    TICK_US = 100,    /* for all chores of a tick, and the step that it ends in: some 10 us of cold memory */
     COMPACT_US = 100, /* in each millisecond: slow enough to be hardly felt, fast enough for 200,000 entries a second */
     COMPACT_PER_LOCK = 4,
 };
@@ -99,7 +98,7 @@ static bool is_over(const struct round *r)
 
 static bool may_expire(const struct round *r)
 {
-    return GET(r->ks->active_expiry) && !r->frozen;
+    return PEEK(r->ks->active_expiry) && !r->frozen;
 }
 
 /* Expires what is due. */
@@ -109,7 +108,7 @@ static bool expire(struct round *r)
     bool over = false;
     for (unsigned i = 0; i < r->shard_count && may_expire(r); i++) {
         struct shard *s = shard_in_turn(r, i);
-        while (work > 0 && !over && may_expire(r) && GET(s->next_due_ms) <= r->now.wall_ms) {
+        while (work > 0 && !over && may_expire(r) && PEEK(s->next_due_ms) <= r->now.wall_ms) {
             unsigned slice_work = (unsigned)num_min_u64(work, EXPIRE_WORK_PER_LOCK), left = slice_work;
             unasked_begin(&r->unasked, r->ks, r->now);
             shard_lock(s);
@@ -122,7 +121,7 @@ static bool expire(struct round *r)
             work -= (unsigned)num_min_u64(work, num_max_u64(slice_work - left, 1));
             over = is_over(r);
         }
-        r->next_due_ms = may_expire(r) ? num_min_i64(r->next_due_ms, GET(s->next_due_ms)) : r->next_due_ms;
+        r->next_due_ms = may_expire(r) ? num_min_i64(r->next_due_ms, PEEK(s->next_due_ms)) : r->next_due_ms;
     }
     return over && r->next_due_ms <= r->now.wall_ms;
 }
@@ -185,9 +184,8 @@ static bool compact(struct round *r)
     bool more = false;
     for (unsigned i = 0; i < r->shard_count && !more; i++) {
         struct shard *s = shard_in_turn(r, i);
-        bool worth =
-            slab_may_be_sparse(&s->slabs) && !shard_has_rests(s); /* what is about to be freed is not moved first */
-        more = worth && compact_shard(s, false, r->end_us, r->now.wall_ms);
+        bool going = shard_has_rests(s); /* what is about to be freed is not moved first */
+        more = !going && slab_may_be_sparse(&s->slabs) && compact_shard(s, false, r->end_us, r->now.wall_ms);
     }
     return more;
 }

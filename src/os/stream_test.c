@@ -606,6 +606,31 @@ static void echo(struct end *e)
     stream_touch(&e->stream);
 }
 
+/* A second stream on the loop; returns its peer's end. */
+static int open_other(void)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    open_end(&other, fds[0]);
+    return fds[1];
+}
+
+static void close_other(int peer)
+{
+    stream_close(&other.stream);
+    turn();
+    assert_int_equal(other.closed_count, 1);
+    buf_fini(&other.received);
+    close(peer);
+}
+
+/* Both peers send a byte. */
+static void both_send(const char *to_ours, int peer, const char *to_other)
+{
+    they_send(to_ours);
+    assert_int_equal(send(peer, to_other, 1, 0), 1);
+}
+
 static void close_the_other(struct end *e)
 {
     stream_close(e == &ours ? &other.stream : &ours.stream);
@@ -614,20 +639,13 @@ static void close_the_other(struct end *e)
 static void test_a_stream_may_close_another_of_its_batch(void **state)
 {
     (void)state;
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    open_end(&other, fds[0]);
+    int peer = open_other();
     ours.on_received = other.on_received = close_the_other;
-    they_send("x");
-    assert_int_equal(send(fds[1], "y", 1, 0), 1);
+    both_send("x", peer, "y");
     turn();
     assert_int_equal(ours.received_count + other.received_count, 1);
     assert_int_equal(ours.closed_count + other.closed_count, 1);
-    stream_close(&other.stream);
-    turn();
-    assert_int_equal(other.closed_count, 1);
-    buf_fini(&other.received);
-    close(fds[1]);
+    close_other(peer);
 }
 
 static void pause_the_other(struct end *e)
@@ -639,28 +657,22 @@ static void pause_the_other(struct end *e)
 static void test_a_stream_may_pause_another_of_its_batch(void **state)
 {
     (void)state;
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    open_end(&other, fds[0]);
+    int peer = open_other();
     ours.on_received = other.on_received = pause_the_other;
-    they_send("x");
-    assert_int_equal(send(fds[1], "x", 1, 0), 1);
+    both_send("x", peer, "x");
     turn();
     assert_int_equal(ours.received_count + other.received_count, 1);
     bool ours_was_first = ours.received_count > 0;
     struct end *paused = ours_was_first ? &other : &ours;
     ours.on_received = other.on_received = NULL;
-    assert_int_equal(send(ours_was_first ? fds[1] : theirs, "y", 1, 0), 1);
+    assert_int_equal(send(ours_was_first ? peer : theirs, "y", 1, 0), 1);
     turn();
     assert_int_equal(paused->received_count, 0);
     stream_resume(&paused->stream);
     turn();
     turn();
     assert_true(slice_equal(buf_slice(&paused->received), S("xy")));
-    stream_close(&other.stream);
-    turn();
-    buf_fini(&other.received);
-    close(fds[1]);
+    close_other(peer);
 }
 
 static char story[64];
@@ -685,26 +697,20 @@ static void test_what_is_coming_is_told_before_the_first_of_it_is_received(void 
 {
     (void)state;
     static const struct stream_ops telling_ops = {.coming = tell_coming, .received = tell_received, .closed = closed};
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    open_end(&other, fds[0]);
+    int peer = open_other();
     ours.stream.ops = other.stream.ops = &telling_ops;
     turn();
     story[0] = '\0';
-    they_send("x");
-    assert_int_equal(send(fds[1], "y", 1, 0), 1);
+    both_send("x", peer, "y");
     turn();
     assert_string_equal(story, "c1x c2y r1x r2y ");
 
     stream_pause(&other.stream); /* what it is not to receive is not coming */
     story[0] = '\0';
-    they_send("x");
-    assert_int_equal(send(fds[1], "y", 1, 0), 1);
+    both_send("x", peer, "y");
     turn();
     assert_string_equal(story, "c1x r1x ");
-    stream_close(&other.stream);
-    turn();
-    close(fds[1]);
+    close_other(peer);
 }
 
 /* More streams at once than a ring has buffers, and than it makes sends of. */
