@@ -80,7 +80,7 @@ static void run(void *argument)
         a->touch_count += fx.touch_count;
         if (step % 16 == 0) {
             cursor = keyspace_scan(a->ks, step % 32 / 16, cursor, 20, look, &bytes);
-            keyspace_tick(a->ks, a->number, now);
+            keyspace_tick(a->ks, a->number, now, TICK_US);
             (void)keyspace_key_count(a->ks, 0);
             (void)keyspace_mean_ttl_ms(a->ks, 0, now.wall_ms);
             keyspace_random_key(a->ks, 0, &arena, step, now.wall_ms);
@@ -134,7 +134,7 @@ static void test_many_threads(void **state)
     keyspace_unlock_all(b.ks);
     assert_true(keyspace_reap(b.ks, 0));
     for (unsigned i = 0; i < THREADS; i++) {
-        while (keyspace_tick(b.ks, i, (struct now){.wall_ms = NOW + 10 * STEPS, .mono_ms = 1}) == 1) {}
+        while (keyspace_tick(b.ks, i, (struct now){.wall_ms = NOW + 10 * STEPS, .mono_ms = 1}, TICK_US) == 1) {}
     }
     assert_int_equal(keyspace_used_bytes(b.ks), 0);
     bench_fini(&b);

@@ -103,7 +103,7 @@ static void adopt_all(struct bench *b)
 {
     for (unsigned i = 0; i < keyspace_shard_count(b->ks); i++) {
         while (evict_is_adopting(keyspace_shard(b->ks, i))) {
-            keyspace_tick(b->ks, 0, b->fx.now);
+            keyspace_tick(b->ks, 0, b->fx.now, TICK_US);
         }
     }
 }
@@ -270,7 +270,7 @@ static void test_random_operations(void **state)
         b.fx.now.wall_ms++;
         b.fx.now.mono_ms++;
         if (step % 50 == 0) {
-            keyspace_tick(b.ks, step / 50 % 2, b.fx.now);
+            keyspace_tick(b.ks, step / 50 % 2, b.fx.now, TICK_US);
         }
         if (step % 5000 == 0) {
             keyspace_check(b.ks);

@@ -200,7 +200,7 @@ static void write_values(void *argument)
             bench_set(&b, 0, number, slice_make(value, i % VALUE_MAX + 1), i % 3 ? NO_DEADLINE : NOW + 1000);
         }
         if (i % 64 == 0) {
-            keyspace_tick(a->ks, a->number, (struct now){.wall_ms = NOW, .mono_ms = i});
+            keyspace_tick(a->ks, a->number, (struct now){.wall_ms = NOW, .mono_ms = i}, TICK_US);
         }
     }
     arena_fini(&b.arena);
@@ -223,7 +223,7 @@ static void read_values(void *argument)
             a->seen_count++;
         }
         if (i % 64 == 0) {
-            keyspace_tick(a->ks, a->number, (struct now){.wall_ms = NOW, .mono_ms = i});
+            keyspace_tick(a->ks, a->number, (struct now){.wall_ms = NOW, .mono_ms = i}, TICK_US);
         }
     }
 }
@@ -317,7 +317,7 @@ static void make_waves(void *argument)
                 swap_and_flush(&b);
             }
             if (i % 64 == a->number) {
-                keyspace_tick(a->ks, a->number, b.fx.now);
+                keyspace_tick(a->ks, a->number, b.fx.now, TICK_US);
                 arena_reset(&b.arena);
             }
         }
@@ -358,7 +358,7 @@ static void look_for_staying(void *argument)
             }
         }
         if (i % 16 == 0) {
-            keyspace_tick(a->ks, a->number, (struct now){.wall_ms = NOW + i / 16, .mono_ms = i});
+            keyspace_tick(a->ks, a->number, (struct now){.wall_ms = NOW + i / 16, .mono_ms = i}, TICK_US);
         }
     }
 }

@@ -50,6 +50,10 @@ void unasked_begin(struct unasked *u, struct keyspace *ks, struct now now);
 /* With the shard still locked. */
 void unasked_end(struct unasked *u, struct keyspace *ks);
 
+/* By the monotonic clock, when a budget is used up that begins now (0: never), and whether it is. */
+int64_t keyspace_budget_end_us(int64_t budget_us);
+bool keyspace_budget_is_over(int64_t end_us);
+
 /* Whether memory is over the limit, with as many bytes more. */
 bool room_is_short(const struct keyspace *ks, uint64_t bytes);
 /* Evicts a few entries, four or `count_max` at most, from some shard that has any; returns how many, 0 when there is room for

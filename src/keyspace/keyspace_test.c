@@ -60,7 +60,7 @@ static void watcher_init(struct watcher *w, struct bench *b)
 static void come_to_rest(struct keyspace *ks, unsigned worker_count, struct now now)
 {
     for (unsigned i = 0, quiet = 0; quiet < 3 * worker_count; i++) {
-        quiet = keyspace_tick(ks, i % worker_count, now) == now.mono_ms + 25 ? quiet + 1 : 0;
+        quiet = keyspace_tick(ks, i % worker_count, now, TICK_US) == now.mono_ms + 25 ? quiet + 1 : 0;
     }
 }
 
@@ -90,13 +90,13 @@ static void test_expired_events_come_in_the_order_of_deadlines(void **state)
         due += w.deadlines[i] <= now.wall_ms;
     }
     for (unsigned worker = 0; worker < 2; worker++) {
-        while (keyspace_tick(b.ks, worker, now) == now.mono_ms) {}
+        while (keyspace_tick(b.ks, worker, now, TICK_US) == now.mono_ms) {}
     }
     assert_int_equal(w.count[EVENT_expired], due);
     now = (struct now){.wall_ms = NOW + 3600001, .mono_ms = 12000};
     unsigned before = w.count[EVENT_expired], ticks = 0, most = 0;
     while (w.count[EVENT_expired] < COUNT) {
-        keyspace_tick(b.ks, ticks++ % 2, now);
+        keyspace_tick(b.ks, ticks++ % 2, now, TICK_US);
         most = w.count[EVENT_expired] - before > most ? w.count[EVENT_expired] - before : most;
         before = w.count[EVENT_expired];
         assert_true(ticks < COUNT);
@@ -128,11 +128,12 @@ static void test_nothing_is_late_at_the_edge_of_a_large_slot(void **state)
     }
     for (int64_t left_ms = 480000; left_ms > 0; left_ms -= left_ms > 2000 ? 1000 : 25) {
         struct now now = {.wall_ms = begin - left_ms, .mono_ms = 480001 - left_ms};
-        while (keyspace_tick(b.ks, 0, now) == now.mono_ms) {}
+        while (keyspace_tick(b.ks, 0, now, TICK_US) == now.mono_ms) {}
     }
     assert_int_equal(w.count[EVENT_expired], 0);
     for (unsigned i = 0; i < STEPS; i++) {
-        keyspace_tick(b.ks, 0, (struct now){.wall_ms = begin + i * APART_MS, .mono_ms = 480001 + i * APART_MS});
+        keyspace_tick(b.ks, 0, (struct now){.wall_ms = begin + i * APART_MS, .mono_ms = 480001 + i * APART_MS},
+                      TICK_US);
         assert_true(w.count[EVENT_expired] + LATE_MOST > i);
     }
     keyspace_check(b.ks);
@@ -157,7 +158,7 @@ static void test_deadlines_that_never_come_cost_nothing(void **state)
         if (i % 100 == 0) {
             now.wall_ms++;
             now.mono_ms++;
-            keyspace_tick(b.ks, 0, now);
+            keyspace_tick(b.ks, 0, now, TICK_US);
             most = keyspace_used_bytes(b.ks) > most ? keyspace_used_bytes(b.ks) : most;
         }
     }
@@ -173,12 +174,12 @@ static void test_active_expiry_can_be_switched_off(void **state)
     struct now now = {.wall_ms = NOW + 10, .mono_ms = 1};
     bench_init(&b, 1, 0, EVICTION_NONE);
     bench_set(&b, 0, 1, S("value"), NOW + 1);
-    assert_true(keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW - 4, .mono_ms = 1}) <= 6);
+    assert_true(keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW - 4, .mono_ms = 1}, TICK_US) <= 6);
     keyspace_set_active_expiry(b.ks, false);
-    assert_true(keyspace_tick(b.ks, 0, now) > now.mono_ms); /* what is due and stays wakes nobody */
+    assert_true(keyspace_tick(b.ks, 0, now, TICK_US) > now.mono_ms); /* what is due and stays wakes nobody */
     assert_true(bench_has(&b, 0, 1));
     keyspace_set_active_expiry(b.ks, true);
-    keyspace_tick(b.ks, 0, now);
+    keyspace_tick(b.ks, 0, now, TICK_US);
     assert_false(bench_has(&b, 0, 1));
     bench_fini(&b);
 }
@@ -198,10 +199,10 @@ static void test_nothing_expires_while_frozen(void **state)
     bench_init(&b, 1, 0, EVICTION_NONE);
     bench_set(&b, 0, 1, S("value"), NOW + 1);
     freeze(&b, 1000);
-    assert_true(keyspace_tick(b.ks, 0, now) > now.mono_ms);
+    assert_true(keyspace_tick(b.ks, 0, now, TICK_US) > now.mono_ms);
     assert_true(bench_has(&b, 0, 1));
     freeze(&b, 0);
-    keyspace_tick(b.ks, 0, now);
+    keyspace_tick(b.ks, 0, now, TICK_US);
     assert_false(bench_has(&b, 0, 1));
     bench_fini(&b);
 }
@@ -334,7 +335,7 @@ static void test_negative_entries_go_without_an_event(void **state)
     shard_lock(k.shard);
     assert_int_equal(shard_insert(k.shard, &k, &c, &b.fx, EVENT_fill, &e), OK);
     shard_unlock(k.shard);
-    keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + 10, .mono_ms = 1});
+    keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + 10, .mono_ms = 1}, TICK_US);
     assert_int_equal(w.count[EVENT_expired], 0);
     assert_int_equal(w.count[EVENT_NONE], 1);
     assert_false(bench_has(&b, 0, 1));
@@ -378,7 +379,7 @@ static void test_flush(void **state)
     struct now now = {.wall_ms = NOW + 10, .mono_ms = 0};
     for (unsigned i = 0; i < 1000; i++) {
         now.mono_ms++;
-        keyspace_tick(b.ks, 0, now);
+        keyspace_tick(b.ks, 0, now, TICK_US);
     }
     assert_int_equal(w.count[EVENT_expired], COUNT / 4);
     assert_true(keyspace_reap(b.ks, 0));
@@ -420,7 +421,7 @@ static void test_swap(void **state)
     bench_set(&b, 3, 1, S("again"), NO_DEADLINE);
     keyspace_check(b.ks);
     for (unsigned i = 0; i < 100; i++) {
-        keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + 10, .mono_ms = i});
+        keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + 10, .mono_ms = i}, TICK_US);
     }
     assert_int_equal(keyspace_key_count(b.ks, 3), 1);
     bench_fini(&b);
@@ -618,7 +619,7 @@ static void test_sparse_entries_move_together(void **state)
         if (round < 2) {
             do {
                 now.mono_ms++;
-            } while (keyspace_tick(b.ks, 0, now) <= now.mono_ms + 1);
+            } while (keyspace_tick(b.ks, 0, now, TICK_US) <= now.mono_ms + 1);
         } else {
             while (!keyspace_purge(b.ks, 100)) {}
         }
@@ -627,7 +628,7 @@ static void test_sparse_entries_move_together(void **state)
         assert_true(after.held_bytes < before.held_bytes * 2 / 3);
         expect_thinned(&b);
         now.wall_ms = NOW + 1000000 + MANY;
-        while (keyspace_tick(b.ks, 0, now) == now.mono_ms) {}
+        while (keyspace_tick(b.ks, 0, now, TICK_US) == now.mono_ms) {}
         assert_int_equal(keyspace_key_count(b.ks, 0) + keyspace_key_count(b.ks, 1), MANY / 15);
         keyspace_set_limit(b.ks, 1, EVICTION_ADAPTIVE);
         while (keyspace_make_room(b.ks, now, 0) == OK) {}
@@ -658,7 +659,7 @@ static void test_chores_take_turns(void **state)
     uint64_t before = keyspace_used_bytes(b.ks), reaped = 0;
     while (w.count[EVENT_expired] == 0 || w.count[EVENT_evicted] == 0 || reaped == 0) {
         now.mono_ms++;
-        keyspace_tick(b.ks, 0, now);
+        keyspace_tick(b.ks, 0, now, TICK_US);
         uint64_t gone = w.count[EVENT_expired] + w.count[EVENT_evicted], freed = before - keyspace_used_bytes(b.ks);
         reaped = freed > gone * COST_MAX ? freed - gone * COST_MAX : 0;
     }
@@ -667,6 +668,36 @@ static void test_chores_take_turns(void **state)
     assert_in_range(reaped, 1, before / 2);
     come_to_rest(b.ks, 1, now);
     assert_int_equal(keyspace_used_bytes(b.ks), 0);
+    bench_fini(&b);
+}
+
+/* Without a budget one tick frees, evicts and moves all that there is. */
+static void test_a_tick_that_takes_its_time(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct now now = {.wall_ms = NOW, .mono_ms = 1};
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    fill_and_thin(&b);
+    uint64_t used_before = keyspace_used_bytes(b.ks);
+    for (unsigned i = 0; i < MANY; i++) {
+        bench_set(&b, 2, i, S("to be flushed"), NO_DEADLINE);
+    }
+    keyspace_lock_all(b.ks);
+    keyspace_flush_db(b.ks, 2);
+    keyspace_unlock_all(b.ks);
+    struct keyspace_slabs before = keyspace_slabs(b.ks);
+    keyspace_tick(b.ks, 0, now, 0);
+    assert_in_range(keyspace_used_bytes(b.ks), 1, used_before * 11 / 10);
+    keyspace_give_back(b.ks);
+    assert_true(keyspace_slabs(b.ks).held_bytes < before.held_bytes * 2 / 3);
+    expect_thinned(&b);
+    keyspace_set_limit(b.ks, 1, EVICTION_ADAPTIVE);
+    while (keyspace_key_count(b.ks, 0) + keyspace_key_count(b.ks, 1) > 0) {
+        assert_true(now.mono_ms++ < 4);
+        keyspace_tick(b.ks, 0, now, 0);
+    }
+    keyspace_check(b.ks);
     bench_fini(&b);
 }
 
@@ -707,6 +738,7 @@ int main(void)
         cmocka_unit_test(test_locking_many_keys),
         cmocka_unit_test(test_sparse_entries_move_together),
         cmocka_unit_test(test_chores_take_turns),
+        cmocka_unit_test(test_a_tick_that_takes_its_time),
         cmocka_unit_test(test_shard_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

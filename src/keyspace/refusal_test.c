@@ -129,7 +129,7 @@ static void test_a_refused_change_changes_nothing(void **state)
             refuse(7, 0);
             keyspace_reap(b.ks, 0);
         }
-        keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + step / 100, .mono_ms = step});
+        keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + step / 100, .mono_ms = step}, TICK_US);
     }
 #ifdef LARDER_TEST_HOOKS
     assert_true(refused > STEPS / 50);

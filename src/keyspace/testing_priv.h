@@ -17,7 +17,7 @@
 #include "keyspace/limbo_priv.h"
 #include "keyspace/slab_priv.h"
 
-enum { NOW_MS = 1700000000 };
+enum { NOW_MS = 1700000000, TICK_US = 100 };
 #define NOW ((int64_t)NOW_MS * 1000)
 
 struct bench {

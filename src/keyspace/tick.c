@@ -15,8 +15,6 @@ enum {
     DEAL_PER_LOCK = 128,
     ADOPT_BUCKETS_PER_LOCK = 1,
     TICK_MS = 25,
-    TICK_US = 100,    /* for all chores of a tick, and the step that it ends in: some 10 us of cold memory */
-    COMPACT_US = 100, /* in each millisecond: slow enough to be hardly felt, fast enough for 200,000 entries a second */
     COMPACT_PER_LOCK = 4,
 };
 
@@ -45,19 +43,19 @@ static bool compact_shard(struct shard *s, bool thorough, int64_t end_us, int64_
         shard_lock(s);
         moved = shard_compact(s, COMPACT_PER_LOCK, thorough, now_wall_ms);
         shard_unlock(s);
-    } while (moved > 0 && clock_mono_us() < end_us);
+    } while (moved > 0 && !keyspace_budget_is_over(end_us));
     return moved > 0;
 }
 
 bool keyspace_purge(struct keyspace *ks, int64_t budget_us)
 {
-    int64_t end_us = clock_mono_us() + budget_us;
+    int64_t end_us = keyspace_budget_end_us(budget_us);
     bool more = !keyspace_reap(ks, budget_us);
     for (unsigned i = 0; i < ks->shard_count && !more; i++) {
         more = compact_shard(&ks->shards[i], true, end_us, clock_wall_ms());
     }
     while (!more && slab_pool_settle(&ks->slab_pool, true)) {
-        more = clock_mono_us() >= end_us;
+        more = keyspace_budget_is_over(end_us);
     }
     return !more;
 }
@@ -79,7 +77,7 @@ struct round {
     unsigned worker_index;
     unsigned shard_count; /* of the shards that are this worker's */
     struct now now;
-    int64_t end_us;      /* of the chore */
+    int64_t end_us;
     int64_t next_due_ms; /* wall */
     bool frozen;
     struct unasked unasked;
@@ -93,7 +91,7 @@ static struct shard *shard_in_turn(const struct round *r, unsigned i)
 
 static bool is_over(const struct round *r)
 {
-    return clock_mono_us() >= r->end_us;
+    return keyspace_budget_is_over(r->end_us);
 }
 
 static bool may_expire(const struct round *r)
@@ -198,7 +196,7 @@ static bool compact_indexes(struct shard *s, int64_t end_us)
         shard_lock(s);
         more = shard_compact_index(s);
         shard_unlock(s);
-    } while (more && clock_mono_us() < end_us);
+    } while (more && !keyspace_budget_is_over(end_us));
     return more;
 }
 
@@ -224,28 +222,22 @@ static bool give_back(struct round *r)
 }
 
 /* Each works until it has nothing to do or its time is up, and says whether it wants to go on soon. */
-static const struct {
-    bool (*work)(struct round *r);
-    unsigned us_max;
-} chores[] = {
-    {expire, TICK_US},    {deal_ahead, TICK_US}, {reap, TICK_US},
-    {evict, TICK_US}, /* nothing that lives for what is dead */
-    {adopt, TICK_US},     {compact, COMPACT_US}, {compact_index, COMPACT_US},
-    {give_back, TICK_US},
+static bool (*const chores[])(struct round *r) = {
+    expire, deal_ahead, reap,          evict, /* nothing that lives for what is dead */
+    adopt,  compact,    compact_index, give_back,
 };
 
-/* Does one after the other until the time of the tick is up: then those that had none come first in the next one. True when some have more to do. */
+/* Does one after the other until the time of the tick is up: then those that had none come first in the next one. True
+ * when some have more to do. */
 static bool do_chores(struct round *r)
 {
-    int64_t now_us = clock_mono_us(), end_us = now_us + TICK_US;
     unsigned first = r->keeper->first_chore;
     bool more = false;
     for (unsigned i = 0; i < countof(chores); i++) {
         unsigned chore = (first + i) % countof(chores);
-        r->end_us = num_min_i64(end_us, now_us + chores[chore].us_max);
-        bool busy = chores[chore].work(r);
+        bool busy = chores[chore](r);
         more = more || busy;
-        if (busy && (now_us = clock_mono_us()) >= end_us) {
+        if (busy && is_over(r)) {
             r->keeper->first_chore = (chore + 1) % countof(chores);
             break;
         }
@@ -253,7 +245,7 @@ static bool do_chores(struct round *r)
     return more;
 }
 
-int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now)
+int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now, int64_t budget_us)
 {
     assert(worker_index < ks->worker_count);
     bool more = limbo_tick(&ks->limbo, worker_index);
@@ -265,6 +257,7 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
         .shard_count =
             (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count,
         .now = now,
+        .end_us = keyspace_budget_end_us(budget_us),
         .next_due_ms = now.wall_ms + TICK_MS,
         .frozen = keyspace_is_frozen(ks, now),
     };

@@ -40,8 +40,9 @@
 
 enum {
     PATH_BYTES_MAX = 4096,
-    OWN_FILES = 64, /* descriptors besides those of clients */
-    TICK_MS = 1000, /* of the front */
+    OWN_FILES = 64,        /* descriptors besides those of clients */
+    HOUSEKEEPING_US = 100, /* in each tick of a worker */
+    TICK_MS = 1000,        /* of the front */
     SECOND_MS = 1000,
 };
 
@@ -86,7 +87,7 @@ static void fire_housekeeping(struct timer *t, struct now now)
     const struct config *config = config_now();
     bool is_watched = config->latency_monitor_threshold > 0;
     int64_t began_ns = is_watched ? clock_mono_ns() : 0;
-    int64_t next_ms = keyspace_tick(h->keyspace, h->worker->index, now);
+    int64_t next_ms = keyspace_tick(h->keyspace, h->worker->index, now, HOUSEKEEPING_US);
     uint64_t ns = is_watched ? (uint64_t)(clock_mono_ns() - began_ns) : 0;
     if (latency_wants(config, ns)) {
         latency_note(LATENCY_expire_cycle, ns, now);

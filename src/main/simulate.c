@@ -246,7 +246,7 @@ static err replay_all(struct replay *r)
         int64_t passed_ms = (int64_t)((double)i * 1000 / (double)r->sim->rate);
         struct now now = {.wall_ms = BEGIN_WALL_MS + passed_ms, .mono_ms = passed_ms};
         if (since_tick >= REQUESTS_PER_TICK) {
-            keyspace_tick(r->ks, 0, now);
+            keyspace_tick(r->ks, 0, now, 0);
             since_tick = 0;
         }
         arena_reset(&r->arena);
