@@ -1,6 +1,8 @@
 /* Extendible hashing in cache lines; what and why is in index_priv.h.
  *
- *      bucket (64 bytes)   | tags: 12 bytes | onward: 1 | distances: 3 | handles: 12 x 4 bytes |
+ *      bucket (64 bytes)   | tags: 12 bytes | onward: 1 | distances: 3 | words: 12 x 4 bytes |
+ *      word                31 .. 30 | 29 ..... 0
+ *                          coming     handle
  *
  * A tag is a byte of the hash, 0 where the slot is free, so that one compare of 16 bytes finds the candidates. Handles
  * are of the shard's entries (slab_priv.h). The bucket that an entry's place says is its home. When that is full the
@@ -8,15 +10,20 @@
  * passed points onward to the next one, so that a look-up goes no further than it must. Two bits for each slot say how
  * far its entry is from home, so that removing and walking need not hash keys again: 0, 1, 2, or 3 and more.
  *
+ * Entries do not store their hashes, and to read them again is what would make a split long: some 600 that are in no
+ * cache. So a slot has the coming bits of its entry's hash: those two of the directory's among which the segment's
+ * depth is, the bit at which it will be split. When a split has used the second, all are unknown; from then on each
+ * insertion tells those of one bucket, from its keys, so that they are known long before the next split.
+ *
  * Invariants: (I1) a segment of depth d stands in the 2^(depth - d) neighbouring slots of the directory that share its
  * prefix. (I2) From an entry's home pointers lead to where it stands. (I3) A segment has at most segment_limit()
  * entries, so that one of its buckets has room. (I4) A bucket that points onward is full: who makes a hole fills it with
  * what has passed, or clears the pointer. (I5) `bytes` is the sum of directory and segments. (I6) deepest_count counts
- * the segments whose depth is the directory's.
+ * the segments whose depth is the directory's. (I7) Where `untold` has no bit for a bucket, the coming bits of all its
+ * entries are those for its segment's depth.
  *
- * Growing and splitting get a fresh segment before they change anything, so that a failure leaves everything as it was.
- * They and merging hash the keys again: entries do not store hashes; the entries are prefetched first, so that the
- * misses overlap. */
+ * Growing and splitting get a fresh segment before they change anything, so that a failure leaves everything as it
+ * was. */
 #include "keyspace/index_priv.h"
 
 #ifdef __SSE2__
@@ -31,6 +38,7 @@
 enum {
     SLOTS = 12,
     FAR = 3, /* the largest distance that is written down */
+    COMING = 32 - HANDLE_BITS,
     BUCKETS_MIN = 3,
     BUCKETS_MAX = 63,
     PLACE_BITS = 16,
@@ -42,15 +50,16 @@ struct bucket {
     uint8_t tags[SLOTS];
     int8_t onward; /* buckets to the next one, when an entry has passed; else 0 */
     uint8_t distances[SLOTS / 4];
-    handle handles[SLOTS];
+    uint32_t words[SLOTS];
 };
 
 struct segment {
     struct limbo_block limbo;
+    uint64_t untold; /* a bit for each bucket in which coming bits are unknown */
     uint32_t depth;
     uint32_t bucket_count; /* 3, 7, 15, 31 or 63: with the header a power of two */
     uint32_t count;        /* entries */
-    uint32_t unused[9];    /* the header has a line of its own */
+    uint32_t unused[7];    /* the header has a line of its own */
     struct bucket buckets[];
 };
 
@@ -74,6 +83,29 @@ static uint8_t tag_of(uint64_t hash)
 static uint32_t place_of(uint64_t hash)
 {
     return (hash >> 16) & 0xffff;
+}
+
+/* The bits of the directory that come together with the one at a depth. */
+static uint32_t coming_of(uint64_t hash, uint32_t depth)
+{
+    return (uint32_t)(hash << (depth - depth % COMING) >> (64 - COMING));
+}
+
+static uint32_t word_make(handle h, uint32_t coming)
+{
+    assert(h >> HANDLE_BITS == 0);
+    return coming << HANDLE_BITS | h;
+}
+
+static handle word_handle(uint32_t word)
+{
+    return word & (((uint32_t)1 << HANDLE_BITS) - 1);
+}
+
+/* Of a word whose coming bits are for this depth, the bit at it. */
+static unsigned word_bit(uint32_t word, uint32_t depth)
+{
+    return word >> (31 - depth % COMING) & 1;
 }
 
 /* A bit for each of the first tags in a bucket's first two words that is this one. */
@@ -115,17 +147,17 @@ static unsigned noted_distance(const struct bucket *b, unsigned slot)
     return b->distances[slot / 4] >> slot % 4 * 2 & FAR;
 }
 
-static void set_slot(struct bucket *b, unsigned slot, uint8_t tag, handle h, unsigned distance)
+static void set_slot(struct bucket *b, unsigned slot, uint8_t tag, uint32_t word, unsigned distance)
 {
     unsigned shift = slot % 4 * 2, noted = distance < FAR ? distance : FAR;
     b->tags[slot] = tag;
-    b->handles[slot] = h;
+    b->words[slot] = word;
     b->distances[slot / 4] = (uint8_t)((b->distances[slot / 4] & ~(FAR << shift)) | noted << shift);
 }
 
 static struct entry *entry_at(const struct index *ix, const struct bucket *b, unsigned slot)
 {
-    return slab_at(ix->slabs, b->handles[slot]);
+    return slab_at(ix->slabs, word_handle(b->words[slot]));
 }
 
 static struct bucket *bucket_in(const struct segment *g, uint32_t bucket_count, uint64_t hash)
@@ -202,16 +234,46 @@ static void segment_free(struct index *ix, struct segment *g)
     }
 }
 
-static void segment_put(const struct index *ix, struct segment *g, uint64_t hash, const struct entry *e)
+/* Puts an entry into its home, or behind it where there is room. */
+static void segment_place(struct segment *g, struct bucket *b, uint8_t tag, uint32_t word)
 {
-    struct bucket *b = home(g, hash);
     unsigned distance = 0;
     assert(g->count < g->bucket_count * SLOTS);
     for (; !vacant(b); b = next_of(b), distance++) {
         b->onward = b + 1 < g->buckets + g->bucket_count ? 1 : (int8_t)(g->buckets - b);
     }
-    set_slot(b, (unsigned)__builtin_ctz(vacant(b)), tag_of(hash), slab_handle(ix->slabs, e), distance);
+    set_slot(b, (unsigned)__builtin_ctz(vacant(b)), tag, word, distance);
     g->count++;
+}
+
+static void segment_put(const struct index *ix, struct segment *g, uint64_t hash, const struct entry *e)
+{
+    segment_place(g, home(g, hash), tag_of(hash), word_make(slab_handle(ix->slabs, e), coming_of(hash, g->depth)));
+}
+
+static uint64_t all_buckets(const struct segment *g)
+{
+    return ((uint64_t)1 << g->bucket_count) - 1;
+}
+
+static uint64_t bucket_bit(const struct segment *g, const struct bucket *b)
+{
+    return (uint64_t)1 << (b - g->buckets);
+}
+
+/* Tells the coming bits of the entries in one bucket where they are unknown. */
+static void segment_tell(const struct index *ix, struct segment *g)
+{
+    struct bucket *b = &g->buckets[__builtin_ctzll(g->untold)];
+    for (unsigned mask = used(b); mask; mask &= mask - 1) {
+        __builtin_prefetch(entry_at(ix, b, (unsigned)__builtin_ctz(mask))); /* so that the misses overlap */
+    }
+    for (unsigned mask = used(b); mask; mask &= mask - 1) {
+        unsigned slot = (unsigned)__builtin_ctz(mask);
+        uint64_t hash = hash_keyed(ix->hash_key, entry_key(entry_at(ix, b, slot)));
+        b->words[slot] = word_make(word_handle(b->words[slot]), coming_of(hash, g->depth));
+    }
+    g->untold &= g->untold - 1;
 }
 
 static size_t gather_buckets(const struct index *ix, const struct bucket *b, const struct bucket *end,
@@ -231,20 +293,39 @@ static size_t segment_gather(const struct index *ix, const struct segment *g, st
     return gather_buckets(ix, g->buckets, g->buckets + g->bucket_count, entries);
 }
 
-/* Moves all entries of `from`, to which of the two the bit below `depth` chooses. One of them may be `from` itself. */
-static void segment_distribute(const struct index *ix, struct segment *from, struct segment *const to[2],
-                               uint32_t depth)
+/* Moves all entries to a segment of another size. */
+static void segment_rehash(const struct index *ix, const struct segment *from, struct segment *to)
 {
     struct entry *entries[INDEX_STEP_MAX];
     size_t count = segment_gather(ix, from, entries);
     for (size_t i = 0; i < count; i++) {
         __builtin_prefetch(entries[i]);
     }
+    for (size_t i = 0; i < count; i++) {
+        segment_put(ix, to, hash_keyed(ix->hash_key, entry_key(entries[i])), entries[i]);
+    }
+}
+
+/* Moves all entries of a segment to one of two of the same size, by the coming bit at a depth. One of them may be `from`
+ * itself. */
+static void segment_deal(const struct index *ix, struct segment *from, struct segment *const to[2], uint32_t depth)
+{
+    union {
+        struct segment segment;
+        char bytes[sizeof(struct segment) + BUCKETS_MAX * sizeof(struct bucket)];
+    } before;
+    const struct segment *g = &before.segment;
+    memcpy(&before, from, segment_bytes(from->bucket_count));
     memset(from->buckets, 0, from->bucket_count * sizeof *from->buckets);
     from->count = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t hash = hash_keyed(ix->hash_key, entry_key(entries[i]));
-        segment_put(ix, to[hash << depth >> 63], hash, entries[i]);
+    for (uint32_t i = 0; i < g->bucket_count; i++) {
+        const struct bucket *b = &g->buckets[i];
+        for (unsigned mask = used(b); mask; mask &= mask - 1) {
+            unsigned slot = (unsigned)__builtin_ctz(mask), distance = distance_of(ix, g, b, slot);
+            struct segment *chosen = to[word_bit(b->words[slot], depth)];
+            uint32_t at = i >= distance ? i - distance : i + g->bucket_count - distance;
+            segment_place(chosen, &chosen->buckets[at], b->tags[slot], b->words[slot]);
+        }
     }
 }
 
@@ -376,7 +457,7 @@ static err resize_segment(struct index *ix, struct segment *g, uint64_t hash, ui
     if (!fresh) {
         return ERR_NOMEM;
     }
-    segment_distribute(ix, g, (struct segment *[2]){fresh, fresh}, 0);
+    segment_rehash(ix, g, fresh);
     directory_set(ix, hash, fresh);
     segment_free(ix, g);
     return OK;
@@ -399,8 +480,12 @@ static err split_segment(struct index *ix, struct segment *g, uint64_t hash)
         directory_halve(ix);
         return ERR_NOMEM;
     }
+    while (g->untold) {
+        segment_tell(ix, g);
+    }
+    segment_deal(ix, g, (struct segment *[2]){g, fresh}, depth);
     g->depth++;
-    segment_distribute(ix, g, (struct segment *[2]){g, fresh}, depth);
+    g->untold = fresh->untold = g->depth % COMING ? 0 : all_buckets(g);
     directory_set(ix, hash | (uint64_t)1 << (63 - depth), fresh);
     ix->deepest_count += depth + 1 == ix->depth ? 2 : 0;
     return OK;
@@ -415,8 +500,9 @@ static void merge_segments(struct index *ix, struct segment *g, uint64_t hash)
         return;
     }
     ix->deepest_count -= g->depth == ix->depth ? 2 : 0;
-    segment_distribute(ix, other, (struct segment *[2]){g, g}, 0);
+    segment_deal(ix, other, (struct segment *[2]){g, g}, 0);
     g->depth--;
+    g->untold = all_buckets(g);
     directory_set(ix, hash, g);
     segment_free(ix, other);
     directory_halve(ix);
@@ -541,7 +627,7 @@ READS_UNLOCKED unsigned index_slots_unlocked(const void *bucket, uint64_t hash, 
 
 READS_UNLOCKED handle index_handle_unlocked(const void *bucket, unsigned slot)
 {
-    return *(volatile const handle *)&((const struct bucket *)bucket)->handles[slot];
+    return word_handle(*(volatile const uint32_t *)&((const struct bucket *)bucket)->words[slot]);
 }
 
 const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash)
@@ -575,6 +661,9 @@ err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
     }
     segment_put(ix, g, hash, entry);
     ix->count++;
+    if (g->untold) {
+        segment_tell(ix, g);
+    }
     return OK;
 }
 
@@ -587,7 +676,7 @@ static struct bucket *locate(const struct index *ix, uint64_t hash, const struct
     for (struct bucket *b = bucket_at(ix, hash); b; b = next_of(b)) {
         for (unsigned mask = match(b, tag); mask; mask &= mask - 1) {
             unsigned slot = (unsigned)__builtin_ctz(mask);
-            if (b->handles[slot] == h) {
+            if (word_handle(b->words[slot]) == h) {
                 *ret_slot = slot;
                 return b;
             }
@@ -600,7 +689,7 @@ void index_replace(struct index *ix, uint64_t hash, const struct entry *from, st
 {
     unsigned slot;
     struct bucket *b = locate(ix, hash, from, &slot);
-    b->handles[slot] = slab_handle(ix->slabs, to);
+    b->words[slot] ^= word_handle(b->words[slot]) ^ slab_handle(ix->slabs, to);
 }
 
 /* Finds an entry that has passed a bucket; NULL when there is none. */
@@ -622,12 +711,13 @@ static struct bucket *find_passer(const struct index *ix, const struct segment *
 }
 
 /* Fills a hole with an entry that has passed it, and then the hole that this leaves, until none has. */
-static void close_hole(const struct index *ix, const struct segment *g, struct bucket *b, unsigned slot)
+static void close_hole(const struct index *ix, struct segment *g, struct bucket *b, unsigned slot)
 {
     unsigned from_slot, beyond;
     for (struct bucket *from; (from = find_passer(ix, g, b, &from_slot, &beyond)); b = from, slot = from_slot) {
         unsigned distance = distance_of(ix, g, from, from_slot) - beyond;
-        set_slot(b, slot, from->tags[from_slot], from->handles[from_slot], distance);
+        set_slot(b, slot, from->tags[from_slot], from->words[from_slot], distance);
+        g->untold |= g->untold & bucket_bit(g, from) ? bucket_bit(g, b) : 0;
         from->tags[from_slot] = 0;
     }
     b->onward = 0;
@@ -720,7 +810,7 @@ bool index_is_draining(const struct index *ix)
     return ix->drained > 0 || ix->drained_buckets > 0;
 }
 
-/* One segment: (I2) to (I4). Returns what it costs. */
+/* One segment: (I2) to (I4) and (I7). Returns what it costs. */
 static size_t check_segment(const struct index *ix, const struct segment *g, size_t prefix)
 {
     size_t count = 0;
@@ -737,6 +827,7 @@ static size_t check_segment(const struct index *ix, const struct segment *g, siz
             assert(distance_of(ix, g, b, slot) == distance);
             assert(b->tags[slot] == tag_of(hash));
             assert(hash >> 1 >> (63 - g->depth) == prefix);
+            assert(g->untold & bucket_bit(g, b) || b->words[slot] >> HANDLE_BITS == coming_of(hash, g->depth));
             assert(index_find(ix, hash, entry_key(e)) == e);
             count++;
         }

@@ -37,12 +37,12 @@ enum {
     SPARSE_PART = 16,                           /* of a class's memory */
     LOOK_AT_MAX = 32,                           /* slabs, for one to drain */
     PLACES_MIN = 16,
-    PLACES_MAX = 1 << (32 - SLAB_HANDLE_BITS),
+    PLACES_MAX = 1 << (HANDLE_BITS - SLAB_OFFSET_BITS),
     TAIL_WORDS = 16,
     TAIL_BYTES = TAIL_WORDS * sizeof(uint64_t),
 };
 
-static_assert(SLAB_BYTES / SLAB_GRANULE == 1 << SLAB_HANDLE_BITS, "a handle reaches every granule of a slab");
+static_assert(SLAB_BYTES / SLAB_GRANULE == 1 << SLAB_OFFSET_BITS, "a handle reaches every granule of a slab");
 
 struct table {
     struct limbo_block limbo;
@@ -293,12 +293,12 @@ void slab_free(struct slabs *s, void *memory, size_t bytes)
 
 bool slab_is_live(const struct slabs *s, handle h)
 {
-    uint32_t place = h >> SLAB_HANDLE_BITS, number = place < s->table_end ? s->table[place] : 0;
+    uint32_t place = h >> SLAB_OFFSET_BITS, number = place < s->table_end ? s->table[place] : 0;
     if (!number) {
         return false;
     }
     const struct slab *slab = record_of(s, number);
-    unsigned offset = h % (1u << SLAB_HANDLE_BITS) * SLAB_GRANULE, bytes = class_bytes(slab->size_class);
+    unsigned offset = h % (1u << SLAB_OFFSET_BITS) * SLAB_GRANULE, bytes = class_bytes(slab->size_class);
     unsigned block = offset / bytes;
     return block * bytes == offset && block < slab->capacity && live_of(s, number)[block / 64] >> block % 64 & 1;
 }

@@ -1,8 +1,10 @@
 /* A shard's blocks of memory, each named by a handle of four bytes. Slabs of 16 KB come from the pool that all shards share; each holds blocks of one
  * size. A shard has a table of its slabs, so that a handle is short and its block may be anywhere:
  *
- *      handle    31 ............ 11 | 10 ..... 0           table     place -> number of a slab in the pool
+ *      handle    29 ............ 11 | 10 ..... 0           table     place -> number of a slab in the pool
  *                place in the table   offset / 8           block     base + number * 16 KB + offset
+ *
+ * Two bits are free for who keeps handles; so a shard has at most 8 GB of slabs.
  *
  * Sizes go up in steps of 8 to 128, then in eight steps to each doubling, to SLAB_BLOCK_MAX; larger things are for the general allocator. A block
  * stands at a multiple of its size in its slab: one of 64 bytes is a cache line, one of 4096 a page.
@@ -27,7 +29,8 @@ typedef uint32_t handle;
 enum {
     SLAB_BLOCK_MAX = 8192,
     SLAB_GRANULE = 8,
-    SLAB_HANDLE_BITS = 11, /* of the offset */
+    HANDLE_BITS = 30,
+    SLAB_OFFSET_BITS = 11, /* of them, of the offset */
     SLAB_CLASS_COUNT = 63,
 };
 
@@ -64,14 +67,14 @@ void slabs_fini(struct slabs *s);
 static inline void *slab_at(const struct slabs *s, handle h)
 {
     const uint32_t *table = __atomic_load_n(&s->table, __ATOMIC_ACQUIRE);
-    size_t number = __atomic_load_n(&table[h >> SLAB_HANDLE_BITS], __ATOMIC_RELAXED);
-    return (char *)s->base + number * SLAB_BYTES + (h & ((1u << SLAB_HANDLE_BITS) - 1)) * SLAB_GRANULE;
+    size_t number = __atomic_load_n(&table[h >> SLAB_OFFSET_BITS], __ATOMIC_RELAXED);
+    return (char *)s->base + number * SLAB_BYTES + (h & ((1u << SLAB_OFFSET_BITS) - 1)) * SLAB_GRANULE;
 }
 
 static inline handle slab_handle(const struct slabs *s, const void *block)
 {
     size_t offset = (size_t)((const char *)block - s->base);
-    return s->records[offset / SLAB_BYTES].place << SLAB_HANDLE_BITS | (uint32_t)(offset % SLAB_BYTES / SLAB_GRANULE);
+    return s->records[offset / SLAB_BYTES].place << SLAB_OFFSET_BITS | (uint32_t)(offset % SLAB_BYTES / SLAB_GRANULE);
 }
 
 /* Whether an allocated block begins there. Every value may be asked for. */

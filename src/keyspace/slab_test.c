@@ -97,7 +97,7 @@ static void expect_live(struct world *w, unsigned shard, struct random *r)
             blocks++;
         }
     }
-    for (handle h = 0; h < s->table_end << SLAB_HANDLE_BITS; h++) {
+    for (handle h = 0; h < s->table_end << SLAB_OFFSET_BITS; h++) {
         live += slab_is_live(s, h);
     }
     assert_int_equal(live, blocks);
