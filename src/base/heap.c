@@ -102,6 +102,23 @@ struct heap_node *heap_first(const struct heap *h)
     return h->count ? h->nodes[0] : NULL;
 }
 
+static uint32_t count_below(const struct heap *h, uint32_t index, int64_t key)
+{
+    if (index >= h->count || h->nodes[index]->key > key) {
+        return 0;
+    }
+    uint32_t count = 1;
+    for (uint32_t i = 1; i <= ARITY; i++) {
+        count += count_below(h, index * ARITY + i, key);
+    }
+    return count;
+}
+
+uint32_t heap_count_until(const struct heap *h, int64_t key)
+{
+    return count_below(h, 0, key);
+}
+
 void heap_move(struct heap *h, struct heap_node *node, int64_t key)
 {
     assert(heap_holds(node));

@@ -26,6 +26,8 @@ MUST_USE err heap_insert(struct heap *h, struct heap_node *node, int64_t key);
 void heap_remove(struct heap *h, struct heap_node *node);
 /* The node with the smallest key, still in; NULL when empty. */
 struct heap_node *heap_first(const struct heap *h);
+/* How many keys are at most `key`; looks at no more than four nodes for each. */
+uint32_t heap_count_until(const struct heap *h, int64_t key);
 /* Gives a node that is in a new key. */
 void heap_move(struct heap *h, struct heap_node *node, int64_t key);
 

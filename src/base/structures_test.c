@@ -61,6 +61,15 @@ static void test_heap_sorts_whatever_is_moved_or_removed(void **state)
         heap_remove(&heap, &items[i].node);
         heap_remove(&heap, &items[i].node);
     }
+    uint32_t until[500] = {0};
+    for (uint32_t i = 0; i < heap.count; i++) {
+        for (int64_t key = heap.nodes[i]->key; key < 500; key++) {
+            until[key]++;
+        }
+    }
+    for (int64_t key = -1; key < 500; key++) {
+        assert_int_equal(heap_count_until(&heap, key), key < 0 ? 0 : until[key]);
+    }
     int64_t last = -1;
     int count = 0;
     for (struct heap_node *node; (node = heap_first(&heap)); count++) {

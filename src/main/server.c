@@ -22,9 +22,9 @@
 #include "base/num.h"
 #include "command/engine.h"
 #include "command/figures.h"
-#include "command/server/latency.h"
 #include "door/door.h"
 #include "keyspace/keyspace.h"
+#include "main/housekeeping.h"
 #include "main/service.h"
 #include "main/settings.h"
 #include "observe/log.h"
@@ -40,18 +40,9 @@
 
 enum {
     PATH_BYTES_MAX = 4096,
-    OWN_FILES = 64,        /* descriptors besides those of clients */
-    HOUSEKEEPING_US = 100, /* in each tick of a worker */
-    TICK_MS = 1000,        /* of the front */
+    OWN_FILES = 64, /* descriptors besides those of clients */
+    TICK_MS = 1000, /* of the front */
     SECOND_MS = 1000,
-};
-
-/* One worker's part of the housekeeping. */
-struct housekeeping {
-    struct timer timer;
-    struct message begin; /* the worker's first: what is to be done on its own thread */
-    struct worker *worker;
-    struct keyspace *keyspace;
 };
 
 enum stop_wish { STOP_UNASKED, STOP_IN_ORDER, STOP_AT_ONCE };
@@ -65,7 +56,8 @@ struct server {
     struct worker *workers;
     unsigned worker_count;
     enum loop_engine io_engine;
-    struct housekeeping *housekeepings;
+    struct housekeeping *housekeepings; /* one a worker */
+    struct message *begins;             /* one a worker, its first: what is to be done on its own thread */
     struct door *door;
     struct signal_watch signals;
     struct timer tick;
@@ -79,28 +71,7 @@ struct server {
     const char *pidfile; /* written, to be removed; NULL: none */
 };
 
-/* ---- housekeeping ------------------------------------------------------------------------------------------------ */
-
-static void fire_housekeeping(struct timer *t, struct now now)
-{
-    struct housekeeping *h = container_of(t, struct housekeeping, timer);
-    const struct config *config = config_now();
-    bool is_watched = config->latency_monitor_threshold > 0;
-    int64_t began_ns = is_watched ? clock_mono_ns() : 0;
-    int64_t next_ms = keyspace_tick(h->keyspace, h->worker->index, now, HOUSEKEEPING_US);
-    uint64_t ns = is_watched ? (uint64_t)(clock_mono_ns() - began_ns) : 0;
-    if (latency_wants(config, ns)) {
-        latency_note(LATENCY_expire_cycle, ns, now);
-    }
-    err e = loop_timer_set(h->worker->loop, t, num_max_i64(next_ms, now.mono_ms + 1));
-    assert(e == OK); /* its place in the heap has just become free */
-}
-
-static void deliver_begin(struct message *m, struct worker *w)
-{
-    (void)m;
-    metric_attach(w->index);
-}
+/* ---- the front's timers ------------------------------------------------------------------------------------------- */
 
 static void fire_look(struct timer *t, struct now now)
 {
@@ -314,7 +285,8 @@ static err make_workers(struct server *s, const struct config *config)
     s->worker_count = (unsigned)num_min_u64(s->worker_count, WORKER_COUNT_MAX);
     s->workers = calloc(s->worker_count, sizeof *s->workers);
     s->housekeepings = calloc(s->worker_count, sizeof *s->housekeepings);
-    err e = s->workers && s->housekeepings ? worker_init(&s->front, 0, LOOP_EPOLL) : ERR_NOMEM;
+    s->begins = calloc(s->worker_count, sizeof *s->begins);
+    err e = s->workers && s->housekeepings && s->begins ? worker_init(&s->front, 0, LOOP_EPOLL) : ERR_NOMEM;
     for (unsigned i = 0; e == OK && i < s->worker_count; i++) {
         e = worker_init(&s->workers[i], i, s->io_engine);
     }
@@ -362,20 +334,25 @@ static err wire_rooms(struct server *s)
     return e;
 }
 
+static void deliver_begin(struct message *m, struct worker *w)
+{
+    (void)m;
+    metric_attach(w->index);
+}
+
 static err start_workers(struct server *s)
 {
     for (unsigned i = 0; i < s->worker_count; i++) {
-        struct housekeeping *h = &s->housekeepings[i];
-        *h = (struct housekeeping){.worker = &s->workers[i], .keyspace = s->keyspace, .begin.deliver = deliver_begin};
-        timer_init(&h->timer, fire_housekeeping);
-        err e = loop_timer_set(h->worker->loop, &h->timer, loop_now(h->worker->loop).mono_ms);
+        struct worker *w = &s->workers[i];
+        err e = housekeeping_begin(&s->housekeepings[i], w, s->keyspace);
         if (e) {
             return e;
         }
-        turns_watch(h->worker);
-        loop_set_full_turn(h->worker->loop, (int64_t)TURN_FULL_US * 1000);
-        worker_post(h->worker, &h->begin);
-        e = worker_start(h->worker);
+        turns_watch(w);
+        loop_set_full_turn(w->loop, (int64_t)TURN_FULL_US * 1000);
+        s->begins[i].deliver = deliver_begin;
+        worker_post(w, &s->begins[i]);
+        e = worker_start(w);
         if (e) {
             return e;
         }
@@ -519,9 +496,7 @@ static void tear_down(struct server *s)
     }
 #endif
     for (unsigned i = 0; i < s->worker_count; i++) {
-        if (s->housekeepings[i].worker) {
-            loop_timer_clear(s->workers[i].loop, &s->housekeepings[i].timer);
-        }
+        housekeeping_end(&s->housekeepings[i]);
     }
     if (s->door) {
         loop_timer_clear(s->front.loop, &s->tick);
@@ -540,6 +515,7 @@ static void tear_down(struct server *s)
     worker_fini(&s->front);
     free(s->workers);
     free(s->housekeepings);
+    free(s->begins);
     settings_fini(&s->settings);
     buf_fini(&s->executable);
     buf_fini(&s->config_file);

@@ -9,7 +9,7 @@
  * Invariants:
  * (I1) A watch is watched as long as its `ready` is not NULL; watch_count counts those.
  * (I2) batch[batch_at .. batch_count) holds what is still to be delivered; a struck event has the pointer NULL.
- * (I3) A turn fires at most as many timers as were armed at its beginning, so that one that rearms itself for the past does not stop it.
+ * (I3) A turn fires at most as many timers as were due at its beginning, so that one that rearms itself for the past does not stop it.
  * (I4) It never sleeps while deferred work is queued.
  *
  * One thread, except loop_turn_count(). Not here: bytes (stream.c), messages from other threads (worker.c). */
@@ -141,7 +141,7 @@ static int sleep_ms(const struct loop *l, int wait_ms)
 
 static void fire_timers(struct loop *l)
 {
-    for (uint32_t left = l->timers.count; left > 0; left--) {
+    for (uint32_t left = heap_count_until(&l->timers, l->now.mono_ms); left > 0; left--) {
         struct heap_node *first = heap_first(&l->timers);
         if (!first || first->key > l->now.mono_ms) {
             return;
@@ -290,9 +290,14 @@ void loop_set_full_turn(struct loop *l, int64_t full_ns)
     l->full_turn_ns = full_ns;
 }
 
+int64_t loop_turn_ns(const struct loop *l)
+{
+    return turn_ns(&l->clock);
+}
+
 bool loop_turn_is_full(const struct loop *l)
 {
-    return l->full_turn_ns > 0 && turn_ns(&l->clock) >= l->full_turn_ns;
+    return l->full_turn_ns > 0 && loop_turn_ns(l) >= l->full_turn_ns;
 }
 
 void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t turn_ns), void *argument)

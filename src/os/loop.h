@@ -109,6 +109,8 @@ struct loop_arrivals *loop_arrivals(struct loop *l);
 
 /* Turns made. Any thread. */
 uint64_t loop_turn_count(const struct loop *l);
+/* How long this turn has lasted, in ns. */
+int64_t loop_turn_ns(const struct loop *l);
 /* After so long a turn is full: who can wait leaves the rest to the next one. 0, at first: it never is. */
 void loop_set_full_turn(struct loop *l, int64_t full_ns);
 bool loop_turn_is_full(const struct loop *l);

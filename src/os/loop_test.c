@@ -75,14 +75,17 @@ static void test_a_timer_that_rearms_itself_for_the_past_fires_once_a_turn(void 
 {
     (void)state;
     fired_count = 0;
-    struct named_timer t = {.name = 'x'};
+    struct named_timer t = {.name = 'x'}, later = {.name = 'y'};
     timer_init(&t.timer, note_and_rearm);
+    timer_init(&later.timer, note);
     assert_int_equal(loop_timer_set(loop, &t.timer, 0), OK);
+    assert_int_equal(loop_timer_set(loop, &later.timer, loop_now(loop).mono_ms + 100000), OK);
     for (size_t turn = 1; turn <= 3; turn++) {
         loop_turn(loop, -1);
         assert_int_equal(fired_count, turn);
     }
     loop_timer_clear(loop, &t.timer);
+    loop_timer_clear(loop, &later.timer);
 }
 
 static void test_the_sleep_ends_at_the_first_timer(void **state)
