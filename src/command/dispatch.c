@@ -165,7 +165,7 @@ static inline void prepare_key(struct call *call, unsigned argument, enum key_us
     ret_key->entry = NULL;
     ret_key->rule = NULL;
     ret_key->outcome = NULL;
-    ret_key->sight = (struct sight){.blind = true};
+    ret_key->sight.blind = true;
 }
 
 NOINLINE static err prepare_listed_keys(struct call *call) ON(worker)
@@ -212,69 +212,36 @@ void dispatch_prepare(struct call *call)
     }
 }
 
-enum { FETCH_KEYS = 32 }; /* together: more than the processor works on at once */
-
-struct fetch {
-    const struct key *keys[FETCH_KEYS];
-    struct sight *sights[FETCH_KEYS];
-    unsigned count;
-};
-
-static void run_fetch(struct fetch *f) ON(worker)
-{
-    for (unsigned i = 0; i < f->count; i++) {
-        sight_fetch_bucket(f->sights[i]);
-    }
-    for (unsigned i = 0; i < f->count; i++) {
-        shard_look_closer(f->sights[i], f->keys[i]);
-    }
-    for (unsigned i = 0; i < f->count; i++) {
-        sight_fetch_entry(f->sights[i]);
-    }
-    f->count = 0;
-}
-
-static inline void add_fetch(struct fetch *f, const struct key *key, bool to_write, struct sight *ret_sight) ON(worker)
-{
-    f->keys[f->count] = key;
-    f->sights[f->count++] = ret_sight;
-    *ret_sight = shard_look(key, to_write);
-    if (f->count == FETCH_KEYS) {
-        run_fetch(f);
-    }
-}
-
 void dispatch_fetch(struct call *const *calls, unsigned count)
 {
-    struct fetch f;
-    f.count = 0;
     for (unsigned i = 0; i < count; i++) {
         for (unsigned k = 0; k < calls[i]->key_count; k++) {
             struct call_key *ck = &calls[i]->keys[k];
-            add_fetch(&f, &ck->key, calls[i]->command->effect == EFFECT_WRITE, &ck->sight);
+            shard_look(&ck->key, calls[i]->command->effect == EFFECT_WRITE, &ck->sight);
         }
     }
-    run_fetch(&f);
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned k = 0; k < calls[i]->key_count; k++) {
+            shard_look_closer(&calls[i]->keys[k].sight, &calls[i]->keys[k].key);
+        }
+    }
 }
 
 void forecast_add(struct forecast *f, const struct session *session, struct engine *engine, slice key)
 {
     if (f->count < FORECAST_KEYS_MAX) {
-        struct key *k = &f->keys[f->count++];
+        struct key *k = &f->keys[f->count];
         *k = keyspace_key(engine->keyspace, session->db, key);
         k->bytes = (slice){0}; /* lent; its hash says where to look */
+        shard_look(k, false, &f->sights[f->count++]);
     }
 }
 
 void forecast_fetch(struct forecast *f)
 {
-    struct sight sights[FORECAST_KEYS_MAX];
-    struct fetch fetch;
-    fetch.count = 0;
-    for (unsigned i = 0; f->count > 1 && i < f->count; i++) { /* one alone is fetched as soon by its call */
-        add_fetch(&fetch, &f->keys[i], false, &sights[i]);
+    for (unsigned i = 0; i < f->count; i++) {
+        shard_look_closer(&f->sights[i], &f->keys[i]);
     }
-    run_fetch(&fetch);
     f->count = 0;
 }
 

@@ -31,7 +31,7 @@ void dispatch_begin(struct worker *w) ON(worker);
 void dispatch_end(struct worker *w) ON(worker);
 /* session, reply, argc, argv, resumed and owner are set by the door before. */
 void dispatch_prepare(struct call *call) ON(worker);
-/* Brings from memory what the keys of prepared calls need, for as many of them at a time as the processor can. They run before their worker's next tick. */
+/* Brings from memory what the keys of prepared calls need, as many at a time as the processor can. They run before their worker's next tick. */
 void dispatch_fetch(struct call *const *calls, unsigned count) ON(worker);
 enum run dispatch_run(struct call *call) ON(worker);
 
@@ -39,6 +39,7 @@ enum run dispatch_run(struct call *call) ON(worker);
 enum { FORECAST_KEYS_MAX = 16 };
 struct forecast {
     struct key keys[FORECAST_KEYS_MAX]; /* without their bytes */
+    struct sight sights[FORECAST_KEYS_MAX];
     unsigned count;
 };
 /* Adds a key, if there is room. */

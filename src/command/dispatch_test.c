@@ -684,7 +684,9 @@ static uint32_t lock_version(struct setting *s, const char *key)
 {
     role_assume_worker();
     struct key k = keyspace_key(s->engine->engine.keyspace, 0, slice_of(key));
-    return shard_look(&k, false).version;
+    struct sight sight;
+    shard_look(&k, false, &sight);
+    return sight.version;
 }
 
 /* It has nothing to show but time: here only that it bears more keys than it has room for, absent ones and an empty database, and changes nothing. */

@@ -66,10 +66,9 @@ static void run(void *argument)
         size_t count = 1 + random_below(&r, 2);
         arena_reset(&arena);
         effect_init(&fx, &arena, now, true);
-        struct sight sight = shard_look(&keys[0], step % 2);
-        sight_fetch_bucket(&sight);
+        struct sight sight;
+        shard_look(&keys[0], step % 2, &sight);
         shard_look_closer(&sight, &keys[0]);
-        sight_fetch_entry(&sight);
         (void)!keyspace_make_room(a->ks, now, 100);
         keyspace_lock_keys(a->ks, keys, count);
         for (size_t i = 0; i < count; i++) {

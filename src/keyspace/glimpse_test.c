@@ -16,7 +16,8 @@ static bool glimpse_at(struct bench *b, unsigned db, unsigned number, int64_t no
 {
     role_assume_worker();
     struct key k = bench_key(b, db, number);
-    struct sight sight = shard_look(&k, false);
+    struct sight sight;
+    shard_look(&k, false, &sight);
     return shard_glimpse(&k, &sight, now_wall_ms, is_use, memory, ret_entry);
 }
 
@@ -78,16 +79,19 @@ static void test_nothing_when_the_shard_is_or_was_locked(void **state)
     bench_set(&b, 0, KEY, S("value"), NO_DEADLINE);
     struct key k = bench_key(&b, 0, KEY);
     role_assume_worker();
-    struct sight before = shard_look(&k, false);
+    struct sight before;
+    shard_look(&k, false, &before);
     assert_true(shard_glimpse(&k, &before, NOW, true, &memory, &e));
     shard_lock(k.shard);
-    struct sight within = shard_look(&k, false);
+    struct sight within;
+    shard_look(&k, false, &within);
     assert_false(shard_glimpse(&k, &before, NOW, true, &memory, &e));
     assert_false(shard_glimpse(&k, &within, NOW, true, &memory, &e));
     shard_unlock(k.shard);
     assert_false(shard_glimpse(&k, &before, NOW, true, &memory, &e));
     assert_false(shard_glimpse(&k, &within, NOW, true, &memory, &e));
-    struct sight after = shard_look(&k, false);
+    struct sight after;
+    shard_look(&k, false, &after);
     assert_true(shard_glimpse(&k, &after, NOW, true, &memory, &e));
     bench_fini(&b);
 }
@@ -135,13 +139,14 @@ static void test_uses_are_noted(void **state)
     bench_set(&b, 0, KEY, S("value"), NO_DEADLINE);
     struct key k = bench_key(&b, 0, KEY);
     role_assume_worker();
-    struct sight before = shard_look(&k, false);
+    struct sight before;
+    shard_look(&k, false, &before);
     assert_true(glimpse_at(&b, 0, KEY, NOW + 5000, false, &memory, &e));
     assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW);
     assert_true(glimpse_at(&b, 0, KEY, NOW + 5000, true, &memory, &e));
     assert_true(slice_equal(entry_string(e), S("value")));
     assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW + 5000);
-    before = shard_look(&k, false);
+    shard_look(&k, false, &before);
     assert_true(glimpse_at(&b, 0, KEY, NOW + 7000, true, &memory, &e));
     assert_true(shard_glimpse(&k, &before, NOW + 9000, true, &memory, &e));
     assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW + 9000);
@@ -168,7 +173,8 @@ static void test_no_use_is_noted_of_what_has_changed(void **state)
     bench_set(&b, 0, KEY, S("value"), NO_DEADLINE);
     struct key k = bench_key(&b, 0, KEY);
     role_assume_worker();
-    struct sight before = shard_look(&k, false);
+    struct sight before;
+    shard_look(&k, false, &before);
     bench_set(&b, 0, KEY, S("other"), NO_DEADLINE);
     assert_false(shard_glimpse(&k, &before, NOW + 5000, true, &memory, &e));
     assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW);
@@ -339,11 +345,10 @@ static void look_for_staying(void *argument)
         for (unsigned k = 0; k < AHEAD; k++) {
             int len = snprintf(text[k], sizeof text[k], "key:%06u", (i + k) % STAYING);
             keys[k] = keyspace_key(a->ks, i % DBS, slice_make(text[k], (size_t)len));
-            sights[k] = shard_look(&keys[k], false);
+            shard_look(&keys[k], false, &sights[k]);
         }
         for (unsigned k = 0; k < AHEAD; k++) {
             shard_look_closer(&sights[k], &keys[k]);
-            sight_fetch_entry(&sights[k]);
         }
         for (unsigned k = 0; k < AHEAD; k++) {
             union memory memory;

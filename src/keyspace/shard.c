@@ -13,6 +13,7 @@
 #include "os/mem.h"
 
 enum {
+    TO_SECOND_LEVEL = 2, /* a degree of locality, for prefetches */
     RANDOM_TRIES = 256,
     RANDOM_BUCKET_ENTRIES = 24, /* fuller buckets are so rare that what they have beyond may be passed over */
 };
@@ -109,22 +110,26 @@ void shard_fini(struct shard *s)
 
 /* Spaces stay as long as their shard, directories and segments long enough (limbo_priv.h): so this needs no lock. Taking
  * it would make each look-up wait for the one before, which is what looking ahead is to avoid. */
-struct sight shard_look(const struct key *k, bool to_write)
+void shard_look(const struct key *k, bool to_write, struct sight *ret_sight)
 {
     const struct shard *s = k->shard;
-    struct sight sight = {0};
     if (to_write) {
         __builtin_prefetch(&s->lock, 1);
     }
-    sight.blind = !lock_look(&s->lock, &sight.version);
+    ret_sight->blind = !lock_look(&s->lock, &ret_sight->version);
     const struct space *sp = space_of(s, k->db);
-    sight.bucket = sp ? index_bucket_unlocked(&sp->index, k->hash) : NULL;
-    return sight;
+    ret_sight->bucket = sp ? index_bucket_unlocked(&sp->index, k->hash) : NULL;
+    ret_sight->entry = NULL;
+    __builtin_prefetch(ret_sight->bucket, 0, TO_SECOND_LEVEL);
 }
 
 void shard_look_closer(struct sight *sight, const struct key *k)
 {
-    sight->entry = sight->bucket ? index_entry_unlocked(&k->shard->slabs, sight->bucket, k->hash) : NULL;
+    if (sight->bucket) {
+        const char *e = sight->entry = index_entry_unlocked(&k->shard->slabs, sight->bucket, k->hash);
+        __builtin_prefetch(e, 0, TO_SECOND_LEVEL);
+        __builtin_prefetch(e + CACHE_LINE_BYTES, 0, TO_SECOND_LEVEL); /* most stand in two lines */
+    }
 }
 
 struct entry *shard_find(struct shard *s, const struct key *k)

@@ -45,30 +45,16 @@ struct sight {
     bool blind;         /* it says nothing */
 };
 
-/* To find a key takes its bucket and then its entry from memory, each of which costs as much as all the rest. The processor fetches many at a time if they are
- * asked for close together, so for many keys it is
+/* To find a key takes its bucket and then its entry from memory, each of which costs as much as all the rest. The
+ * processor fetches many at a time if they are asked for without waiting for any, so for many keys it is
  *
- *      shard_look() for each -> sight_fetch_bucket() for each -> shard_look_closer() for each -> sight_fetch_entry() for each
+ *      shard_look() for each -> shard_look_closer() for each -> shard_find_seen() or shard_glimpse() for each
  *
- * without the lock. These are reads whose result nobody waits for. Prefetches do worse: where the page is not in the TLB, which is nearly always with many keys,
- * the processor lets each wait for that, and when too many do it drops them. */
-struct sight shard_look(const struct key *k, bool to_write) ON(worker);
+ * all but the last without the lock. The first says where the bucket is and asks for it; the second reads it, says where
+ * the entry is and asks for that. What is asked for goes to the second level of the cache, since of what is under way
+ * to the first there may be a dozen at most. */
+void shard_look(const struct key *k, bool to_write, struct sight *ret_sight) ON(worker);
 void shard_look_closer(struct sight *sight, const struct key *k) ON(worker);
-READS_UNLOCKED static inline void sight_fetch_bucket(const struct sight *sight)
-{
-    if (sight->bucket) {
-        (void)*(volatile const uint64_t *)sight->bucket;
-    }
-}
-/* Two lines: most entries stand in as many. */
-READS_UNLOCKED static inline void sight_fetch_entry(const struct sight *sight)
-{
-    const char *e = sight->entry;
-    if (e) {
-        (void)*(volatile const uint64_t *)e;
-        __builtin_prefetch(e + CACHE_LINE_BYTES);
-    }
-}
 
 /* The entry of a key as it is there, whatever its state: maybe expired, stale or negative. NULL when absent. */
 struct entry *shard_find(struct shard *s, const struct key *k);
