@@ -13,7 +13,7 @@ struct door;
 struct resp_parser;
 
 /* Calls of a batch: enough to fetch from memory what many need at a time; with more the batch itself leaves the first cache. */
-enum { DESK_BATCH_CALLS = 16, DESK_HANDSHAKE_MS_MAX = 10 * 1000 };
+enum { DESK_BATCH_CALLS = 32, DESK_HANDSHAKE_MS_MAX = 10 * 1000 };
 
 struct desk {
     struct door *door;

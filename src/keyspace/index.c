@@ -630,18 +630,6 @@ READS_UNLOCKED handle index_handle_unlocked(const void *bucket, unsigned slot)
     return word_handle(*(volatile const uint32_t *)&((const struct bucket *)bucket)->words[slot]);
 }
 
-const void *index_entry_unlocked(const struct slabs *slabs, const void *bucket, uint64_t hash)
-{
-    const void *next;
-    unsigned slots = index_slots_unlocked(bucket, hash, &next);
-    if (!slots) {
-        return NULL;
-    }
-    handle h = index_handle_unlocked(bucket, (unsigned)__builtin_ctz(slots));
-    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the table that is read now has the handle's place */
-    return slab_at(slabs, h);
-}
-
 err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
 {
     if (!ix->directory) {

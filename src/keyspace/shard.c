@@ -123,12 +123,30 @@ void shard_look(const struct key *k, bool to_write, struct sight *ret_sight)
     __builtin_prefetch(ret_sight->bucket, 0, TO_SECOND_LEVEL);
 }
 
-void shard_look_closer(struct sight *sight, const struct key *k)
+/* Asks for what stands in the bucket's slots that may have the key, mostly one. Returns the first. */
+static const void *ask_for_entries(const struct shard *s, const void *bucket, uint64_t hash, const void **ret_next)
 {
-    if (sight->bucket) {
-        const char *e = sight->entry = index_entry_unlocked(&k->shard->slabs, sight->bucket, k->hash);
+    const char *first = NULL;
+    for (unsigned slots = index_slots_unlocked(bucket, hash, ret_next); slots; slots &= slots - 1) {
+        handle h = index_handle_unlocked(bucket, (unsigned)__builtin_ctz(slots));
+        __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the table that is read now has the handle's place */
+        const char *e = slab_at(&s->slabs, h);
         __builtin_prefetch(e, 0, TO_SECOND_LEVEL);
         __builtin_prefetch(e + CACHE_LINE_BYTES, 0, TO_SECOND_LEVEL); /* most stand in two lines */
+        first = first ? first : e;
+    }
+    return first;
+}
+
+void shard_look_closer(struct sight *sight, const struct key *k)
+{
+    const struct shard *s = k->shard;
+    const void *next = NULL;
+    if (sight->bucket) {
+        sight->entry = ask_for_entries(s, sight->bucket, k->hash, &next);
+    }
+    while (next && !sight->entry && !sight->blind && lock_is_untouched(&s->lock, sight->version)) {
+        sight->entry = ask_for_entries(s, next, k->hash, &next);
     }
 }
 
