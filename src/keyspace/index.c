@@ -677,7 +677,7 @@ void index_replace(struct index *ix, uint64_t hash, const struct entry *from, st
 {
     unsigned slot;
     struct bucket *b = locate(ix, hash, from, &slot);
-    b->words[slot] ^= word_handle(b->words[slot]) ^ slab_handle(ix->slabs, to);
+    b->words[slot] = word_make(slab_handle(ix->slabs, to), b->words[slot] >> HANDLE_BITS);
 }
 
 /* Finds an entry that has passed a bucket; NULL when there is none. */
@@ -796,6 +796,11 @@ size_t index_drain(struct index *ix, struct entry *entries[static INDEX_DRAIN_MA
 bool index_is_draining(const struct index *ix)
 {
     return ix->drained > 0 || ix->drained_buckets > 0;
+}
+
+bool index_is_told(const struct index *ix, uint64_t hash)
+{
+    return ix->directory && !segment_at(ix, hash)->untold;
 }
 
 /* One segment: (I2) to (I4) and (I7). Returns what it costs. */

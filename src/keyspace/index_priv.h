@@ -80,6 +80,8 @@ void index_compact(struct index *ix, size_t *place, size_t count);
 size_t index_drain(struct index *ix, struct entry *entries[static INDEX_DRAIN_MAX]);
 bool index_is_draining(const struct index *ix);
 
+/* Whether the segment of a hash would be split without reading its entries. */
+bool index_is_told(const struct index *ix, uint64_t hash);
 /* Asserts the invariants. */
 void index_check(const struct index *ix);
 

@@ -135,6 +135,25 @@ static void visit_all(struct world *w, struct entry **met, size_t count)
     }
 }
 
+static void test_a_split_reads_no_entries(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    unsigned splits = 0, untold = 0;
+    for (unsigned i = 0; i < KEYS; i++) {
+        size_t bytes = w->index.bytes;
+        bool was_told = index_is_told(&w->index, hash_of(w, &i));
+        put(w, i);
+        if (i > INDEX_STEP_MAX && w->index.bytes > bytes) { /* before that the only segment was made larger */
+            splits++;
+            untold += !was_told;
+        }
+    }
+    assert_true(splits > KEYS / INDEX_STEP_MAX);
+    assert_int_equal(untold, 0);
+    world_free(w);
+}
+
 static void test_a_walk_meets_what_was_there_throughout(void **state)
 {
     (void)state;
@@ -316,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agrees_with_a_model),
         cmocka_unit_test(test_bytes_per_key),
+        cmocka_unit_test(test_a_split_reads_no_entries),
         cmocka_unit_test(test_a_walk_meets_what_was_there_throughout),
         cmocka_unit_test(test_a_quiet_walk_meets_everything_once),
         cmocka_unit_test(test_any_cursor_is_safe),

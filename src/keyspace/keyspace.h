@@ -84,7 +84,7 @@ bool keyspace_reap(struct keyspace *ks, int64_t budget_us);
 void keyspace_swap_dbs(struct keyspace *ks, unsigned a, unsigned b);
 
 /* Gives back what memory can be spared: frees retired spaces, moves the entries of sparse slabs together, returns free slabs to the system. Works for
- * about budget_us; true when nothing is left to do. No locks held by the caller. */
+ * about budget_us (0: as long as it takes); true when nothing is left to do. No locks held by the caller. */
 bool keyspace_purge(struct keyspace *ks, int64_t budget_us);
 
 /* Returns free slabs to the system, all that are free now: 100 us for each 2 MB. Takes no locks of shards. */

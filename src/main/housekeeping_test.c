@@ -17,8 +17,7 @@ struct world {
     struct keyspace *ks;
     struct worker worker;
     struct housekeeping housekeeping;
-    struct deferred busy; /* in each turn, when it is wanted */
-    bool wants_busy;
+    struct deferred busy; /* what a turn has to do besides */
     uint64_t busy_turns, busy_and_worked;
 };
 
