@@ -2,8 +2,7 @@
  *
  * Invariants: (I1) a bit of `free` is set for each slab of a block that nobody has, but for those that slab_pool_settle() or ready_block() is at, and
  * free_count is how many there are. (I2) A bit of `idle`
- * is set for each slab that somebody had and nobody has, whose memory the system has not got back: so a block that was readied is kept. (I3) The list has the blocks with a bit in `free`.
- * (I4) full_count is how many blocks with small pages have none. */
+ * is set for each slab that somebody had and nobody has, whose memory the system has not got back: so a block that was readied is kept. (I3) The list has the blocks with a bit in `free`. */
 #include "keyspace/slab_pool_priv.h"
 
 #include "base/assert.h"
@@ -28,7 +27,6 @@ struct slab_block {
     uint64_t free[BLOCK_WORDS];
     uint64_t idle[BLOCK_WORDS];
     uint32_t next, previous;
-    bool small; /* it has small pages */
 } ALIGNED(CACHE_LINE_BYTES);
 
 /* ---- set-up ------------------------------------------------------------------------------------------------------ */
@@ -55,8 +53,7 @@ static err commit_block(struct slab_pool *p, bool huge)
     }
     p->block_count++;
     p->huge_count += huge;
-    p->full_count += !huge; /* until it is opened */
-    *b = (struct slab_block){.next = NO_BLOCK, .previous = NO_BLOCK, .small = !huge};
+    *b = (struct slab_block){.next = NO_BLOCK, .previous = NO_BLOCK};
     return OK;
 }
 
@@ -100,12 +97,6 @@ static bool is_free(const struct slab_block *b)
     return !~(b->free[0] & b->free[1]);
 }
 
-/* What does not cost more with a huge page. */
-static bool is_full_and_small(const struct slab_block *b)
-{
-    return b->small && !has_free(b);
-}
-
 static void unlink_block(struct slab_pool *p, struct slab_block *b)
 {
     *(b->previous == NO_BLOCK ? &p->first_block : &p->blocks[b->previous].next) = b->next;
@@ -126,11 +117,9 @@ static void link_block(struct slab_pool *p, struct slab_block *b)
 static void change_free(struct slab_pool *p, struct slab_block *b, unsigned word, uint64_t set, uint64_t clear)
 {
     bool was_in = has_free(b), was_last = is_free(b);
-    uint32_t was_full = is_full_and_small(b);
     p->free_count -= (uint32_t)__builtin_popcountll(b->free[word]);
     b->free[word] = (b->free[word] | set) & ~clear;
     p->free_count += (uint32_t)__builtin_popcountll(b->free[word]);
-    p->full_count += is_full_and_small(b) - was_full;
     if (was_in == has_free(b) && was_last == is_free(b)) {
         return;
     }
@@ -174,31 +163,6 @@ static bool ready_block(struct slab_pool *p)
     return true;
 }
 
-static bool wants_collapse(const struct slab_pool *p)
-{
-    return p->full_count > 0 && p->block_count > SMALL_PAGE_BLOCKS;
-}
-
-/* Gives one block with small pages that has become full a huge one. */
-static void collapse_block(struct slab_pool *p)
-{
-    lock_acquire(&p->lock);
-    bool wanted = wants_collapse(p);
-    uint32_t block = 0;
-    while (wanted && !is_full_and_small(&p->blocks[block])) {
-        block++;
-    }
-    if (wanted) {
-        p->blocks[block].small = false; /* nor is it tried again if the system refuses */
-        p->full_count--;
-        p->huge_count++;
-    }
-    lock_release(&p->lock);
-    if (wanted) {
-        range_collapse(p->base + (size_t)block * RANGE_HUGE_BYTES);
-    }
-}
-
 static void deliver_tend(struct message *m, struct worker *w)
 {
     (void)w;
@@ -206,7 +170,6 @@ static void deliver_tend(struct message *m, struct worker *w)
     __atomic_store_n(&p->is_tended, false, __ATOMIC_SEQ_CST); /* who finds more to do from now on says so again */
     while (ready_block(p)) {}
     slab_pool_settle(p, false);
-    collapse_block(p);
 }
 
 /* False when there is no other thread. */
@@ -294,9 +257,9 @@ static bool keeps_too_much(const struct slab_pool *p, bool all)
 bool slab_pool_tend(struct slab_pool *p)
 {
     lock_acquire(&p->lock);
-    bool wanted = keeps_too_much(p, false), collapses = wants_collapse(p);
+    bool wanted = keeps_too_much(p, false);
     lock_release(&p->lock);
-    return (wanted || collapses) && (ask_to_tend(p) || slab_pool_settle(p, false));
+    return wanted && (ask_to_tend(p) || slab_pool_settle(p, false));
 }
 
 /* While the system takes the memory nobody can take these slabs, and the lock is free. */

@@ -10,8 +10,7 @@
  * A slab that is given back keeps its memory for the next taker; slab_pool_settle() hands to the system what is too much, a block at a time. That takes
  * up to half a millisecond, and the first touch of a huge page as long, many times that in a virtual machine that has not had the memory yet: so both
  * are done by the thread of os/lazy.h where it runs. It readies blocks as soon as few slabs are free, the more the more there are: all shards' indexes
- * split at about the same time. Who comes before it gets small pages. A block of those that has become full gets a huge page afterwards, when there are
- * more than the first ones.
+ * split at about the same time. Who comes before it gets small pages.
  *
  * Nothing is ever unmapped: who reads without a lock finds at worst other data or zeros. Slab 0 is given to nobody and reads as zeros.
  *
@@ -52,7 +51,6 @@ struct slab_pool {
     uint32_t huge_count;                        /* of them with huge pages */
     uint32_t first_block, last_block;           /* those that have free slabs; wholly free ones last */
     uint32_t settled_block;                     /* where slab_pool_settle() was */
-    uint32_t full_count;                        /* blocks with small pages that have no free slab */
     uint32_t free_count;                        /* slabs that can be taken before another block is needed */
     uint32_t taken_count;                       /* slabs that shards have */
     uint32_t idle_count;                        /* free ones that somebody had and that still have their memory */
@@ -71,8 +69,7 @@ void slab_pool_give(struct slab_pool *p, uint32_t number);
 /* Gives the memory of one block's free slabs back to the system when too much of it is kept: more than a 1/64 of what is in use and a megabyte,
  * or anything, if `all`. False when there was nothing to do. */
 bool slab_pool_settle(struct slab_pool *p, bool all);
-/* The same, not all, soon and elsewhere, and there huge pages for blocks that have become full; here where the thread of os/lazy.h does not run, and
- * without them. True when something was to do. */
+/* The same, not all, soon and elsewhere; here where the thread of os/lazy.h does not run. */
 bool slab_pool_tend(struct slab_pool *p);
 
 struct slab_pool_stats {

@@ -143,44 +143,6 @@ static void test_who_comes_before_a_block_is_readied_gets_small_pages(void **sta
     slab_pool_fini(&p);
 }
 
-/* Small pages that are full become huge ones, and nothing is lost. */
-static void test_full_blocks_get_huge_pages(void **state)
-{
-    (void)state;
-    struct slab_pool p;
-    static uint32_t numbers[SMALL_PAGES + 3 * BLOCK];
-    unsigned taken = 0;
-    assert_int_equal(slab_pool_init(&p, 256 << 20), OK);
-    p.is_tended = true;
-    take_up_to(&p, numbers, &taken, SMALL_PAGES - 1);
-    p.is_tended = false;
-    assert_false(slab_pool_tend(&p)); /* few are small: they stay so */
-    p.is_tended = true;
-    take_up_to(&p, numbers, &taken, SMALL_PAGES + 2 * BLOCK - 2); /* one is free of the last block */
-    for (unsigned i = 0; i < taken; i++) {
-        memset(memory_of(&p, numbers[i]), (int)i, SLAB_BYTES);
-    }
-    p.is_tended = false;
-    unsigned rounds = 0;
-    for (bool more = true; more; rounds += more) {
-        assert_int_equal(lazy_start(), OK);
-        more = slab_pool_tend(&p);
-        lazy_stop();
-    }
-    assert_int_equal(rounds, SMALL_PAGES / BLOCK + 1);
-    assert_int_equal(p.full_count, 0);
-    assert_int_equal(p.huge_count, p.block_count - 1);
-    for (unsigned i = 0; i < taken; i++) {
-        for (size_t at = 0; at < SLAB_BYTES; at += 512) {
-            assert_int_equal(memory_of(&p, numbers[i])[at], (char)i);
-        }
-    }
-    while (taken > 0) {
-        slab_pool_give(&p, numbers[--taken]);
-    }
-    slab_pool_fini(&p);
-}
-
 /* All shards take at about the same time, the more the more there are. */
 static void test_more_is_readied_where_there_is_much(void **state)
 {
@@ -223,7 +185,6 @@ int main(void)
         cmocka_unit_test(test_memory_goes_back),
         cmocka_unit_test(test_a_block_is_readied_before_it_is_needed),
         cmocka_unit_test(test_who_comes_before_a_block_is_readied_gets_small_pages),
-        cmocka_unit_test(test_full_blocks_get_huge_pages),
         cmocka_unit_test(test_more_is_readied_where_there_is_much),
         cmocka_unit_test(test_addresses_are_halved_until_granted),
     };

@@ -44,16 +44,6 @@ void range_want_huge(void *at, size_t bytes)
     madvise(at, bytes, MADV_HUGEPAGE);
 }
 
-void range_collapse(void *at)
-{
-    range_want_huge(at, RANGE_HUGE_BYTES);
-#ifdef MADV_COLLAPSE
-    madvise(at, RANGE_HUGE_BYTES, MADV_COLLAPSE);
-#else
-    madvise(at, RANGE_HUGE_BYTES, 25); /* its number in all kernels; those that lack it refuse */
-#endif
-}
-
 void range_discard(void *at, size_t bytes)
 {
     madvise(at, bytes, MADV_DONTNEED);

@@ -19,9 +19,6 @@ void range_release(void *range, size_t bytes);
 bool range_commit(void *at, size_t bytes) MUST_USE;
 /* Asks for huge pages where they are not in use yet: what is written first there costs a whole one. */
 void range_want_huge(void *at, size_t bytes);
-/* Makes one huge page of the small ones of RANGE_HUGE_BYTES, if the system can (Linux 6.1): their content stays, and is copied; who touches it
- * meanwhile waits, half a millisecond. */
-void range_collapse(void *at);
 /* Gives the memory of a part back to the system. */
 void range_discard(void *at, size_t bytes);
 
