@@ -34,7 +34,7 @@ enum {
     STEPS = 8, /* sizes in a doubling */
     EVEN_MAX = 64,
     EVEN_CLASSES = EVEN_MAX / SLAB_GRANULE - 1, /* 16, 24, ... 64 */
-    SPARSE_PART = 16,                           /* of a class's memory */
+    SPARSE_PART = 24,                           /* of a class's memory */
     LOOK_AT_MAX = 32,                           /* slabs, for one to drain */
     PLACES_MIN = 16,
     PLACES_MAX = 1 << (HANDLE_BITS - SLAB_OFFSET_BITS),

@@ -101,7 +101,7 @@ static inline size_t slab_good_bytes(size_t bytes)
 
 /* Without the lock: whether so much is free in the slabs that it may be worth while. */
 bool slab_may_be_sparse(const struct slabs *s);
-/* A block that should move; NULL when nothing is sparse: no size has two slabs' worth of free blocks that are a sixteenth of its memory, or, if
+/* A block that should move; NULL when nothing is sparse: no size has two slabs' worth of free blocks that are a twenty-fourth of its memory, or, if
  * `thorough`, one slab's worth. Goes on with a slab that it has begun with. */
 void *slab_sparse_block(struct slabs *s, bool thorough);
 /* Whether any size is, not thoroughly. */
