@@ -4,8 +4,8 @@
  *      hash   63 ........ 40 | 39 .. 32 | 31 ......... 16 | 15 .... 0
  *             directory        tag        place (bucket)    the shard's
  *
- * It grows by splitting one segment in two (a few microseconds, without reading entries), never by rehashing everything, and shrinks by merging
- * neighbours. A small index is one segment of 3, 7, 15, 31, then 63 buckets. What does not fit its bucket, its home,
+ * It grows by splitting one segment in two (a few microseconds, without reading entries), never by rehashing everything,
+ * and shrinks by merging neighbours. A small index is one segment of 3, 7, 15, 31, then 63 buckets. What does not fit its bucket, its home,
  * stands in the next one of the segment that has room; walks and samples go by homes. The order of hashes (directory
  * bits, then place) never changes however it grows and shrinks: that is what a walk's cursor counts on. Bytes per key:
  * 6 when all segments are about to split, 12 when all have, 8.7 on average.

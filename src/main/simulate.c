@@ -3,7 +3,8 @@
  * Replays a trace as a client does that keeps values beside a database: it looks for as many keys as a window has, and
  * stores those that were not there.
  * What is asked is a real keyspace with the real limit and policy, one for each pair of them, in this process; only
- * the clock is made: requests come evenly. So what it prints is what a server of that maxmemory would do, and it takes
+ * the clock is made: requests come evenly, and ticks have no budget of time, so that the same trace gives the same
+ * ratios on a busy machine, too. So what it prints is what a server of that maxmemory would do, and it takes
  * as much memory.
  *
  * Policies that are told of keys with a deadline only (volatile-...) get each key with one, of a day. */
