@@ -1,6 +1,6 @@
 /* Slabs that no shard has; see slab_pool_priv.h.
  *
- * Invariants: (I1) a bit of `free` is set for each slab of a block that nobody has, but for those that slab_pool_settle() or ready_block() is at, and
+ * Invariants: (I1) a bit of `free` is set for each slab of a block that nobody has, but for those that slab_pool_settle() or add_block() is at, and
  * free_count is how many there are. (I2) A bit of `idle`
  * is set for each slab that somebody had and nobody has, whose memory the system has not got back: so a block that was readied is kept. (I3) The list has the blocks with a bit in `free`. */
 #include "keyspace/slab_pool_priv.h"
@@ -36,8 +36,8 @@ static size_t round_up(size_t bytes, size_t step)
     return (bytes + step - 1) / step * step;
 }
 
-/* Makes a block of huge or small pages readable and writable. */
-static err commit_block(struct slab_pool *p, bool huge)
+/* Makes one more block readable and writable. */
+static err commit_block(struct slab_pool *p)
 {
     uint32_t block = p->block_count;
     struct slab_block *b = &p->blocks[block];
@@ -48,11 +48,7 @@ static err commit_block(struct slab_pool *p, bool huge)
         !range_commit(memory, RANGE_HUGE_BYTES)) {
         return ERR_NOMEM;
     }
-    if (huge) {
-        range_want_huge(memory, RANGE_HUGE_BYTES);
-    }
     p->block_count++;
-    p->huge_count += huge;
     *b = (struct slab_block){.next = NO_BLOCK, .previous = NO_BLOCK};
     return OK;
 }
@@ -131,11 +127,23 @@ static void change_free(struct slab_pool *p, struct slab_block *b, unsigned word
     }
 }
 
-/* Makes all slabs of a new block free ones, but for slab 0. */
-static void open_block(struct slab_pool *p, uint32_t block)
+/* One more block of huge or small pages, whose slabs are free, but for slab 0. The lock is let go of while a huge page is made, before anybody can take of it. */
+static err add_block(struct slab_pool *p, bool huge) HOLDS(p->lock)
 {
+    err e = commit_block(p);
+    if (e) {
+        return e;
+    }
+    uint32_t block = p->block_count - 1;
+    if (huge) {
+        lock_release(&p->lock);
+        range_make_huge(p->base + (size_t)block * RANGE_HUGE_BYTES);
+        lock_acquire(&p->lock);
+        p->huge_count++;
+    }
     change_free(p, &p->blocks[block], 0, block == 0 ? ~(uint64_t)1 : ~(uint64_t)0, 0);
     change_free(p, &p->blocks[block], 1, ~(uint64_t)0, 0);
+    return OK;
 }
 
 /* ---- the other thread -------------------------------------------------------------------------------------------- */
@@ -146,21 +154,13 @@ static bool wants_block(const struct slab_pool *p)
     return p->block_count >= SMALL_PAGE_BLOCKS && p->free_count < FEW_COUNT + p->block_count * BLOCK_SLABS / FEW_PART;
 }
 
-/* Commits a block if one is wanted, and touches it, without the lock, before anybody can take from it. False when none is, or memory is refused. */
+/* Adds a block if one is wanted. False when none is, or memory is refused. */
 static bool ready_block(struct slab_pool *p)
 {
     lock_acquire(&p->lock);
-    bool wanted = wants_block(p) && commit_block(p, true) == OK;
-    uint32_t block = p->block_count - 1;
+    bool added = wants_block(p) && add_block(p, true) == OK;
     lock_release(&p->lock);
-    if (!wanted) {
-        return false;
-    }
-    *(volatile char *)(p->base + (size_t)block * RANGE_HUGE_BYTES) = 0;
-    lock_acquire(&p->lock);
-    open_block(p, block);
-    lock_release(&p->lock);
-    return true;
+    return added;
 }
 
 static void deliver_tend(struct message *m, struct worker *w)
@@ -188,10 +188,10 @@ static bool ask_to_tend(struct slab_pool *p)
 
 /* A block for who cannot wait until one is readied. A huge page takes up to some ms: when the other thread is about to bring one, the next slabs have
  * small pages, which come one by one. */
-static err commit_at_once(struct slab_pool *p)
+static err add_block_at_once(struct slab_pool *p) HOLDS(p->lock)
 {
     bool is_tended = __atomic_load_n(&p->is_tended, __ATOMIC_SEQ_CST);
-    return commit_block(p, p->block_count >= SMALL_PAGE_BLOCKS && !is_tended);
+    return add_block(p, p->block_count >= SMALL_PAGE_BLOCKS && !is_tended);
 }
 
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
@@ -200,9 +200,7 @@ uint32_t slab_pool_take(struct slab_pool *p)
 {
     uint32_t number = 0;
     lock_acquire(&p->lock);
-    while (p->first_block == NO_BLOCK && commit_at_once(p) == OK) {
-        open_block(p, p->block_count - 1);
-    }
+    while (p->first_block == NO_BLOCK && add_block_at_once(p) == OK) {}
     if (p->first_block != NO_BLOCK) {
         uint32_t block = p->first_block;
         struct slab_block *b = &p->blocks[block];

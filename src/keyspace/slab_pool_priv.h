@@ -4,7 +4,7 @@
  *                                                                '---- 128 slabs: a block of 2 MB ----'
  *
  * One range for all, and not one for each shard, because of huge pages: 64 shards that grow in huge pages of their own waste a megabyte each, here
- * they share them. The first blocks have small pages, so that a small keyspace costs only what it touches; the others want huge ones, which are
+ * they share them. The first blocks have small pages, so that a small keyspace costs only what it touches; the others get huge ones, which are
  * cheaper to fill and save most misses of the TLB.
  *
  * A slab that is given back keeps its memory for the next taker; slab_pool_settle() hands to the system what is too much, a block at a time. That takes

@@ -1,6 +1,7 @@
-/* mmap() without access, mprotect() for what is committed. Committed neighbours are one mapping for the kernel as long as they want the same
- * size of page: who commits upwards keeps their number small. Huge pages are refused at first, so that where the machine hands them out unasked
- * (transparent_hugepage=always) a little data does not cost many megabytes. */
+/* mmap() without access, mprotect() for what is committed. Huge pages are refused, but for the moment in which one is made: else, where the machine hands
+ * them out unasked (transparent_hugepage=always), a little data would cost many megabytes; and khugepaged, which looks for places where a huge page
+ * is wanted and some of it is in use, would bring back what was discarded, a dozen megabytes each ten seconds. So committed neighbours are one mapping for the
+ * kernel, too: who commits upwards keeps their number small. */
 #include "os/range.h"
 
 #include <stdint.h>
@@ -39,9 +40,13 @@ bool range_commit(void *at, size_t bytes)
     return !mem_is_refused() && mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-void range_want_huge(void *at, size_t bytes)
+void range_make_huge(void *at)
 {
-    madvise(at, bytes, MADV_HUGEPAGE);
+    assert((uintptr_t)at % RANGE_HUGE_BYTES == 0);
+    if (madvise(at, RANGE_HUGE_BYTES, MADV_HUGEPAGE) == 0) {
+        *(volatile char *)at = 0;
+        madvise(at, RANGE_HUGE_BYTES, MADV_NOHUGEPAGE);
+    }
 }
 
 void range_discard(void *at, size_t bytes)

@@ -17,8 +17,9 @@ void range_release(void *range, size_t bytes);
 /* Makes a part of it (whole pages) readable and writable; it is zeroed and costs nothing until it is written. False when the system
  * refuses, or a test says so (os/mem.h). */
 bool range_commit(void *at, size_t bytes) MUST_USE;
-/* Asks for huge pages where they are not in use yet: what is written first there costs a whole one. */
-void range_want_huge(void *at, size_t bytes);
+/* Puts a huge page where a part of RANGE_HUGE_BYTES was committed and never written, if the system has one now; takes up to some ms. It is the only way
+ * to get one: the system never makes one by itself of what is written in small pages, nor of what is left where a part was discarded. */
+void range_make_huge(void *at);
 /* Gives the memory of a part back to the system. */
 void range_discard(void *at, size_t bytes);
 

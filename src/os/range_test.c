@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "os/range.h"
@@ -29,7 +30,7 @@ static void test_parts_come_and_go(void **state)
     assert_int_equal((uintptr_t)range % RANGE_HUGE_BYTES, 0);
     assert_true(range_commit(range + RANGE_BYTES - PART_BYTES, PART_BYTES));
     assert_true(range_commit(range, RANGE_HUGE_BYTES));
-    range_want_huge(range, RANGE_HUGE_BYTES);
+    range_make_huge(range);
     assert_true(is_zero(range, RANGE_HUGE_BYTES));
     memset(range, 1, RANGE_HUGE_BYTES);
     assert_true(range_commit(range, RANGE_HUGE_BYTES)); /* again: nothing changes */
@@ -38,6 +39,39 @@ static void test_parts_come_and_go(void **state)
     assert_int_equal(range[PART_BYTES], 1);
     range_release(range, RANGE_BYTES);
     range_release(NULL, RANGE_BYTES);
+}
+
+/* The flags that the kernel has for the mapping of an address: "rd wr mr ... ". */
+static void flags_of(const void *address, char flags[static 256])
+{
+    FILE *f = fopen("/proc/self/smaps", "r");
+    assert_non_null(f);
+    bool found = false;
+    for (char line[512]; fgets(line, sizeof line, f);) {
+        unsigned long begin, end;
+        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2) {
+            found = (uintptr_t)address >= begin && (uintptr_t)address < end;
+        } else if (found && sscanf(line, "VmFlags: %255[^\n]", flags) == 1) {
+            break;
+        }
+    }
+    fclose(f);
+}
+
+/* Else khugepaged would undo what range_discard() does, some seconds later. */
+static void test_nothing_becomes_huge_by_itself(void **state)
+{
+    (void)state;
+    char *range = range_reserve(RANGE_BYTES), flags[256] = "";
+    assert_non_null(range);
+    assert_true(range_commit(range, 3 * RANGE_HUGE_BYTES));
+    range_make_huge(range + RANGE_HUGE_BYTES);
+    for (unsigned i = 0; i < 3; i++) {
+        flags_of(range + i * RANGE_HUGE_BYTES, flags);
+        assert_non_null(strstr(flags, " nh"));
+        assert_null(strstr(flags, " hg"));
+    }
+    range_release(range, RANGE_BYTES);
 }
 
 static void test_what_cannot_be_had_is_refused(void **state)
@@ -50,6 +84,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts_come_and_go),
+        cmocka_unit_test(test_nothing_becomes_huge_by_itself),
         cmocka_unit_test(test_what_cannot_be_had_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
