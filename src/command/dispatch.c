@@ -212,17 +212,23 @@ void dispatch_prepare(struct call *call)
     }
 }
 
+static bool is_write(const struct call *call)
+{
+    return call->command->effect == EFFECT_WRITE;
+}
+
 void dispatch_fetch(struct call *const *calls, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         for (unsigned k = 0; k < calls[i]->key_count; k++) {
             struct call_key *ck = &calls[i]->keys[k];
-            shard_look(&ck->key, calls[i]->command->effect == EFFECT_WRITE, &ck->sight);
+            shard_look(&ck->key, is_write(calls[i]), &ck->sight);
         }
     }
     for (unsigned i = 0; i < count; i++) {
         for (unsigned k = 0; k < calls[i]->key_count; k++) {
-            shard_look_closer(&calls[i]->keys[k].sight, &calls[i]->keys[k].key);
+            struct call_key *ck = &calls[i]->keys[k];
+            shard_look_closer(&ck->sight, &ck->key, is_write(calls[i]));
         }
     }
 }
@@ -240,7 +246,7 @@ void forecast_add(struct forecast *f, const struct session *session, struct engi
 void forecast_fetch(struct forecast *f)
 {
     for (unsigned i = 0; i < f->count; i++) {
-        shard_look_closer(&f->sights[i], &f->keys[i]);
+        shard_look_closer(&f->sights[i], &f->keys[i], false);
     }
     f->count = 0;
 }

@@ -68,7 +68,7 @@ static void run(void *argument)
         effect_init(&fx, &arena, now, true);
         struct sight sight;
         shard_look(&keys[0], step % 2, &sight);
-        shard_look_closer(&sight, &keys[0]);
+        shard_look_closer(&sight, &keys[0], step % 2);
         (void)!keyspace_make_room(a->ks, now, 100);
         keyspace_lock_keys(a->ks, keys, count);
         for (size_t i = 0; i < count; i++) {

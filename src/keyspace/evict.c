@@ -152,6 +152,13 @@ void evict_flushed(struct shard *s, uint64_t count)
     }
 }
 
+READS_UNLOCKED const void *evict_place_unlocked(const struct shard *s, uint64_t hash)
+{
+    struct ghosts now = {.places = *(uint16_t *volatile const *)&s->evict.adaptive.ghosts.places,
+                         .bucket_count = *(volatile const uint32_t *)&s->evict.adaptive.ghosts.bucket_count};
+    return ghosts_place(&now, hash);
+}
+
 bool evict_would_note(const struct shard *s, const struct entry *e, int64_t now_wall_ms)
 {
     return PEEK(s->evict.policy)->would_note(s, e, now_wall_ms);

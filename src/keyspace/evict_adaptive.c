@@ -236,12 +236,32 @@ static bool is_large(const struct shard *s, const struct entry *e)
 }
 
 /* The next in turn, taken out of its queue. NULL when there is none. */
+static struct queue *queue_in_turn(struct adaptive *a)
+{
+    return small_is_full(a) || a->main.live == 0 ? &a->small : &a->main;
+}
+
 static struct entry *take_next(struct shard *s)
 {
-    struct adaptive *a = &s->evict.adaptive;
-    bool from_small = small_is_full(a) || a->main.live == 0;
-    uint32_t record = queue_pop(from_small ? &a->small : &a->main);
+    uint32_t record = queue_pop(queue_in_turn(&s->evict.adaptive));
     return record ? slab_at(&s->slabs, record) : NULL;
+}
+
+/* Has what the next evictions will read fetched from memory meanwhile: the second entry in turn, and of the first, which was the second before, the bucket and
+ * the ghosts. */
+static void look_ahead(struct shard *s)
+{
+    const struct space *sp = s->all_spaces;
+    uint32_t next[2];
+    unsigned count = queue_peek(queue_in_turn(&s->evict.adaptive), countof(next), next);
+    if (count > 1) {
+        __builtin_prefetch(slab_at(&s->slabs, next[1]), 1);
+    }
+    if (count > 0) {
+        uint64_t hash = hash_keyed(s->hash_key, entry_key(slab_at(&s->slabs, next[0])));
+        __builtin_prefetch(ghosts_place(&s->evict.adaptive.ghosts, hash), 1);
+        __builtin_prefetch(sp->next ? NULL : index_bucket_unlocked(&sp->index, hash), 1);
+    }
 }
 
 static struct entry *victim(struct shard *s, int64_t now_wall_ms, struct space **ret_space)
@@ -262,6 +282,7 @@ static struct entry *victim(struct shard *s, int64_t now_wall_ms, struct space *
         enqueue(s, e, true, is_in_main(e) ? uses - 1 : 0);
         e = take_next(s);
     }
+    look_ahead(s);
     *ret_space = NULL;
     return e;
 }

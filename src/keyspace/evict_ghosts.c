@@ -46,6 +46,11 @@ size_t ghosts_capacity(const struct ghosts *g)
     return (size_t)g->bucket_count * BUCKET_PLACES;
 }
 
+const void *ghosts_place(const struct ghosts *g, uint64_t hash)
+{
+    return g->bucket_count > 0 ? bucket_of(g, hash) : NULL;
+}
+
 /* Of a full bucket, the place of the oldest one of the kind; the oldest of all when there is none. */
 static unsigned oldest(const uint16_t *bucket, enum ghost kind)
 {

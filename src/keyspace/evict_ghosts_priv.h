@@ -23,6 +23,8 @@ struct ghosts {
 void ghosts_resize(struct ghosts *g, size_t capacity);
 size_t ghosts_capacity(const struct ghosts *g);
 
+/* Where a hash is remembered, for who wants to fetch it from memory ahead; NULL when nothing is. */
+const void *ghosts_place(const struct ghosts *g, uint64_t hash);
 /* Remembers a hash; `main_share` is how many of those out of the main queue are wanted. */
 void ghosts_add(struct ghosts *g, uint64_t hash, enum ghost kind, size_t main_share);
 /* Forgets a hash and says what it was; GHOST_NONE when it is not remembered. */

@@ -83,6 +83,9 @@ void evict_removed(struct shard *s, struct entry *e, uint64_t hash, bool evicted
 /* `count` entries, all of one database, are gone together. */
 void evict_flushed(struct shard *s, uint64_t count);
 
+/* What a policy will look at when a key with this hash comes: to be fetched from memory ahead, for it may be nowhere. Without the lock. */
+const void *evict_place_unlocked(const struct shard *s, uint64_t hash);
+
 /* Whether the policy would write something if this entry, of which `e` is a copy, were used. Without the lock. */
 bool evict_would_note(const struct shard *s, const struct entry *e, int64_t now_wall_ms);
 

@@ -11,6 +11,7 @@ enum {
     POSITION_MASK = QUEUE_SPAN_MAX - 1,
     CHUNK_SLOTS_MIN = 4,
     CHUNK_SLOTS_MAX = QUEUE_SPAN_MAX / QUEUE_CHUNK,
+    PEEK_PLACES = 8,
     HOLES_MIN = 1024, /* so few are not worth moving anything */
 };
 
@@ -192,6 +193,17 @@ uint32_t queue_pop(struct queue *q)
     advance_tail(q);
     count_out(q);
     return record;
+}
+
+unsigned queue_peek(const struct queue *q, unsigned count, uint32_t *ret_records)
+{
+    unsigned found = 0;
+    for (uint32_t at = q->tail; found < count && at != q->head && at - q->tail < PEEK_PLACES; at++) {
+        uint32_t record = *record_at(q, at);
+        ret_records[found] = record;
+        found += record != 0;
+    }
+    return found;
 }
 
 uint32_t queue_at(const struct queue *q, uint32_t position)

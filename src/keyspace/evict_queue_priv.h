@@ -46,6 +46,8 @@ bool queue_drain(struct queue *q, unsigned most);
 bool queue_push(struct queue *q, uint32_t record, uint32_t *ret_position);
 /* Takes the one at the tail; 0 when there is none. */
 uint32_t queue_pop(struct queue *q);
+/* The next ones that queue_pop() would give; returns how many were found among the first few places. */
+unsigned queue_peek(const struct queue *q, unsigned count, uint32_t *ret_records);
 /* The one at a position; 0 when that is a hole or not in the span. */
 uint32_t queue_at(const struct queue *q, uint32_t position);
 /* Puts another one in the place of one that is in; 0 takes it out. */

@@ -56,12 +56,18 @@ static void test_what_is_taken_out_is_not_met_and_what_replaces_it_is(void **sta
     }
     queue_check(&q);
     assert_int_equal(queue_at(&q, positions[1]), 0);
+    uint32_t next[3];
+    assert_int_equal(queue_peek(&q, 3, next), 3);
+    assert_int_equal(next[0], 1002);
+    assert_int_equal(next[1], 3);
+    assert_int_equal(next[2], 1005);
     for (unsigned i = 1; i <= 1000; i++) {
         if (i % 3 != 1) {
             assert_int_equal(queue_pop(&q), i % 3 == 0 ? i : i + 1000);
         }
     }
     assert_int_equal(q.live, 0);
+    assert_int_equal(queue_peek(&q, 3, next), 0);
     queue_check(&q);
     queue_fini(&q);
 }

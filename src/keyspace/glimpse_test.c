@@ -348,7 +348,7 @@ static void look_for_staying(void *argument)
             shard_look(&keys[k], false, &sights[k]);
         }
         for (unsigned k = 0; k < AHEAD; k++) {
-            shard_look_closer(&sights[k], &keys[k]);
+            shard_look_closer(&sights[k], &keys[k], false);
         }
         for (unsigned k = 0; k < AHEAD; k++) {
             union memory memory;

@@ -138,7 +138,7 @@ static const void *ask_for_entries(const struct shard *s, const void *bucket, ui
     return first;
 }
 
-void shard_look_closer(struct sight *sight, const struct key *k)
+void shard_look_closer(struct sight *sight, const struct key *k, bool to_write)
 {
     const struct shard *s = k->shard;
     const void *next = NULL;
@@ -147,6 +147,9 @@ void shard_look_closer(struct sight *sight, const struct key *k)
     }
     while (next && !sight->entry && !sight->blind && lock_is_untouched(&s->lock, sight->version)) {
         sight->entry = ask_for_entries(s, next, k->hash, &next);
+    }
+    if (to_write && !sight->entry) {
+        __builtin_prefetch(evict_place_unlocked(s, k->hash), 1);
     }
 }
 

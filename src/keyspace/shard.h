@@ -54,7 +54,7 @@ struct sight {
  * the entry is and asks for that. What is asked for goes to the second level of the cache, since of what is under way
  * to the first there may be a dozen at most. */
 void shard_look(const struct key *k, bool to_write, struct sight *ret_sight) ON(worker);
-void shard_look_closer(struct sight *sight, const struct key *k) ON(worker);
+void shard_look_closer(struct sight *sight, const struct key *k, bool to_write) ON(worker);
 
 /* The entry of a key as it is there, whatever its state: maybe expired, stale or negative. NULL when absent. */
 struct entry *shard_find(struct shard *s, const struct key *k);
