@@ -16,6 +16,7 @@ from report import Demands, bars, finish, table, write_results
 QUICK = "--quick" in sys.argv
 ROUNDS, SECONDS, MANY_KEYS = (3, 0.2, 1_000_000) if QUICK else (5, 1.0, 4_000_000)
 KEYS = 1000
+FULL_KEYS, FULL_MB = 1_000_000, 64      # memcached's memory has no room for so many, nor is it ever less
 PIPELINES = (1, 16, 64)
 demands = Demands()
 engine = Demands("engine", "not yet")
@@ -69,10 +70,34 @@ def many_keys():
     return costs
 
 
+def full_cache():
+    """{peer: us a SET of a new key, for each of which another one goes}"""
+    peers = [Larder(), Redis(), Memcached(options=("-m", FULL_MB))]
+    rounds = {peer.name: [] for peer in peers}
+    for peer in peers:
+        load.fill(peer, FULL_KEYS)
+        if peer.name != "memcached":
+            peer.ask("CONFIG", "SET", "maxmemory-policy", peer.policies()[0])
+            peer.ask("CONFIG", "SET", "maxmemory", peer.info("memory")["used_memory"])
+    step = FULL_KEYS // 4
+    for turn in range(ROUNDS + 2):      # two to settle
+        for peer in peers:
+            before = peer.cpu_ns()
+            load.fill(peer, step, "--first", FULL_KEYS + turn * step)
+            rounds[peer.name].append((peer.cpu_ns() - before) / 1000 / step)
+    for peer in peers:
+        peer.stop()
+    costs = {name: statistics.median(of[2:]) for name, of in rounds.items()}
+    print("set in a full cache: " + ", ".join(f"{name} {us:.3f} us" for name, us in costs.items()), flush=True)
+    demands.at_most("set in a full cache: CPU of the cheaper peer", costs["larder"] / min(costs["redis-server"], costs["memcached"]), 0.8)
+    return costs
+
+
 def main():
     costs = operation_costs()
     check_costs(costs)
     many = many_keys()
+    full = full_cache()
     names = ["larder", "redis-server", "memcached", "null"]
     write_results(
         "compare", "Server CPU an operation",
@@ -80,6 +105,7 @@ def main():
         table(["operation, pipeline", *(f"{name}: us (ops/s)" for name in names)],
               [[f"{op} {pipeline}", *(f"{of[name][0]:.3f} ({of[name][1] / 1000:.0f} k)" for name in names)] for (op, pipeline), of in costs.items()]),
         f"Over {MANY_KEYS} keys:", table(["operation, pipeline", "larder: us"], [[f"{op} {pipeline}", f"{us:.3f}"] for (op, pipeline), us in many.items()]),
+        "SET of new keys in a cache that is full, in a pipeline of 32:", table(["", *(f"{name}: us" for name in full)], [["set", *(f"{us:.3f}" for us in full.values())]]),
         demands.text(), engine.text(),
         picture=bars("Server CPU an operation (us): less is better", "us", [(f"{op} P{pipeline}", {name: of[name][0] for name in names}) for (op, pipeline), of in costs.items()]))
     finish("compare", demands, engine)
