@@ -31,7 +31,7 @@
  * (I3) Not watched and not dead: on a ring, or paused, and the peer's end was seen before bytes that wait for resume. Otherwise
  *      level-triggered hang-ups would spin.
  * (I4) On a ring READ is never watched: only one of the two may take bytes from the socket.
- * (I5) held has bytes: paused, or flush is queued.
+ * (I5) held has bytes: paused, or flush is queued. held_at < held.len, or both are 0.
  *
  * One thread, the loop's. */
 #include "os/stream.h"
@@ -116,6 +116,12 @@ static void run_finish(struct deferred *d)
 
 /* ---- interest ------------------------------------------------------------------------------------------------------ */
 
+/* More is received only when all that was is handed over. */
+static bool wants_ring(const struct stream *s)
+{
+    return ring_of(s) && is_reading(s) && !has_unread(s);
+}
+
 /* Of the watch; on a ring, which tells the rest, often none. */
 static unsigned interest(const struct stream *s)
 {
@@ -133,7 +139,7 @@ static unsigned interest(const struct stream *s)
 
 static void update_interest(struct stream *s)
 {
-    if (ring_of(s) && is_reading(s)) {
+    if (wants_ring(s)) {
         ring_receive(ring_of(s), &s->socket);
     }
     unsigned events = interest(s);
@@ -398,16 +404,17 @@ static void deliver_unread(struct stream *s)
     if (s->layer && s->layer->unread) {
         take(s, S(""));
     }
-    size_t count = 0;
-    while (is_reading(s) && count < s->held.len) {
-        slice piece = slice_sub(buf_slice(&s->held), count, STREAM_READ_BYTES);
-        count += piece.len;
+    while (is_reading(s) && s->held_at < s->held.len) {
+        slice piece = slice_sub(buf_slice(&s->held), s->held_at, STREAM_READ_BYTES);
+        s->held_at += piece.len;
         hand_over(s, piece);
     }
-    if (count == s->held.len) {
+    if (s->held_at == s->held.len) {
         buf_fini(&s->held);
-    } else {
-        buf_consume(&s->held, count);
+        s->held_at = 0;
+    } else if (s->held_at >= s->held.len / 2) { /* not each time: it may be 4 MB, of which the owner takes a little */
+        buf_consume(&s->held, s->held_at);
+        s->held_at = 0;
     }
     if (is_reading(s)) {
         s->peer_ended = false;
