@@ -2,7 +2,7 @@
  *
  * Fairness: a connection that has used up its share of a turn goes to `ready`; a message of the desk to itself brings
  * it up again in the next turn, among the events of others. The list is taken as a whole, so who is put back waits for
- * the turn after. (A timer that is due at once would come back in the same turn.)
+ * the turn after; so do those whom a long turn does not come to, before all others. (A timer that is due at once would come back in the same turn.)
  *
  * Idle connections: two lists, each ordered by the time of the last request. Who has not asked for a second gives back
  * its buffers and moves from `active` to `idle`; `timeout` looks at the front of both. So the second costs what there
@@ -90,20 +90,24 @@ void desk_give_parser(struct desk *d, struct resp_parser *p)
 
 /* ---- turns ------------------------------------------------------------------------------------------------------- */
 
-void desk_defer(struct desk *d, struct conn *c)
+static void ask_for_next_turn(struct desk *d)
 {
-    if (!list_linked(&c->turn)) {
-        list_push_back(&d->ready, &c->turn);
-    }
-    if (!d->next_turn_posted) {
+    if (!list_empty(&d->ready) && !d->next_turn_posted) {
         d->next_turn_posted = true;
         worker_post(d->worker, &d->next_turn);
     }
 }
 
+void desk_defer(struct desk *d, struct conn *c)
+{
+    if (!list_linked(&c->turn)) {
+        list_push_back(&d->ready, &c->turn);
+    }
+    ask_for_next_turn(d);
+}
+
 static void deliver_next_turn(struct message *m, struct worker *w)
 {
-    (void)w;
     role_assume_worker();
     struct desk *d = container_of(m, struct desk, next_turn);
     d->next_turn_posted = false;
@@ -112,7 +116,13 @@ static void deliver_next_turn(struct message *m, struct worker *w)
     list_splice(&now, &d->ready);
     while ((turn = list_pop_front(&now))) {
         conn_go_on(container_of(turn, struct conn, turn));
+        if (loop_turn_is_long(w->loop)) {
+            break;
+        }
     }
+    list_splice(&now, &d->ready);
+    list_splice(&d->ready, &now);
+    ask_for_next_turn(d);
 }
 
 /* ---- the second -------------------------------------------------------------------------------------------------- */

@@ -204,7 +204,7 @@ static void turn(struct loop *l, int wait_ms)
     l->now = clock_now();
     l->sent_bytes = l->writer_count = 0;
     fire_timers(l);
-    if (l->ring && ring_deliver(l->ring)) {
+    if (l->ring && ring_deliver(l->ring, &l->clock, l->full_turn_ns)) {
         take_events(l, 0);
     }
     deliver_events(l);
@@ -298,6 +298,11 @@ int64_t loop_turn_ns(const struct loop *l)
 bool loop_turn_is_full(const struct loop *l)
 {
     return l->full_turn_ns > 0 && loop_turn_ns(l) >= l->full_turn_ns;
+}
+
+bool loop_turn_is_long(const struct loop *l)
+{
+    return l->full_turn_ns > 0 && loop_turn_ns(l) >= 2 * l->full_turn_ns;
 }
 
 void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t turn_ns), void *argument)

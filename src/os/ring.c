@@ -437,21 +437,25 @@ static unsigned announce(struct ring *r)
     return count;
 }
 
-static void received(struct ring *r, const struct io_uring_cqe *completion)
+/* Whether somebody got something. */
+static bool received(struct ring *r, const struct io_uring_cqe *completion)
 {
     uint32_t number = which_of(completion);
+    bool handed_over = false;
     assert(number < r->slot_count);
     if (completion->flags & IORING_CQE_F_BUFFER) {
         const struct slot *slot = &r->slots[number];
         slice bytes = bytes_of(r, completion);
         if (slot->socket && bytes.len > 0) {
             slot->ops->received(slot->socket, bytes);
+            handed_over = true;
         }
         provide(r, completion->flags >> IORING_CQE_BUFFER_SHIFT);
     }
     if (!(completion->flags & IORING_CQE_F_MORE)) {
         disarmed(r, &r->slots[number], completion->res);
     }
+    return handed_over;
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------------------- */
@@ -558,14 +562,22 @@ void ring_enter(struct ring *r, int64_t wait_ms)
     }
 }
 
-bool ring_deliver(struct ring *r)
+static bool is_full(const struct turn_clock *turn, int64_t full_ns)
 {
-    bool has_events = false;
+    return full_ns > 0 && turn_ns(turn) >= full_ns;
+}
+
+/* The turn does not end between announce() and the first received() after it, who is to look at what was announced. */
+bool ring_deliver(struct ring *r, const struct turn_clock *turn, int64_t full_ns)
+{
+    bool has_events = false, handed_over = false;
     size_t bytes = 0;
     unsigned announced = 0;
-    for (unsigned left = io_uring_cq_ready(&r->uring); left > 0 && bytes < TURN_BYTES; left--) {
+    for (unsigned left = io_uring_cq_ready(&r->uring);
+         left > 0 && bytes < TURN_BYTES && !(handed_over && is_full(turn, full_ns)); left--) {
         if (announced == 0) {
             announced = announce(r);
+            handed_over = false;
         }
         announced--;
         struct io_uring_cqe *completion;
@@ -574,7 +586,7 @@ bool ring_deliver(struct ring *r)
         switch (kind_of(completion)) {
         case KIND_RECEIVE:
             bytes += completion->res > 0 ? (size_t)completion->res : 0;
-            received(r, completion);
+            handed_over |= received(r, completion);
             break;
         case KIND_POLL:
             r->polling = false;

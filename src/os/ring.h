@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "os/turn.h"
 
 struct ring;
 
@@ -63,7 +64,8 @@ bool ring_send_later(struct ring *r, struct ring_socket *s);
 
 /* Sends what is queued, then sleeps until something has come, for wait_ms at most (-1: for ever). Calls sending() and sent(). */
 void ring_enter(struct ring *r, int64_t wait_ms);
-/* Calls received() and ended() for all that has come. True: the epoll instance has events. */
-bool ring_deliver(struct ring *r);
+/* Calls received() and ended() for what has come: at least one received(), then until the turn has lasted full_ns (0: for ever); the rest in the next turn. True: the
+ * epoll instance has events. */
+bool ring_deliver(struct ring *r, const struct turn_clock *turn, int64_t full_ns);
 
 #endif

@@ -467,6 +467,45 @@ static void test_what_comes_in_a_pause_comes_before_the_rest(void **state)
     assert_int_equal(ours.stream.bytes_in, ROUNDS);
 }
 
+static void pause_it(struct end *e)
+{
+    stream_pause(&e->stream);
+}
+
+/* An owner who takes a piece now and then from a peer who sends without end: what the ring had received in his pauses is handed over before more is, so it does not
+ * become more and more. */
+static void test_what_is_held_does_not_grow(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 100, PIECE_WORDS = 1024, HELD_BYTES_MAX = 1 << 20 };
+    uint32_t piece[PIECE_WORDS], sent = 0;
+    fcntl(theirs, F_SETFL, O_NONBLOCK);
+    ours.on_received = pause_it;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (bool goes_on = true; goes_on; sent += goes_on ? PIECE_WORDS : 0) {
+            for (uint32_t i = 0; i < PIECE_WORDS; i++) {
+                piece[i] = sent + i;
+            }
+            ssize_t taken = send(theirs, piece, sizeof piece, 0);
+            assert_true(taken < 0 || taken == sizeof piece);
+            goes_on = taken > 0;
+        }
+        turn();
+        assert_true(ours.stream.held.len <= HELD_BYTES_MAX);
+        stream_resume(&ours.stream);
+    }
+    ours.on_received = NULL;
+    for (unsigned i = 0; i < ROUNDS && ours.received.len < sent * sizeof sent; i++) {
+        turn();
+    }
+    assert_int_equal(ours.received.len, sent * sizeof sent);
+    for (uint32_t i = 0; i < sent; i += PIECE_WORDS) {
+        memcpy(piece, ours.received.bytes + i * sizeof *piece, sizeof piece);
+        assert_int_equal(piece[0], i);
+        assert_int_equal(piece[PIECE_WORDS - 1], i + PIECE_WORDS - 1);
+    }
+}
+
 static void test_a_paused_stream_notices_that_its_peer_hung_up(void **state)
 {
     (void)state;
@@ -745,6 +784,41 @@ static void test_a_crowd_is_served(void **state)
         stream_close(&crowd[i].stream);
         close(clients[i]);
         buf_fini(&crowd[i].received);
+    }
+    turn();
+}
+
+/* With a ring one after the other, each in a turn of its own; nobody is forgotten. (Epoll tells its readiness again, the same ones first, so all are served.) */
+static void test_a_full_turn_leaves_the_rest_to_the_next(void **state)
+{
+    (void)state;
+    enum { MANY = 20 };
+    static struct end many[MANY];
+    static int clients[MANY];
+    unsigned turns = 0, served = 0, most = 0;
+    for (int i = 0; i < MANY; i++) {
+        int fds[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+        open_end(&many[i], fds[0]);
+        clients[i] = fds[1];
+        assert_int_equal(send(clients[i], "x", 1, 0), 1);
+    }
+    loop_set_full_turn(loop, 1);
+    for (; served < MANY && turns < 10 * MANY; turns++) {
+        unsigned before = served;
+        turn();
+        served = 0;
+        for (int i = 0; i < MANY; i++) {
+            served += many[i].received_count;
+        }
+        most = served - before > most ? served - before : most;
+    }
+    assert_int_equal(served, MANY);
+    assert_int_equal(most, engine == LOOP_URING ? 1 : MANY);
+    for (int i = 0; i < MANY; i++) {
+        stream_close(&many[i].stream);
+        close(clients[i]);
+        buf_fini(&many[i].received);
     }
     turn();
 }
@@ -1052,6 +1126,7 @@ int main(void)
         UNIX(test_a_paused_stream_reads_nothing_until_it_is_resumed),
         TCP(test_a_paused_stream_reads_nothing_until_it_is_resumed),
         TCP(test_what_comes_in_a_pause_comes_before_the_rest),
+        UNIX(test_what_is_held_does_not_grow),
         UNIX(test_a_pause_in_which_nothing_comes_changes_no_interest),
         UNIX(test_a_paused_stream_notices_that_its_peer_hung_up),
         TCP(test_a_paused_stream_notices_that_its_peer_hung_up),
@@ -1070,6 +1145,7 @@ int main(void)
         UNIX(test_the_owner_may_free_it_when_it_is_closed),
         UNIX(test_what_is_coming_is_told_before_the_first_of_it_is_received),
         UNIX(test_a_crowd_is_served),
+        UNIX(test_a_full_turn_leaves_the_rest_to_the_next),
         UNIX(test_an_fd_number_that_is_reused_at_once_gets_nobody_elses_bytes),
         LAYERED(test_a_layer_turns_bytes_both_ways),
         LAYERED(test_a_layer_keeps_what_came_until_the_owner_resumes),
