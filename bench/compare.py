@@ -16,7 +16,7 @@ from report import Demands, bars, finish, table, write_results
 QUICK = "--quick" in sys.argv
 ROUNDS, SECONDS, MANY_KEYS = (3, 0.2, 1_000_000) if QUICK else (5, 1.0, 4_000_000)
 KEYS = 1000
-FULL_KEYS, FULL_MB = 1_000_000, 64      # memcached's memory has no room for so many, nor is it ever less
+FULL_KEYS, FULL_MB = 1_000_000, 64      # of a full cache; memcached's memory, which has no room for so many
 PIPELINES = (1, 16, 64)
 demands = Demands()
 engine = Demands("engine", "not yet")

@@ -154,6 +154,11 @@ void call_reset(struct call *call)
     call->owner = NULL;
 }
 
+static bool is_write(const struct call *call)
+{
+    return call->command->effect == EFFECT_WRITE;
+}
+
 /* ---- prepare -------------------------------------------------------------------------------------------------------- */
 static inline void prepare_key(struct call *call, unsigned argument, enum key_use use, struct call_key *ret_key)
     ON(worker)
@@ -210,11 +215,6 @@ void dispatch_prepare(struct call *call)
     if (call->refused == OK) {
         call->refused = prepare_keys(call);
     }
-}
-
-static bool is_write(const struct call *call)
-{
-    return call->command->effect == EFFECT_WRITE;
 }
 
 void dispatch_fetch(struct call *const *calls, unsigned count)
@@ -373,7 +373,7 @@ static err consult_key(struct call *call, struct loader *loader, unsigned i)
     if (!ck->rule || (ck->use != KEY_READS && ck->use != KEY_NEEDS)) {
         return OK;
     }
-    if (o && o->voided && call->command->effect == EFFECT_WRITE) {
+    if (o && o->voided && is_write(call)) {
         ck->outcome = o = NULL;
     }
     struct load_answer a = loader->consult(loader, ck->rule, &ck->key, ck->entry, ck->use, o, call->now);
@@ -506,7 +506,7 @@ static void publish(struct call *call)
     if (LIKELY(!fx->touches && !fx->records)) {
         return;
     }
-    if (fx->touch_count > call->expired_count && !fx->records_replaced && call->command->effect == EFFECT_WRITE) {
+    if (fx->touch_count > call->expired_count && !fx->records_replaced && is_write(call)) {
         effect_record_before(fx, call->session->db, call->argc, call->argv);
         if (effect_wants_records(fx)) {
             record_rule_times(call);

@@ -83,7 +83,8 @@ void evict_removed(struct shard *s, struct entry *e, uint64_t hash, bool evicted
 /* `count` entries, all of one database, are gone together. */
 void evict_flushed(struct shard *s, uint64_t count);
 
-/* What a policy will look at when a key with this hash comes: to be fetched from memory ahead, for it may be nowhere. Without the lock. */
+/* What the policy will look at when a key with this hash comes, for who wants to fetch it from memory ahead; NULL: nothing. Without the lock, so that it may be any
+ * address. */
 const void *evict_place_unlocked(const struct shard *s, uint64_t hash);
 
 /* Whether the policy would write something if this entry, of which `e` is a copy, were used. Without the lock. */

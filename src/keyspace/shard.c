@@ -148,8 +148,9 @@ void shard_look_closer(struct sight *sight, const struct key *k, bool to_write)
     while (next && !sight->entry && !sight->blind && lock_is_untouched(&s->lock, sight->version)) {
         sight->entry = ask_for_entries(s, next, k->hash, &next);
     }
-    if (to_write && !sight->entry) {
-        __builtin_prefetch(evict_place_unlocked(s, k->hash), 1);
+    const void *place = to_write && !sight->entry ? evict_place_unlocked(s, k->hash) : NULL;
+    if (place) {
+        __builtin_prefetch(place, 1);
     }
 }
 

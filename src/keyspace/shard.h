@@ -51,7 +51,7 @@ struct sight {
  *      shard_look() for each -> shard_look_closer() for each -> shard_find_seen() or shard_glimpse() for each
  *
  * all but the last without the lock. The first says where the bucket is and asks for it; the second reads it, says where
- * the entry is and asks for that. What is asked for goes to the second level of the cache, since of what is under way
+ * the entry is and asks for that, or for what a new key will need if it is to be written. What is asked for goes to the second level of the cache, since of what is under way
  * to the first there may be a dozen at most. */
 void shard_look(const struct key *k, bool to_write, struct sight *ret_sight) ON(worker);
 void shard_look_closer(struct sight *sight, const struct key *k, bool to_write) ON(worker);
