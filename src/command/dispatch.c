@@ -219,35 +219,39 @@ void dispatch_prepare(struct call *call)
 
 void dispatch_fetch(struct call *const *calls, unsigned count)
 {
+    enum { FETCH_KEYS = 64 }; /* looked at together; a batch rarely has more */
+    struct look looks[FETCH_KEYS];
+    unsigned look_count = 0;
     for (unsigned i = 0; i < count; i++) {
         for (unsigned k = 0; k < calls[i]->key_count; k++) {
             struct call_key *ck = &calls[i]->keys[k];
-            shard_look(&ck->key, is_write(calls[i]), &ck->sight);
+            looks[look_count++] = (struct look){.key = &ck->key, .sight = &ck->sight, .to_write = is_write(calls[i])};
+            if (look_count == FETCH_KEYS) {
+                shard_look(looks, look_count);
+                look_count = 0;
+            }
         }
     }
-    for (unsigned i = 0; i < count; i++) {
-        for (unsigned k = 0; k < calls[i]->key_count; k++) {
-            struct call_key *ck = &calls[i]->keys[k];
-            shard_look_closer(&ck->sight, &ck->key, is_write(calls[i]));
-        }
-    }
+    shard_look(looks, look_count);
 }
 
 void forecast_add(struct forecast *f, const struct session *session, struct engine *engine, slice key)
 {
     if (f->count < FORECAST_KEYS_MAX) {
-        struct key *k = &f->keys[f->count];
+        struct key *k = &f->keys[f->count++];
         *k = keyspace_key(engine->keyspace, session->db, key);
         k->bytes = (slice){0}; /* lent; its hash says where to look */
-        shard_look(k, false, &f->sights[f->count++]);
     }
 }
 
 void forecast_fetch(struct forecast *f)
 {
+    struct sight sights[FORECAST_KEYS_MAX];
+    struct look looks[FORECAST_KEYS_MAX];
     for (unsigned i = 0; i < f->count; i++) {
-        shard_look_closer(&f->sights[i], &f->keys[i], false);
+        looks[i] = (struct look){.key = &f->keys[i], .sight = &sights[i]};
     }
+    shard_look(looks, f->count);
     f->count = 0;
 }
 

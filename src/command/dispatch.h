@@ -39,7 +39,6 @@ enum run dispatch_run(struct call *call) ON(worker);
 enum { FORECAST_KEYS_MAX = 16 };
 struct forecast {
     struct key keys[FORECAST_KEYS_MAX]; /* without their bytes */
-    struct sight sights[FORECAST_KEYS_MAX];
     unsigned count;
 };
 /* Adds a key, if there is room. */

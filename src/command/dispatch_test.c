@@ -685,7 +685,7 @@ static uint32_t lock_version(struct setting *s, const char *key)
     role_assume_worker();
     struct key k = keyspace_key(s->engine->engine.keyspace, 0, slice_of(key));
     struct sight sight;
-    shard_look(&k, false, &sight);
+    shard_look(&(struct look){.key = &k, .sight = &sight}, 1);
     return sight.version;
 }
 

@@ -67,8 +67,7 @@ static void run(void *argument)
         arena_reset(&arena);
         effect_init(&fx, &arena, now, true);
         struct sight sight;
-        shard_look(&keys[0], step % 2, &sight);
-        shard_look_closer(&sight, &keys[0], step % 2);
+        shard_look(&(struct look){.key = &keys[0], .sight = &sight, .to_write = step % 2}, 1);
         (void)!keyspace_make_room(a->ks, now, 100);
         keyspace_lock_keys(a->ks, keys, count);
         for (size_t i = 0; i < count; i++) {

@@ -101,13 +101,12 @@ NOINLINE static enum glimpse search(const struct shard *s, const struct sight *s
 /* False when the shard was changed meanwhile. */
 static bool note_use(struct shard *s, const struct sight *sight, const struct entry *e, int64_t now_wall_ms)
 {
-    lock_acquire(&s->lock);
-    bool is_same = lock_was_untouched(&s->lock, sight->version);
-    if (LIKELY(is_same)) {
-        s->evict.policy->used(s, (struct entry *)e, now_wall_ms);
+    if (UNLIKELY(!lock_acquire_untouched(&s->lock, sight->version))) {
+        return false;
     }
+    s->evict.policy->used(s, (struct entry *)e, now_wall_ms);
     lock_release_unchanged(&s->lock);
-    return is_same;
+    return true;
 }
 
 bool shard_glimpse(const struct key *k, const struct sight *sight, int64_t now_wall_ms, bool is_use, void *memory,

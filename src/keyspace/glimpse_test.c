@@ -11,13 +11,23 @@ union memory {
     char bytes[SHARD_GLIMPSE_BYTES_MAX];
 };
 
+static struct sight look(const struct key *k)
+{
+    role_assume_worker();
+    struct sight sight;
+    shard_look(&(struct look){.key = k, .sight = &sight}, 1);
+    return sight;
+}
+
 static bool glimpse_at(struct bench *b, unsigned db, unsigned number, int64_t now_wall_ms, bool is_use,
                        union memory *memory, struct entry **ret_entry)
 {
     role_assume_worker();
     struct key k = bench_key(b, db, number);
-    struct sight sight;
-    shard_look(&k, false, &sight);
+    struct sight sight = look(&k);
+    if (number % 2) {
+        sight.entry = NULL; /* then it is searched for */
+    }
     return shard_glimpse(&k, &sight, now_wall_ms, is_use, memory, ret_entry);
 }
 
@@ -79,19 +89,16 @@ static void test_nothing_when_the_shard_is_or_was_locked(void **state)
     bench_set(&b, 0, KEY, S("value"), NO_DEADLINE);
     struct key k = bench_key(&b, 0, KEY);
     role_assume_worker();
-    struct sight before;
-    shard_look(&k, false, &before);
+    struct sight before = look(&k);
     assert_true(shard_glimpse(&k, &before, NOW, true, &memory, &e));
     shard_lock(k.shard);
-    struct sight within;
-    shard_look(&k, false, &within);
+    struct sight within = look(&k);
     assert_false(shard_glimpse(&k, &before, NOW, true, &memory, &e));
     assert_false(shard_glimpse(&k, &within, NOW, true, &memory, &e));
     shard_unlock(k.shard);
     assert_false(shard_glimpse(&k, &before, NOW, true, &memory, &e));
     assert_false(shard_glimpse(&k, &within, NOW, true, &memory, &e));
-    struct sight after;
-    shard_look(&k, false, &after);
+    struct sight after = look(&k);
     assert_true(shard_glimpse(&k, &after, NOW, true, &memory, &e));
     bench_fini(&b);
 }
@@ -139,14 +146,13 @@ static void test_uses_are_noted(void **state)
     bench_set(&b, 0, KEY, S("value"), NO_DEADLINE);
     struct key k = bench_key(&b, 0, KEY);
     role_assume_worker();
-    struct sight before;
-    shard_look(&k, false, &before);
+    struct sight before = look(&k);
     assert_true(glimpse_at(&b, 0, KEY, NOW + 5000, false, &memory, &e));
     assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW);
     assert_true(glimpse_at(&b, 0, KEY, NOW + 5000, true, &memory, &e));
     assert_true(slice_equal(entry_string(e), S("value")));
     assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW + 5000);
-    shard_look(&k, false, &before);
+    before = look(&k);
     assert_true(glimpse_at(&b, 0, KEY, NOW + 7000, true, &memory, &e));
     assert_true(shard_glimpse(&k, &before, NOW + 9000, true, &memory, &e));
     assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW + 9000);
@@ -173,8 +179,7 @@ static void test_no_use_is_noted_of_what_has_changed(void **state)
     bench_set(&b, 0, KEY, S("value"), NO_DEADLINE);
     struct key k = bench_key(&b, 0, KEY);
     role_assume_worker();
-    struct sight before;
-    shard_look(&k, false, &before);
+    struct sight before = look(&k);
     bench_set(&b, 0, KEY, S("other"), NO_DEADLINE);
     assert_false(shard_glimpse(&k, &before, NOW + 5000, true, &memory, &e));
     assert_int_equal(entry_accessed_at(find(&b, KEY), NOW + 9000), NOW);
@@ -342,14 +347,13 @@ static void look_for_staying(void *argument)
     for (unsigned i = 0; __atomic_load_n(&makers_left, __ATOMIC_ACQUIRE) > 0 || a->seen_count == 0; i++) {
         struct key keys[AHEAD];
         struct sight sights[AHEAD];
+        struct look looks[AHEAD];
         for (unsigned k = 0; k < AHEAD; k++) {
             int len = snprintf(text[k], sizeof text[k], "key:%06u", (i + k) % STAYING);
             keys[k] = keyspace_key(a->ks, i % DBS, slice_make(text[k], (size_t)len));
-            shard_look(&keys[k], false, &sights[k]);
+            looks[k] = (struct look){.key = &keys[k], .sight = &sights[k]};
         }
-        for (unsigned k = 0; k < AHEAD; k++) {
-            shard_look_closer(&sights[k], &keys[k], false);
-        }
+        shard_look(looks, AHEAD);
         for (unsigned k = 0; k < AHEAD; k++) {
             union memory memory;
             struct entry *e;

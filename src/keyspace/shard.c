@@ -110,47 +110,80 @@ void shard_fini(struct shard *s)
 
 /* Spaces stay as long as their shard, directories and segments long enough (limbo_priv.h): so this needs no lock. Taking
  * it would make each look-up wait for the one before, which is what looking ahead is to avoid. */
-void shard_look(const struct key *k, bool to_write, struct sight *ret_sight)
+static void find_bucket(const struct look *l)
 {
-    const struct shard *s = k->shard;
-    if (to_write) {
+    const struct shard *s = l->key->shard;
+    if (l->to_write) {
         __builtin_prefetch(&s->lock, 1);
     }
-    ret_sight->blind = !lock_look(&s->lock, &ret_sight->version);
-    const struct space *sp = space_of(s, k->db);
-    ret_sight->bucket = sp ? index_bucket_unlocked(&sp->index, k->hash) : NULL;
-    ret_sight->entry = NULL;
-    __builtin_prefetch(ret_sight->bucket, 0, TO_SECOND_LEVEL);
+    l->sight->blind = !lock_look(&s->lock, &l->sight->version);
+    const struct space *sp = space_of(s, l->key->db);
+    l->sight->bucket = sp ? index_bucket_unlocked(&sp->index, l->key->hash) : NULL;
+    l->sight->entry = NULL;
 }
 
-/* Asks for what stands in the bucket's slots that may have the key, mostly one. Returns the first. */
-static const void *ask_for_entries(const struct shard *s, const void *bucket, uint64_t hash, const void **ret_next)
+static void fetch_entry(const char *e)
+{
+    __builtin_prefetch(e, 0, TO_SECOND_LEVEL);
+    __builtin_prefetch(e + CACHE_LINE_BYTES, 0, TO_SECOND_LEVEL); /* most stand in two lines */
+}
+
+/* The first of what stands in the bucket's slots that may have the key, mostly the only one; asks for the others. */
+static const void *candidate(const struct shard *s, const void *bucket, uint64_t hash, const void **ret_next)
 {
     const char *first = NULL;
     for (unsigned slots = index_slots_unlocked(bucket, hash, ret_next); slots; slots &= slots - 1) {
         handle h = index_handle_unlocked(bucket, (unsigned)__builtin_ctz(slots));
         __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the table that is read now has the handle's place */
         const char *e = slab_at(&s->slabs, h);
-        __builtin_prefetch(e, 0, TO_SECOND_LEVEL);
-        __builtin_prefetch(e + CACHE_LINE_BYTES, 0, TO_SECOND_LEVEL); /* most stand in two lines */
-        first = first ? first : e;
+        if (first) {
+            fetch_entry(e);
+        } else {
+            first = e;
+        }
     }
     return first;
 }
 
-void shard_look_closer(struct sight *sight, const struct key *k, bool to_write)
+static void find_candidate(const struct look *l)
 {
-    const struct shard *s = k->shard;
+    const struct shard *s = l->key->shard;
+    struct sight *sight = l->sight;
     const void *next = NULL;
     if (sight->bucket) {
-        sight->entry = ask_for_entries(s, sight->bucket, k->hash, &next);
+        sight->entry = candidate(s, sight->bucket, l->key->hash, &next);
     }
     while (next && !sight->entry && !sight->blind && lock_is_untouched(&s->lock, sight->version)) {
-        sight->entry = ask_for_entries(s, next, k->hash, &next);
+        sight->entry = candidate(s, next, l->key->hash, &next);
     }
-    const void *place = to_write && !sight->entry ? evict_place_unlocked(s, k->hash) : NULL;
+}
+
+/* What a new key will need. */
+static void fetch_place(const struct look *l)
+{
+    const void *place = evict_place_unlocked(l->key->shard, l->key->hash);
     if (place) {
         __builtin_prefetch(place, 1);
+    }
+}
+
+void shard_look(const struct look *looks, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        find_bucket(&looks[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        __builtin_prefetch(looks[i].sight->bucket, 0, TO_SECOND_LEVEL);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        find_candidate(&looks[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (looks[i].sight->entry) {
+            fetch_entry(looks[i].sight->entry);
+        } else if (looks[i].to_write) {
+            fetch_place(&looks[i]);
+        }
     }
 }
 

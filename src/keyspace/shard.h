@@ -48,13 +48,17 @@ struct sight {
 /* To find a key takes its bucket and then its entry from memory, each of which costs as much as all the rest. The
  * processor fetches many at a time if they are asked for without waiting for any, so for many keys it is
  *
- *      shard_look() for each -> shard_look_closer() for each -> shard_find_seen() or shard_glimpse() for each
+ *      shard_look() for all of them -> shard_find_seen() or shard_glimpse() for each
  *
- * all but the last without the lock. The first says where the bucket is and asks for it; the second reads it, says where
- * the entry is and asks for that, or for what a new key will need if it is to be written. What is asked for goes to the second level of the cache, since of what is under way
- * to the first there may be a dozen at most. */
-void shard_look(const struct key *k, bool to_write, struct sight *ret_sight) ON(worker);
-void shard_look_closer(struct sight *sight, const struct key *k, bool to_write) ON(worker);
+ * The first, without locks, fills in the sights and asks for the entries, or for what a new key will need if it is to be written. Its steps (where the bucket is,
+ * fetch it, what it holds, fetch that) are loops over all the keys: whatever waits between two fetches holds up those behind it. What is asked for goes to the second
+ * level of the cache, since of what is under way to the first there may be a dozen at most. */
+struct look {
+    const struct key *key;
+    struct sight *sight; /* to be filled in */
+    bool to_write;
+};
+void shard_look(const struct look *looks, unsigned count) ON(worker);
 
 /* The entry of a key as it is there, whatever its state: maybe expired, stale or negative. NULL when absent. */
 struct entry *shard_find(struct shard *s, const struct key *k);

@@ -28,6 +28,14 @@ struct account {
     int wrong_count;
 };
 
+static void acquire_after_a_look(struct lock *l) ACQUIRES(*l) UNCHECKED_LOCKS
+{
+    uint32_t version;
+    while (!lock_look(l, &version) || !lock_acquire_untouched(l, version)) {
+        usleep(0);
+    }
+}
+
 static void transfer(void *argument)
 {
     struct account *a = argument;
@@ -36,6 +44,8 @@ static void transfer(void *argument)
             while (!lock_try(&a->lock)) {
                 usleep(0);
             }
+        } else if (i % 3 == 1) {
+            acquire_after_a_look(&a->lock);
         } else {
             lock_acquire(&a->lock);
         }
@@ -61,6 +71,28 @@ static void test_one_at_a_time(void **state)
     }
     assert_int_equal(a.wrong_count, 0);
     assert_int_equal(a.left, THREAD_COUNT * ROUNDS);
+}
+
+static void test_after_a_look_only_the_untouched_is_acquired(void **state) UNCHECKED_LOCKS
+{
+    (void)state;
+    struct lock l;
+    uint32_t version;
+    lock_init(&l, LOCK_SHARD, 0);
+    assert_true(lock_look(&l, &version));
+    lock_acquire(&l);
+    lock_release_unchanged(&l);
+    for (int i = 0; i < 2; i++) {
+        assert_true(lock_acquire_untouched(&l, version));
+        lock_release_unchanged(&l);
+    }
+    lock_acquire(&l);
+    lock_release(&l);
+    assert_false(lock_acquire_untouched(&l, version));
+    assert_true(lock_look(&l, &version));
+    assert_true(lock_acquire_untouched(&l, version));
+    lock_release(&l);
+    assert_false(lock_acquire_untouched(&l, version));
 }
 
 /* ---- conditions ---------------------------------------------------------------------------------------------------- */
@@ -222,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_at_a_time),
+        cmocka_unit_test(test_after_a_look_only_the_untouched_is_acquired),
         cmocka_unit_test(test_a_condition_wakes_whoever_waits),
         cmocka_unit_test(test_a_wait_ends_at_its_deadline),
         cmocka_unit_test(test_try_does_not_wait_and_any_order_is_free_to_it),
