@@ -235,6 +235,13 @@ void dispatch_fetch(struct call *const *calls, unsigned count)
     shard_look(looks, look_count);
 }
 
+void dispatch_approach(const struct call *call)
+{
+    if (call->key_count > 0) {
+        shard_approach(&call->keys->sight);
+    }
+}
+
 void forecast_add(struct forecast *f, const struct session *session, struct engine *engine, slice key)
 {
     if (f->count < FORECAST_KEYS_MAX) {

@@ -33,6 +33,9 @@ void dispatch_end(struct worker *w) ON(worker);
 void dispatch_prepare(struct call *call) ON(worker);
 /* Brings from memory what the keys of prepared calls need, as many at a time as the processor can. They run before their worker's next tick. */
 void dispatch_fetch(struct call *const *calls, unsigned count) ON(worker);
+/* What that has brought to the second level of the cache comes to the first: DISPATCH_APPROACH calls before this one runs. */
+enum { DISPATCH_APPROACH = 2 };
+void dispatch_approach(const struct call *call) ON(worker);
 enum run dispatch_run(struct call *call) ON(worker);
 
 /* Keys that requests will need which have come, but are not prepared yet because those of other connections are before them. A guess: nothing depends on it. */

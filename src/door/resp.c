@@ -302,6 +302,9 @@ static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_s
     unsigned run = 0;
     while (run < count && *ret_state == CONN_READY) {
         unsigned i = run++;
+        if (i + DISPATCH_APPROACH < count) {
+            dispatch_approach(d->batch[i + DISPATCH_APPROACH]);
+        }
         if (run_call(c, d->batch[i]) == RUN_PARKED) {
             c->parked = desk_take_call(d, i);
             *ret_state = CONN_PARKED;

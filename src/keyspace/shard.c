@@ -187,6 +187,15 @@ void shard_look(const struct look *looks, unsigned count)
     }
 }
 
+void shard_approach(const struct sight *sight)
+{
+    const char *e = sight->entry;
+    if (e) {
+        __builtin_prefetch(e);
+        __builtin_prefetch(e + CACHE_LINE_BYTES);
+    }
+}
+
 struct entry *shard_find(struct shard *s, const struct key *k)
 {
     shard_assert_locked(s);

@@ -59,6 +59,8 @@ struct look {
     bool to_write;
 };
 void shard_look(const struct look *looks, unsigned count) ON(worker);
+/* Brings the entry that was seen on to the first level: for who will use it in a moment. */
+void shard_approach(const struct sight *sight);
 
 /* The entry of a key as it is there, whatever its state: maybe expired, stale or negative. NULL when absent. */
 struct entry *shard_find(struct shard *s, const struct key *k);
