@@ -27,7 +27,7 @@
 
 struct mem_refusals *mem_refusals;
 
-void mem_init(void)
+static void init_refusals(void)
 {
     const char *path = getenv("LARDER_MEMORY_FILE");
     if (!path) {
@@ -73,7 +73,7 @@ REFUSABLE(void *, realloc, (void *block, size_t bytes), (block, bytes))
 REFUSABLE(void *, aligned_alloc, (size_t alignment, size_t bytes), (alignment, bytes))
 REFUSABLE(char *, strndup, (const char *text, size_t len), (text, len))
 #else
-void mem_init(void)
+static void init_refusals(void)
 {
 }
 #endif
@@ -178,6 +178,15 @@ static const char *allocator_name(void)
     return name;
 }
 
+/* Else who frees does it, so that one who frees much is away for milliseconds, and what nobody frees after stays. */
+static void start_purging(void)
+{
+    size_t threads = 1;
+    bool on = true;
+    mallctl("max_background_threads", NULL, NULL, &threads, sizeof threads);
+    mallctl("background_thread", NULL, NULL, &on, sizeof on);
+}
+
 struct mem_stats mem_stats(void)
 {
     uint64_t mapped = __atomic_load_n(&mapped_bytes, __ATOMIC_RELAXED);
@@ -200,6 +209,10 @@ void mem_purge(void)
 }
 
 #else
+
+static void start_purging(void)
+{
+}
 
 /* glibc: a chunk is a multiple of 16 with 8 bytes of its own, and at least 32. */
 size_t mem_good_bytes(size_t bytes)
@@ -227,3 +240,11 @@ void mem_purge(void)
 }
 
 #endif
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+void mem_init(void)
+{
+    init_refusals();
+    start_purging();
+}

@@ -39,7 +39,8 @@ struct mem_stats mem_stats(void);
 /* Gives free pages back to the system. */
 void mem_purge(void);
 
-/* Once, before threads: with LARDER_TEST_HOOKS and LARDER_MEMORY_FILE that file is a struct mem_refusals, by which a test refuses memory. */
+/* Once, before other threads: from now on free memory goes back to the system on a thread of jemalloc's own, some seconds after it was freed. With LARDER_TEST_HOOKS
+ * and LARDER_MEMORY_FILE that file is a struct mem_refusals, by which a test refuses memory. */
 void mem_init(void);
 
 #ifdef LARDER_TEST_HOOKS
