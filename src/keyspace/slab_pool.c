@@ -127,6 +127,16 @@ static void change_free(struct slab_pool *p, struct slab_block *b, unsigned word
     }
 }
 
+/* A huge page for a block, and its records, so that who takes its slabs meets no page fault. */
+static void make_memory(struct slab_pool *p, uint32_t block)
+{
+    range_make_huge(p->base + (size_t)block * RANGE_HUGE_BYTES);
+    char *records = (char *)&p->slabs[(size_t)block * BLOCK_SLABS];
+    for (size_t at = 0; at < BLOCK_SLABS * sizeof(struct slab); at += PAGE_BYTES) {
+        *(volatile char *)(records + at) = 0;
+    }
+}
+
 /* One more block of huge or small pages, whose slabs are free, but for slab 0. The lock is let go of while a huge page is made, before anybody can take of it. */
 static err add_block(struct slab_pool *p, bool huge) HOLDS(p->lock)
 {
@@ -137,7 +147,7 @@ static err add_block(struct slab_pool *p, bool huge) HOLDS(p->lock)
     uint32_t block = p->block_count - 1;
     if (huge) {
         lock_release(&p->lock);
-        range_make_huge(p->base + (size_t)block * RANGE_HUGE_BYTES);
+        make_memory(p, block);
         lock_acquire(&p->lock);
         p->huge_count++;
     }
@@ -186,12 +196,11 @@ static bool ask_to_tend(struct slab_pool *p)
     return false;
 }
 
-/* A block for who cannot wait until one is readied. A huge page takes up to some ms: when the other thread is about to bring one, the next slabs have
- * small pages, which come one by one. */
+/* A block for who cannot wait until one is readied. A huge page takes up to some ms: where another thread brings one soon, the next slabs have small pages,
+ * which come one by one. */
 static err add_block_at_once(struct slab_pool *p) HOLDS(p->lock)
 {
-    bool is_tended = __atomic_load_n(&p->is_tended, __ATOMIC_SEQ_CST);
-    return add_block(p, p->block_count >= SMALL_PAGE_BLOCKS && !is_tended);
+    return add_block(p, p->block_count >= SMALL_PAGE_BLOCKS && !lazy_runs());
 }
 
 /* ---- the interface ----------------------------------------------------------------------------------------------- */

@@ -35,6 +35,11 @@ err lazy_start(void)
     return e;
 }
 
+bool lazy_runs(void)
+{
+    return __atomic_load_n(&running, __ATOMIC_ACQUIRE);
+}
+
 void lazy_stop(void)
 {
     __atomic_store_n(&running, false, __ATOMIC_RELEASE);
@@ -96,7 +101,7 @@ void lazy_unmap(void *block, size_t bytes)
 
 bool lazy_post(struct message *m)
 {
-    if (!__atomic_load_n(&running, __ATOMIC_ACQUIRE)) {
+    if (!lazy_runs()) {
         return false;
     }
     worker_post(&helper, m);
