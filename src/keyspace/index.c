@@ -604,16 +604,27 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key)
 
 typedef volatile const uint64_t word;
 
-READS_UNLOCKED const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
+/* 0: the index is empty. */
+READS_UNLOCKED static uint64_t slot_unlocked(const struct index *ix, uint64_t hash)
 {
     uint64_t root = *(word *)&ix->root;
     if (!root) {
-        return NULL;
+        return 0;
     }
     uint64_t depth = root >> ROOT_DEPTH_SHIFT;
     const char *directory = (const char *)(uintptr_t)(root & (((uint64_t)1 << ROOT_DEPTH_SHIFT) - 1));
-    uint64_t slot = *(word *)(directory + sizeof(struct directory) + (hash >> 1 >> (63 - depth)) * sizeof(uint64_t));
-    return bucket_in(slot_segment((const struct segment *)slot), slot_bucket_count(slot), hash);
+    return *(word *)(directory + sizeof(struct directory) + (hash >> 1 >> (63 - depth)) * sizeof(uint64_t));
+}
+
+const void *index_bucket_unlocked(const struct index *ix, uint64_t hash)
+{
+    uint64_t slot = slot_unlocked(ix, hash);
+    return slot ? bucket_in(slot_segment((const struct segment *)slot), slot_bucket_count(slot), hash) : NULL;
+}
+
+const void *index_header_unlocked(const struct index *ix, uint64_t hash)
+{
+    return slot_segment((const struct segment *)slot_unlocked(ix, hash));
 }
 
 READS_UNLOCKED unsigned index_slots_unlocked(const void *bucket, uint64_t hash, const void **ret_next)

@@ -161,7 +161,12 @@ static void find_candidate(const struct look *l)
 /* What a new key will need. */
 static void fetch_place(const struct look *l)
 {
+    const struct space *sp = space_of(l->key->shard, l->key->db);
+    const void *header = sp ? index_header_unlocked(&sp->index, l->key->hash) : NULL;
     const void *place = evict_place_unlocked(l->key->shard, l->key->hash);
+    if (header) {
+        __builtin_prefetch(header, 1);
+    }
     if (place) {
         __builtin_prefetch(place, 1);
     }
