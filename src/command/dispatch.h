@@ -33,7 +33,7 @@ void dispatch_end(struct worker *w) ON(worker);
 void dispatch_prepare(struct call *call) ON(worker);
 /* Brings from memory what the keys of prepared calls need, as many at a time as the processor can. They run before their worker's next tick. */
 void dispatch_fetch(struct call *const *calls, unsigned count) ON(worker);
-/* What that has brought to the second level of the cache comes to the first: DISPATCH_APPROACH calls before this one runs. */
+/* Brings what that has brought to the second level of the cache on to the first. For the call that will run after DISPATCH_APPROACH others. */
 enum { DISPATCH_APPROACH = 2 };
 void dispatch_approach(const struct call *call) ON(worker);
 enum run dispatch_run(struct call *call) ON(worker);

@@ -178,7 +178,9 @@ void shard_look(const struct look *looks, unsigned count)
         find_bucket(&looks[i]);
     }
     for (unsigned i = 0; i < count; i++) {
-        __builtin_prefetch(looks[i].sight->bucket, 0, TO_SECOND_LEVEL);
+        if (looks[i].sight->bucket) {
+            __builtin_prefetch(looks[i].sight->bucket, 0, TO_SECOND_LEVEL);
+        }
     }
     for (unsigned i = 0; i < count; i++) {
         find_candidate(&looks[i]);

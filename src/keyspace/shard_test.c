@@ -121,7 +121,7 @@ static void agree_with_a_model(enum eviction policy)
     assert_true(keyspace_reap(b.ks, 0));
     keyspace_check(b.ks);
     for (unsigned i = 0; i < keyspace_shard_count(b.ks); i++) {
-        keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + 2000000, .mono_ms = i}, TICK_US);
+        keyspace_tick(b.ks, 0, (struct now){.wall_ms = NOW + 2000000, .mono_ms = i}, 0);
     }
     assert_int_equal(keyspace_used_bytes(b.ks), 0);
     assert_true(keyspace_peak_bytes(b.ks) > 0);
