@@ -8,7 +8,7 @@
  *
  * Invariants: (I1) a slab is in its class's list exactly when one of its blocks is free and it is not the one that is
  * drained. (I2) live_count is the count of its bits that stand for
- * blocks. (I3) No slab is without blocks. (I4) table[place] is the slab whose record has that place, 0 in holes. */
+ * blocks. (I3) No slab is without blocks. (I4) slab_in(place) is the slab whose record has that place, 0 where there is none. */
 #include "keyspace/slab_priv.h"
 
 #include "base/assert.h"
@@ -37,7 +37,7 @@ enum {
     SPARSE_PART = 24,                           /* of a class's memory */
     LOOK_AT_MAX = 32,                           /* slabs, for one to drain */
     PLACES_MIN = 16,
-    PLACES_MAX = 1 << (HANDLE_BITS - SLAB_OFFSET_BITS),
+    PLACES_MAX = (1 << (HANDLE_BITS - SLAB_OFFSET_BITS)) - SLAB_DIRECT_COUNT, /* in the table */
     TAIL_WORDS = 16,
     TAIL_BYTES = TAIL_WORDS * sizeof(uint64_t),
 };
@@ -125,6 +125,8 @@ static void unlink_slab(struct slabs *s, uint32_t number)
     *(slab->next ? &record_of(s, slab->next)->previous : &c->last) = slab->previous;
 }
 
+/* ---- places ------------------------------------------------------------------------------------------------------ */
+
 static size_t table_bytes(uint32_t capacity)
 {
     return sizeof(struct table) + capacity * sizeof(uint32_t);
@@ -147,40 +149,98 @@ static bool widen_table(struct slabs *s)
     if (before) {
         memcpy(wider->slabs, before->slabs, s->table_end * sizeof *wider->slabs);
     }
-    s->table_end = before ? s->table_end : 1;
     s->table_capacity = capacity;
     __atomic_store_n(&s->table, wider->slabs, __ATOMIC_RELEASE);
     limbo_put(s->limbo, before ? &before->limbo : NULL);
     return true;
 }
 
-/* A place without a slab, 0 when there is no memory for a wider table. */
-static uint32_t free_place(struct slabs *s)
+/* Gives a slab a place in the table; false when there is no memory for a wider one. */
+static bool enter_table(struct slabs *s, uint32_t number, uint32_t *ret_place)
 {
+    uint32_t at = s->table_end;
     if (s->hole_count > 0) {
         while (s->table[s->hole_hint]) {
             s->hole_hint++;
         }
-        return s->hole_hint;
+        at = s->hole_hint++;
+        s->hole_count--;
+    } else if (at < s->table_capacity || widen_table(s)) {
+        s->table_end++;
+    } else {
+        return false;
     }
-    return s->table_end < s->table_capacity || widen_table(s) ? s->table_end : 0;
+    __atomic_store_n(&s->table[at], number, __ATOMIC_RELEASE);
+    *ret_place = SLAB_DIRECT_COUNT + at;
+    return true;
 }
+
+static void leave_table(struct slabs *s, uint32_t at)
+{
+    PUBLISH(s->table[at], 0);
+    s->hole_hint = s->hole_count++ == 0 || at < s->hole_hint ? at : s->hole_hint;
+}
+
+static bool is_direct(const struct slabs *s, uint32_t number)
+{
+    return number / 64 < s->direct_words && s->direct[number / 64] >> number % 64 & 1;
+}
+
+/* False when there is no memory for so many bits. */
+static bool enter_direct(struct slabs *s, uint32_t number)
+{
+    uint32_t words = (uint32_t)num_ceil_pow2(number / 64 + 1);
+    if (words > s->direct_words) {
+        uint64_t *wider = mem_realloc(s->direct, words * sizeof *wider);
+        if (!wider) {
+            return false;
+        }
+        memset(wider + s->direct_words, 0, (words - s->direct_words) * sizeof *wider);
+        s->direct = wider;
+        s->direct_words = words;
+    }
+    s->direct[number / 64] |= (uint64_t)1 << number % 64;
+    return true;
+}
+
+static bool take_place(struct slabs *s, uint32_t number, uint32_t *ret_place)
+{
+    *ret_place = number;
+    return number < SLAB_DIRECT_COUNT ? enter_direct(s, number) : enter_table(s, number, ret_place);
+}
+
+static void give_place(struct slabs *s, uint32_t place)
+{
+    if (place < SLAB_DIRECT_COUNT) {
+        s->direct[place / 64] &= ~((uint64_t)1 << place % 64);
+    } else {
+        leave_table(s, place - SLAB_DIRECT_COUNT);
+    }
+}
+
+/* The slab in a place; 0: none. Every place may be asked about. */
+static uint32_t slab_in(const struct slabs *s, uint32_t place)
+{
+    if (place < SLAB_DIRECT_COUNT) {
+        return is_direct(s, place) ? place : 0;
+    }
+    return place - SLAB_DIRECT_COUNT < s->table_end ? s->table[place - SLAB_DIRECT_COUNT] : 0;
+}
+
+/* ---- coming and going -------------------------------------------------------------------------------------------- */
 
 /* A new slab of a class, at the front of its list; 0 when the system refuses memory. Its first block is not at its start but somewhere, so that the
  * first blocks of many shards do not all fall into the same few sets of the cache. */
 static uint32_t add_slab(struct slabs *s, unsigned size_class)
 {
-    uint32_t place = free_place(s), number = place ? slab_pool_take(s->pool) : 0;
+    uint32_t number = slab_pool_take(s->pool), place;
     if (!number) {
         return 0;
     }
-    if (place == s->table_end) {
-        s->table_end++;
-    } else {
-        s->hole_count--;
-        s->hole_hint = place + 1;
+    if (!take_place(s, number, &place)) {
+        slab_pool_give(s->pool, number);
+        return 0;
     }
-    __atomic_store_n(&s->table[place], number, __ATOMIC_RELEASE);
     unsigned capacity = capacity_of(size_class);
     PUBLISH(s->slab_count, s->slab_count + 1);
     s->classes[size_class].slab_count++;
@@ -213,8 +273,7 @@ static void drop_slab(struct slabs *s, uint32_t number)
     s->classes[slab->size_class].slab_count--;
     s->classes[slab->size_class].free_count -= slab->capacity;
     ASAN_UNPOISON_MEMORY_REGION(memory_of(s, number), SLAB_BYTES);
-    PUBLISH(s->table[place], 0);
-    s->hole_hint = s->hole_count++ == 0 || place < s->hole_hint ? place : s->hole_hint;
+    give_place(s, place);
     slab_pool_give(s->pool, number);
 }
 
@@ -241,6 +300,7 @@ void slabs_fini(struct slabs *s)
 {
     assert(s->used_bytes == 0);
     mem_free(table_of(s));
+    mem_free(s->direct);
     *s = (struct slabs){0};
 }
 
@@ -276,7 +336,7 @@ void slab_free(struct slabs *s, void *memory, size_t bytes)
     struct slab *slab = record_of(s, number);
     unsigned block_bytes = class_bytes(slab->size_class), block = (unsigned)(offset % SLAB_BYTES) / block_bytes;
     assert(slab->size_class == class_of(bytes));
-    assert(s->table[slab->place] == number);
+    assert(slab_in(s, slab->place) == number);
     uint64_t *live = live_of(s, number);
     assert(live[block / 64] >> block % 64 & 1);
     ASAN_POISON_MEMORY_REGION(memory, block_bytes);
@@ -293,7 +353,7 @@ void slab_free(struct slabs *s, void *memory, size_t bytes)
 
 bool slab_is_live(const struct slabs *s, handle h)
 {
-    uint32_t place = h >> SLAB_OFFSET_BITS, number = place < s->table_end ? s->table[place] : 0;
+    uint32_t number = slab_in(s, h >> SLAB_OFFSET_BITS);
     if (!number) {
         return false;
     }
@@ -402,11 +462,11 @@ void slab_stop_draining(struct slabs *s)
 
 static size_t check_slab(const struct slabs *s, uint32_t place)
 {
-    const struct slab *slab = record_of(s, s->table[place]);
+    const struct slab *slab = record_of(s, slab_in(s, place));
     unsigned capacity = slab->capacity, live_count = 0;
     assert(slab->place == place);
     assert(capacity == capacity_of(slab->size_class));
-    const uint64_t *live = live_of(s, s->table[place]);
+    const uint64_t *live = live_of(s, slab_in(s, place));
     for (unsigned block = 0; block < words_of(slab) * 64; block++) {
         bool set = live[block / 64] >> block % 64 & 1;
         assert(set || block < capacity);
@@ -421,13 +481,13 @@ void slab_check(const struct slabs *s)
 {
     uint32_t hole_count = 0, with_room = 0, slab_count = 0, free_count = 0;
     uint64_t used_bytes = 0;
-    for (uint32_t place = 1; place < s->table_end; place++) {
-        if (!s->table[place]) {
-            hole_count++;
-            assert(place >= s->hole_hint);
+    for (uint32_t place = 1; place < SLAB_DIRECT_COUNT + s->table_end; place++) {
+        if (!slab_in(s, place)) {
+            hole_count += place >= SLAB_DIRECT_COUNT;
+            assert(place < SLAB_DIRECT_COUNT || place - SLAB_DIRECT_COUNT >= s->hole_hint);
             continue;
         }
-        const struct slab *slab = record_of(s, s->table[place]);
+        const struct slab *slab = record_of(s, slab_in(s, place));
         used_bytes += check_slab(s, place);
         with_room += slab->live_count < slab->capacity;
         free_count += slab->capacity - slab->live_count;
@@ -441,7 +501,7 @@ void slab_check(const struct slabs *s)
         for (uint32_t number = s->classes[size_class].first; number; number = record_of(s, number)->next) {
             const struct slab *slab = record_of(s, number);
             assert(slab->size_class == size_class);
-            assert(s->table[slab->place] == number);
+            assert(slab_in(s, slab->place) == number);
             assert(slab->live_count < slab->capacity);
             assert(slab->next != 0 || s->classes[size_class].last == number);
             with_room--;

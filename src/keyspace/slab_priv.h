@@ -1,10 +1,12 @@
 /* A shard's blocks of memory, each named by a handle of four bytes. Slabs of 16 KB come from the pool that all shards share; each holds blocks of one
- * size. A shard has a table of its slabs, so that a handle is short and its block may be anywhere:
+ * size. The place of a slab of the pool's first 4 GB is its number there. For those beyond a shard has a table, so that a handle is short and its block may be
+ * anywhere:
  *
- *      handle    29 ............ 11 | 10 ..... 0           table     place -> number of a slab in the pool
- *                place in the table   offset / 8           block     base + number * 16 KB + offset
+ *      handle    29 ... 11 | 10 ..... 0           number    place, or table[place - SLAB_DIRECT_COUNT]
+ *                place       offset / 8           block     base + number * 16 KB + offset
  *
- * Two bits are free for who keeps handles; so a shard has at most 8 GB of slabs.
+ * Two bits are free for who keeps handles; so a shard has at most 4 GB of slabs beyond the first 4 GB of all. Small caches have no table, which would be one more line to bring
+ * from memory for each entry.
  *
  * Sizes go up in steps of 8 to 128, then in eight steps to each doubling, to SLAB_BLOCK_MAX; larger things are for the general allocator. A block
  * stands at a multiple of its size in its slab: one of 64 bytes is a cache line, one of 4096 a page.
@@ -31,6 +33,11 @@ enum {
     SLAB_GRANULE = 8,
     HANDLE_BITS = 30,
     SLAB_OFFSET_BITS = 11, /* of them, of the offset */
+#ifdef LARDER_CHECKS
+    SLAB_DIRECT_COUNT = 64, /* 1 MB: so that tests have both */
+#else
+    SLAB_DIRECT_COUNT = 1 << (HANDLE_BITS - SLAB_OFFSET_BITS - 1),
+#endif
     SLAB_CLASS_COUNT = 63,
 };
 
@@ -49,9 +56,11 @@ struct slabs {
     uint32_t *table;      /* atomic: who reads without the lock may hold on to a former one, which is in limbo */
     struct slab_pool *pool;
     struct limbo *limbo;
+    uint64_t *direct; /* a bit for each slab of the first ones that is this shard's */
+    uint32_t direct_words;
     uint32_t table_capacity;
-    uint32_t table_end;                            /* places from here on were never used; place 0 is none */
-    uint32_t hole_count;                           /* places before the end without a slab */
+    uint32_t table_end;                            /* of the table: from here on nothing was ever used */
+    uint32_t hole_count;                           /* before the end, without a slab */
     uint32_t hole_hint;                            /* none before it */
     uint32_t slab_count;                           /* read without the lock */
     uint32_t draining;                             /* the slab whose blocks are to move; 0: none */
@@ -66,15 +75,19 @@ void slabs_fini(struct slabs *s);
 /* The block of a handle; also without the lock, for any handle that was good once. */
 static inline void *slab_at(const struct slabs *s, handle h)
 {
-    const uint32_t *table = __atomic_load_n(&s->table, __ATOMIC_ACQUIRE);
-    size_t number = __atomic_load_n(&table[h >> SLAB_OFFSET_BITS], __ATOMIC_RELAXED);
+    size_t number = h >> SLAB_OFFSET_BITS;
+    if (number >= SLAB_DIRECT_COUNT) {
+        const uint32_t *table = __atomic_load_n(&s->table, __ATOMIC_ACQUIRE);
+        number = __atomic_load_n(&table[number - SLAB_DIRECT_COUNT], __ATOMIC_RELAXED);
+    }
     return (char *)s->base + number * SLAB_BYTES + (h & ((1u << SLAB_OFFSET_BITS) - 1)) * SLAB_GRANULE;
 }
 
 static inline handle slab_handle(const struct slabs *s, const void *block)
 {
-    size_t offset = (size_t)((const char *)block - s->base);
-    return s->records[offset / SLAB_BYTES].place << SLAB_OFFSET_BITS | (uint32_t)(offset % SLAB_BYTES / SLAB_GRANULE);
+    size_t offset = (size_t)((const char *)block - s->base), number = offset / SLAB_BYTES;
+    uint32_t place = number < SLAB_DIRECT_COUNT ? (uint32_t)number : s->records[number].place;
+    return place << SLAB_OFFSET_BITS | (uint32_t)(offset % SLAB_BYTES / SLAB_GRANULE);
 }
 
 /* Whether an allocated block begins there. Every value may be asked for. */

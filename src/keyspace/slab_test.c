@@ -97,7 +97,7 @@ static void expect_live(struct world *w, unsigned shard, struct random *r)
             blocks++;
         }
     }
-    for (handle h = 0; h < s->table_end << SLAB_OFFSET_BITS; h++) {
+    for (handle h = 0; h < (SLAB_DIRECT_COUNT + s->table_end) << SLAB_OFFSET_BITS; h++) {
         live += slab_is_live(s, h);
     }
     assert_int_equal(live, blocks);
@@ -126,6 +126,9 @@ static void test_blocks_and_handles_of_two_shards(void **state)
             limbo_tick(&w->limbo, 0);
         }
     }
+#ifdef LARDER_CHECKS
+    assert_true(w->slabs[0].direct_words > 0 && w->slabs[0].table_end > 0);
+#endif
     world_free(w);
 }
 
