@@ -52,7 +52,7 @@ struct entry *index_find(const struct index *ix, uint64_t hash, slice key);
 /* Without the lock, for looking ahead (limbo_priv.h says how long what it returns may be used): where index_find() will
  * look first; NULL when the index is empty. */
 const void *index_bucket_unlocked(const struct index *ix, uint64_t hash);
-/* What index_insert() will need besides. */
+/* What index_insert() will need besides; NULL when the index is empty. */
 const void *index_header_unlocked(const struct index *ix, uint64_t hash);
 /* A bit for each of its slots that may have an entry with that hash; *ret_next: the bucket where others may be, or NULL.
  * It may be looked at only if nothing has changed since. */

@@ -16,7 +16,7 @@ enum { LAZY_BYTES_MIN = 1 << 20 }; /* smaller ones are freed at once: that is 90
 
 /* Starts the thread. Until then, and after the stop, all is freed at once. ERR_SYSTEM, ERR_NOMEM. */
 MUST_USE err lazy_start(void);
-/* Any thread. */
+/* Whether it runs. Any thread. */
 bool lazy_runs(void);
 /* When everything handed over is freed or done. Nobody hands over meanwhile. Harmless when it was not started. */
 void lazy_stop(void);

@@ -35,7 +35,7 @@ void lock_init(struct lock *l, enum lock_rank rank, uint32_t order);
 void lock_acquire(struct lock *l) ACQUIRES(*l);
 /* Never waits. Exempt from the rank order, since it cannot deadlock. */
 bool lock_try(struct lock *l) TRY_ACQUIRES(true, *l);
-/* For who has looked (lock_look()): acquires it if nobody has had it since. Else false, and it is not held. */
+/* For who has looked (lock_look()): acquires it if nobody has had it since; waits for who has it now. Else false, and it is not held. */
 bool lock_acquire_untouched(struct lock *l, uint32_t version) TRY_ACQUIRES(true, *l);
 void lock_release(struct lock *l) RELEASES(*l);
 /* The same for who has changed nothing that readers without the lock rely on: to lock_is_untouched() it was never held. */
