@@ -14,7 +14,7 @@ struct resp_parser;
 
 enum {
     CONN_TURN_CALLS = 256,               /* a connection's share of a loop turn: calls, */
-    CONN_TURN_REPLY_BYTES = 1024 * 1024, /* or bytes of replies, or a batch of calls once the turn is full */
+    CONN_TURN_REPLY_BYTES = 1024 * 1024, /* or bytes of replies, or a batch of calls once the turn is long */
     CONN_READ_AHEAD_BYTES = 128 * 1024,  /* read while its share of the turn is used up */
     CONN_UNSENT_BYTES_MAX = 8 << 20,     /* while more replies than this wait to be taken, nothing runs ... */
     CONN_UNSERVED_BYTES_MAX =

@@ -321,8 +321,8 @@ static void test_a_long_pipeline_gets_its_share_of_each_turn(void **state)
     house_close(&h);
 }
 
-/* And when it is long, those who have had one already wait for each other. */
-static void test_when_the_turn_is_full_each_gets_a_batch(void **state)
+/* And in a turn that is full already nobody else. */
+static void test_when_the_turn_is_long_each_gets_a_batch(void **state)
 {
     (void)state;
     struct house h;
@@ -338,7 +338,7 @@ static void test_when_the_turn_is_full_each_gets_a_batch(void **state)
     assert_int_equal(write(other, pings, sizeof pings), sizeof pings);
     static const struct {
         size_t greedy, other;
-    } batches[] = {{1, 1}, {1, 0}, {0, 1}};
+    } batches[] = {{1, 0}, {0, 1}, {1, 0}, {0, 1}};
     for (size_t i = 0; i < countof(batches); i++) {
         loop_turn(h.fake->worker.loop, 0);
         assert_int_equal(read_all(greedy), batches[i].greedy * DESK_BATCH_CALLS * pong);
@@ -401,7 +401,7 @@ int main(void)
         cmocka_unit_test(test_who_hangs_up_while_parked_waits_no_more),
         cmocka_unit_test(test_what_comes_behind_a_parked_call_stays_unread),
         cmocka_unit_test(test_a_long_pipeline_gets_its_share_of_each_turn),
-        cmocka_unit_test(test_when_the_turn_is_full_each_gets_a_batch),
+        cmocka_unit_test(test_when_the_turn_is_long_each_gets_a_batch),
         cmocka_unit_test(test_draining_waits_for_what_runs),
         cmocka_unit_test(test_cutting_off_does_not_wait),
     };

@@ -402,7 +402,7 @@ enum conn_state resp_serve(struct conn *c, slice input, size_t *ret_used)
     }
     while (state == CONN_READY && served < CONN_TURN_CALLS &&
            output_bytes(c->reply.out) - out_before < CONN_TURN_REPLY_BYTES &&
-           (served == 0 || !loop_turn_is_full(d->worker->loop))) {
+           (served == 0 || !loop_turn_is_long(d->worker->loop))) {
         size_t at = used;
         unsigned count;
         enum stop stop = parse_ahead(c, input, &at, &count);

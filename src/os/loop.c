@@ -8,9 +8,9 @@
  *
  * Invariants:
  * (I1) A watch is watched as long as its `ready` is not NULL; watch_count counts those.
- * (I2) batch[batch_at .. batch_count) holds what is still to be delivered; a struck event has the pointer NULL.
+ * (I2) batch[batch_at .. batch_count) holds what is still to be delivered, in the next turn when this one is full; a struck event has the pointer NULL.
  * (I3) A turn fires at most as many timers as were due at its beginning, so that one that rearms itself for the past does not stop it.
- * (I4) It never sleeps while deferred work is queued.
+ * (I4) It never sleeps while deferred work is queued or events are to be delivered.
  *
  * One thread, except loop_turn_count(). Not here: bytes (stream.c), messages from other threads (worker.c). */
 #include "os/loop.h"
@@ -124,9 +124,14 @@ struct ring *loop_ring(const struct loop *l)
 
 /* ---- the turn ------------------------------------------------------------------------------------------------------ */
 
+static bool has_undelivered(const struct loop *l)
+{
+    return l->batch_at < l->batch_count;
+}
+
 static int sleep_ms(const struct loop *l, int wait_ms)
 {
-    if (!list_empty(&l->deferred)) {
+    if (!list_empty(&l->deferred) || has_undelivered(l)) {
         return 0;
     }
     int64_t until_ms = wait_ms < 0 ? INT64_MAX : wait_ms;
@@ -152,9 +157,10 @@ static void fire_timers(struct loop *l)
     }
 }
 
+/* Until the turn is full. */
 static void deliver_events(struct loop *l)
 {
-    while (l->batch_at < l->batch_count) {
+    for (bool first = true; has_undelivered(l) && (first || !loop_turn_is_full(l)); first = false) {
         const struct epoll_event *event = &l->batch[l->batch_at++];
         struct watch *w = event->data.ptr;
         if (!w) {
@@ -181,8 +187,12 @@ static void run_deferred(struct loop *l)
     }
 }
 
+/* None while some of the last batch are left: those who are always ready would else be served over and over before the others. */
 static void take_events(struct loop *l, int wait_ms)
 {
+    if (has_undelivered(l)) {
+        return;
+    }
     int count = epoll_wait(l->epoll_fd, l->batch, BATCH_COUNT_MAX, wait_ms);
     bool waited = count >= 0 || errno == EINTR;
     assert(waited);

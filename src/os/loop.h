@@ -111,10 +111,10 @@ struct loop_arrivals *loop_arrivals(struct loop *l);
 uint64_t loop_turn_count(const struct loop *l);
 /* How long this turn has lasted, in ns. */
 int64_t loop_turn_ns(const struct loop *l);
-/* After so long a turn is full: what a ring has received besides waits for the next one, and who can wait leaves the rest to it. 0, at first: it never is. */
+/* After so long a turn is full: whoever has not been served waits for the next one, which begins with him. 0, at first: it never is. */
 void loop_set_full_turn(struct loop *l, int64_t full_ns);
 bool loop_turn_is_full(const struct loop *l);
-/* Twice as long: those who had left something to this turn have had half of it. */
+/* Twice as long: who is being served leaves the rest to the next one, too. */
 bool loop_turn_is_long(const struct loop *l);
 /* Called after every turn with how long it took in ns (os/turn.h); one hook a loop, NULL for none. */
 void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t turn_ns), void *argument);
