@@ -12,8 +12,9 @@
  *
  * Entries do not store their hashes, and to read them again is what would make a split long: some 600 that are in no
  * cache. So a slot has the coming bits of its entry's hash: those two of the directory's among which the segment's
- * depth is, the bit at which it will be split. When a split has used the second, all are unknown; from then on each
- * insertion tells those of one bucket, from its keys, so that they are known long before the next split.
+ * depth is, the bit at which it will be split. When a split has used the second, all are unknown; from then on every
+ * fourth insertion tells those of one bucket, from its keys, so that they are known before the next split. (All segments
+ * of an index come to that at about the same time, and to tell a bucket costs half as much as the insertion.)
  *
  * Invariants: (I1) a segment of depth d stands in the 2^(depth - d) neighbouring slots of the directory that share its
  * prefix. (I2) From an entry's home pointers lead to where it stands. (I3) A segment has at most segment_limit()
@@ -39,6 +40,7 @@ enum {
     SLOTS = 12,
     FAR = 3, /* the largest distance that is written down */
     COMING = 32 - HANDLE_BITS,
+    TELL_EACH = 4, /* insertions: a segment that was split has room for as many times its buckets */
     BUCKETS_MIN = 3,
     BUCKETS_MAX = 63,
     PLACE_BITS = 16,
@@ -660,7 +662,7 @@ err index_insert(struct index *ix, uint64_t hash, struct entry *entry)
     }
     segment_put(ix, g, hash, entry);
     ix->count++;
-    if (g->untold) {
+    if (g->untold && g->count % TELL_EACH == 0) {
         segment_tell(ix, g);
     }
     return OK;
