@@ -3,8 +3,8 @@
 Server on one core, load on the other; the servers take turns, so that what else the machine does meets all alike; medians. What counts is the CPU time that
 the server spends on an operation: the wall is noisy on a shared machine. Writes bench/results/compare.md and .svg.
 
-Two sets of numbers: `demanded` holds what every change must keep, and exits 1 when it is missed; `engine` is where the engine is to come, and is only
-reported until all of it is reached on every machine.
+Two sets of numbers: `demanded` holds what is reached on every machine, and exits 1 when it is missed; `engine` is where the engine is to come on all of them: over
+keys that no cache holds it is the machine's memory that decides, of which bench/fetch.c shows the share.
 """
 import statistics
 import sys
@@ -43,18 +43,17 @@ def operation_costs():
 
 
 def check_costs(costs):
-    limits = {1: 1.0, 16: 0.8, 64: 0.8}
-    engine_limits = {1: (0.92, 1.10), 16: (0.60, 1.35), 64: (0.45, 2.0)}
+    limits = {1: (0.92, 1.10), 16: (0.60, 1.35), 64: (0.45, 2.0)}
     for (op, pipeline), of in costs.items():
         of_redis, of_null = of["larder"][0] / of["redis-server"][0], of["larder"][0] / of["null"][0]
-        demands.at_most(f"{op} pipeline {pipeline}: CPU of redis-server", of_redis, limits[pipeline])
-        engine.at_most(f"{op} pipeline {pipeline}: CPU of redis-server", of_redis, engine_limits[pipeline][0])
-        engine.at_most(f"{op} pipeline {pipeline}: CPU of the null server", of_null, engine_limits[pipeline][1])
+        demands.at_most(f"{op} pipeline {pipeline}: CPU of redis-server", of_redis, limits[pipeline][0])
+        demands.at_most(f"{op} pipeline {pipeline}: CPU of the null server", of_null, limits[pipeline][1])
 
 
 def many_keys():
-    """{(op, pipeline): us an operation} over many keys drawn uniformly, beside few of them under the same conditions."""
+    """{(op, pipeline): (us an operation over few keys, over many drawn uniformly under the same conditions)}, and what the second takes of memory alone more than the first."""
     costs = {}
+    memory_us = (load.fetch_ns(MANY_KEYS) - load.fetch_ns(KEYS)) / 1000
     with Larder() as few, Larder() as many:
         load.fill(few, KEYS)
         load.fill(many, MANY_KEYS)
@@ -64,10 +63,9 @@ def many_keys():
                 for _ in range(ROUNDS):
                     for peer, keys in ((few, KEYS), (many, MANY_KEYS)):
                         rounds[peer].append(load.cost(peer, op, pipeline, keys=keys, seconds=SECONDS)[0])
-                costs[op, pipeline] = statistics.median(rounds[many])
-                ratio = costs[op, pipeline] / statistics.median(rounds[few])
-                engine.at_most(f"{op} pipeline {pipeline}: CPU over {MANY_KEYS} keys, of {KEYS}", ratio, 1.20)
-    return costs
+                costs[op, pipeline] = of_few, of_many = tuple(statistics.median(rounds[peer]) for peer in (few, many))
+                engine.at_most(f"{op} pipeline {pipeline}: CPU over {MANY_KEYS} keys, of {KEYS}", of_many / of_few, 1.20)
+    return costs, memory_us
 
 
 def full_cache():
@@ -93,7 +91,7 @@ def full_cache():
 def main():
     costs = operation_costs()
     check_costs(costs)
-    many = many_keys()
+    many, memory_us = many_keys()
     full = full_cache()
     names = ["larder", "redis-server", "memcached", "null"]
     write_results(
@@ -101,7 +99,9 @@ def main():
         f"50 connections, 16-byte keys ({KEYS} of them), 32-byte values, medians of {ROUNDS} turns of {SECONDS} s, memcached by meta commands.",
         table(["operation, pipeline", *(f"{name}: us (ops/s)" for name in names)],
               [[f"{op} {pipeline}", *(f"{of[name][0]:.3f} ({of[name][1] / 1000:.0f} k)" for name in names)] for (op, pipeline), of in costs.items()]),
-        f"Over {MANY_KEYS} keys:", table(["operation, pipeline", "larder: us"], [[f"{op} {pipeline}", f"{us:.3f}"] for (op, pipeline), us in many.items()]),
+        f"Over {MANY_KEYS} keys, beside {KEYS} in the same turns. A thread that only brings a line of an index and two of an entry from memory, for 32 keys at a time, takes {memory_us:.3f} us a key more over so many:",
+        table(["operation, pipeline", f"{KEYS} keys: us", f"{MANY_KEYS} keys: us", "more: us"],
+              [[f"{op} {pipeline}", f"{of_few:.3f}", f"{of_many:.3f}", f"{of_many - of_few:.3f}"] for (op, pipeline), (of_few, of_many) in many.items()]),
         "SET of new keys in a cache that is full, in a pipeline of 32:", table(["", *(f"{name}: us" for name in full)], [["set", *(f"{us:.3f}" for us in full.values())]]),
         demands.text(), engine.text(),
         picture=bars("Server CPU an operation (us): less is better", "us", [(f"{op} P{pipeline}", {name: of[name][0] for name in names}) for (op, pipeline), of in costs.items()]))

@@ -50,6 +50,12 @@ def cost(peer, op, pipeline, *, keys, seconds, core=LOAD_CORE):
     return (peer.cpu_ns() - before) / 1000 / figures["operations"], figures["per_second"]
 
 
+def fetch_ns(keys):
+    """What a thread on the server's core takes to bring what a look-up needs from memory, and nothing else."""
+    done = subprocess.run(["taskset", "-c", SERVER_CORE, ROOT / "build/bench/fetch", str(keys)], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)["ns"]
+
+
 def jitter(seconds):
     """What the machine does by itself to a thread on the server's core, in words."""
     done = subprocess.run(["taskset", "-c", SERVER_CORE, ROOT / "build/bench/jitter", str(seconds)], capture_output=True, text=True, check=True)
