@@ -41,7 +41,8 @@ static struct timing {
     struct now now;
     struct now turn; /* what the loop said when it was last asked */
     int64_t now_read_ns;
-    int64_t lap_ns;              /* the end of the call before; as now_read_ns by clock_lap_ns() */
+    int64_t began_ns;            /* the first of those that run one after the other; as these by clock_lap_ns() */
+    int64_t lap_ns;              /* the end of the call before */
     bool groups;                 /* brief calls are timed together */
     const struct command *brief; /* of those since lap_ns, which are not counted yet */
     unsigned brief_count;
@@ -68,12 +69,17 @@ void dispatch_begin(struct worker *w)
 {
     struct timing *t = &timings[w->index];
     allow_groups(t);
-    t->lap_ns = clock_lap_ns();
+    t->began_ns = t->lap_ns = clock_lap_ns();
     struct now turn = loop_now(w->loop);
     if (turn.wall_ms != t->turn.wall_ms || turn.mono_ms != t->turn.mono_ms) {
         t->now = t->turn = turn;
         t->now_read_ns = t->lap_ns;
     }
+}
+
+int64_t dispatch_lasted_ns(const struct worker *w)
+{
+    return timings[w->index].lap_ns - timings[w->index].began_ns;
 }
 
 /* A call begins where the one before it ended. */

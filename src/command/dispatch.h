@@ -27,6 +27,8 @@ void call_reset(struct call *call);
 
 /* Calls run from here on run now: before the first of those that a door runs one after the other, and again after it did something else. */
 void dispatch_begin(struct worker *w) ON(worker);
+/* How long they have taken, but for the brief ones behind the last other. */
+int64_t dispatch_lasted_ns(const struct worker *w) ON(worker);
 /* After the last of them: all are counted now. */
 void dispatch_end(struct worker *w) ON(worker);
 /* session, reply, argc, argv, resumed and owner are set by the door before. */

@@ -521,6 +521,7 @@ void conn_open(struct desk *d, int fd, struct stream_layer *layer)
     sock_set_nodelay(fd);
     sock_set_keepalive(fd, (unsigned)config->tcp_keepalive);
     c->desk = d;
+    c->ahead = DESK_BATCH_CALLS;
     c->figures.fd = fd;
     c->reply = (struct reply){.ops = resp_reply_ops(2), .out = stream_out(&c->stream)};
     buf_init(&c->in, config->client_query_buffer_limit);

@@ -38,6 +38,7 @@ struct conn {
     struct list place; /* among the desk's connections, by the time of the last request */
     struct list turn;  /* among the desk's ready ones */
     enum conn_state state;
+    uint8_t ahead; /* calls that are parsed at a time */
     bool paused;   /* reads nothing */
     bool gone;     /* the stream is over; what had come before still runs */
     struct buf in; /* requests that are not served, from in_at on */

@@ -1,8 +1,7 @@
 /* A worker's desk.
  *
- * Fairness: a connection that has used up its share of a turn goes to `ready`; a message of the desk to itself brings
- * it up again in the next turn, among the events of others. The list is taken as a whole, so who is put back waits for
- * the turn after; so do those whom a long turn does not come to, before all others. (A timer that is due at once would come back in the same turn.)
+ * Fairness: a connection that has used up its share of a turn goes to `ready`, and goes on at the end of the next turn. The list is taken as a whole, so who is
+ * put back waits for the turn after; so do those whom a long turn does not come to, before all others.
  *
  * Idle connections: two lists, each ordered by the time of the last request. Who has not asked for a second gives back
  * its buffers and moves from `active` to `idle`; `timeout` looks at the front of both. So the second costs what there
@@ -90,39 +89,32 @@ void desk_give_parser(struct desk *d, struct resp_parser *p)
 
 /* ---- turns ------------------------------------------------------------------------------------------------------- */
 
-static void ask_for_next_turn(struct desk *d)
-{
-    if (!list_empty(&d->ready) && !d->next_turn_posted) {
-        d->next_turn_posted = true;
-        worker_post(d->worker, &d->next_turn);
-    }
-}
-
 void desk_defer(struct desk *d, struct conn *c)
 {
     if (!list_linked(&c->turn)) {
         list_push_back(&d->ready, &c->turn);
     }
-    ask_for_next_turn(d);
+    loop_defer_to_next(d->worker->loop, &d->next_turn);
 }
 
-static void deliver_next_turn(struct message *m, struct worker *w)
+static void run_ready(struct deferred *deferred)
 {
     role_assume_worker();
-    struct desk *d = container_of(m, struct desk, next_turn);
-    d->next_turn_posted = false;
+    struct desk *d = container_of(deferred, struct desk, next_turn);
     struct list now, *turn;
     list_init(&now);
     list_splice(&now, &d->ready);
     while ((turn = list_pop_front(&now))) {
         conn_go_on(container_of(turn, struct conn, turn));
-        if (loop_turn_is_long(w->loop)) {
+        if (loop_turn_is_long(d->worker->loop)) {
             break;
         }
     }
     list_splice(&now, &d->ready);
     list_splice(&d->ready, &now);
-    ask_for_next_turn(d);
+    if (!list_empty(&d->ready)) {
+        loop_defer_to_next(d->worker->loop, &d->next_turn);
+    }
 }
 
 /* ---- the second -------------------------------------------------------------------------------------------------- */
@@ -288,7 +280,7 @@ err desk_init(struct desk *d, struct door *door, struct engine *engine, struct w
     list_init(&d->shaking);
     list_init(&d->ready);
     timer_init(&d->second, fire_second);
-    d->next_turn.deliver = deliver_next_turn;
+    deferred_init(&d->next_turn, run_ready);
     d->drain.deliver = deliver_drain;
     d->close_all.deliver = deliver_close_all;
     return loop_timer_set(w->loop, &d->second, loop_now(w->loop).mono_ms + SECOND_MS);
@@ -303,6 +295,7 @@ void desk_fini(struct desk *d)
     assert(list_empty(&d->idle));
     assert(list_empty(&d->shaking));
     loop_timer_clear(d->worker->loop, &d->second);
+    loop_undefer(d->worker->loop, &d->next_turn);
     for (unsigned i = 0; i < DESK_BATCH_CALLS; i++) {
         desk_free_call(d->batch[i]);
     }

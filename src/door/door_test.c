@@ -321,6 +321,14 @@ static void test_a_long_pipeline_gets_its_share_of_each_turn(void **state)
     house_close(&h);
 }
 
+/* Writes the same request so many times. */
+static void say_often(int client, const char *request, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(write(client, request, strlen(request)), strlen(request));
+    }
+}
+
 /* And in a turn that is full already nobody else. */
 static void test_when_the_turn_is_long_each_gets_a_batch(void **state)
 {
@@ -329,23 +337,44 @@ static void test_when_the_turn_is_long_each_gets_a_batch(void **state)
     house_open(&h);
     loop_set_full_turn(h.fake->worker.loop, 1);
     int greedy = client_open(&h), other = client_open(&h);
-    const size_t pong = strlen("+PONG\r\n");
-    char pings[2 * DESK_BATCH_CALLS * 6];
-    for (size_t i = 0; i < sizeof pings; i += 6) {
-        memcpy(pings + i, "PING\r\n", 6);
-    }
-    assert_int_equal(write(greedy, pings, sizeof pings), sizeof pings);
-    assert_int_equal(write(other, pings, sizeof pings), sizeof pings);
+    const size_t nothing = strlen("$-1\r\n");
+    say_often(greedy, "GET k\r\n", 2 * DESK_BATCH_CALLS);
+    say_often(other, "GET k\r\n", 2 * DESK_BATCH_CALLS);
     static const struct {
         size_t greedy, other;
-    } batches[] = {{1, 0}, {0, 1}, {1, 0}, {0, 1}};
+    } batches[] = {{1, 0}, {1, 1}, {0, 1}};
     for (size_t i = 0; i < countof(batches); i++) {
         loop_turn(h.fake->worker.loop, 0);
-        assert_int_equal(read_all(greedy), batches[i].greedy * DESK_BATCH_CALLS * pong);
-        assert_int_equal(read_all(other), batches[i].other * DESK_BATCH_CALLS * pong);
+        assert_int_equal(read_all(greedy), batches[i].greedy * DESK_BATCH_CALLS * nothing);
+        assert_int_equal(read_all(other), batches[i].other * DESK_BATCH_CALLS * nothing);
     }
     close(greedy);
     close(other);
+    house_close(&h);
+}
+
+/* PING is not brief: each is timed by itself, and here each fills a turn. */
+static void test_calls_that_take_long_end_their_batch(void **state)
+{
+    (void)state;
+    struct house h;
+    house_open(&h);
+    loop_set_full_turn(h.fake->worker.loop, 1);
+    int client = client_open(&h);
+    enum { CALLS = 5 };
+    const size_t pong = strlen("+PONG\r\n"), nothing = strlen("$-1\r\n");
+    say_often(client, "PING\r\n", CALLS);
+    say_often(client, "GET k\r\n", CALLS);
+    for (size_t i = 0; i < CALLS; i++) {
+        loop_turn(h.fake->worker.loop, 0);
+        assert_int_equal(read_all(client), pong);
+    }
+    for (size_t i = 0, left = CALLS, count = 1; left > 0; i++, left -= count, count *= 2) {
+        count = count < left ? count : left;
+        loop_turn(h.fake->worker.loop, 0);
+        assert_int_equal(read_all(client), count * nothing);
+    }
+    close(client);
     house_close(&h);
 }
 
@@ -402,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_what_comes_behind_a_parked_call_stays_unread),
         cmocka_unit_test(test_a_long_pipeline_gets_its_share_of_each_turn),
         cmocka_unit_test(test_when_the_turn_is_long_each_gets_a_batch),
+        cmocka_unit_test(test_calls_that_take_long_end_their_batch),
         cmocka_unit_test(test_draining_waits_for_what_runs),
         cmocka_unit_test(test_cutting_off_does_not_wait),
     };

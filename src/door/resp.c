@@ -12,7 +12,7 @@
  * a call behind it may change what it has stored.
  *
  * A call that parks leaves the batch; the rest of the batch is forgotten and parsed again from the input when the call
- * is done.
+ * is done. So is the rest of a batch of calls that take long, in the next turn (adapt_ahead()).
  *
  * Worker threads only. Not here: the bytes themselves (wire/resp.c), buffers and what becomes of a connection
  * (conn.c). */
@@ -200,7 +200,7 @@ static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *
     struct resp_limits limits = {.bulk_bytes_max = config_now()->proto_max_bulk_len,
                                  .unknown = session_needs_auth(&c->session)};
     const struct intake *intake = c->intake;
-    unsigned limit = limits.unknown || intake ? 1 : DESK_BATCH_CALLS;
+    unsigned limit = limits.unknown || intake ? 1 : c->ahead;
     for (*ret_count = 0; *ret_count < limit;) {
         struct call *call = desk_call(d, *ret_count);
         if (!call) {
@@ -290,7 +290,15 @@ static void resumed(struct call *call)
     }
 }
 
-/* Runs the batch. Returns how many calls left it: all, or up to one that parked or ends the connection. */
+/* A batch that lasts leaves the rest to the next, which will be parsed again: so from then on as many are parsed ahead as have run, more when those do not
+ * last. */
+static void adapt_ahead(struct conn *c, bool lasts, unsigned run)
+{
+    c->ahead = (uint8_t)(lasts ? run : num_min_u64(2 * c->ahead, DESK_BATCH_CALLS));
+}
+
+/* Runs the batch. Returns how many calls left it: all, or up to one that parked, ends the connection, or with which the batch has lasted as long as a turn
+ * should. */
 static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_state) ON(worker)
 {
     struct desk *d = c->desk;
@@ -300,7 +308,8 @@ static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_s
     dispatch_fetch(d->batch, count);
     dispatch_begin(d->worker);
     unsigned run = 0;
-    while (run < count && *ret_state == CONN_READY) {
+    bool lasts = false;
+    while (run < count && *ret_state == CONN_READY && !lasts) {
         unsigned i = run++;
         if (i + DISPATCH_APPROACH < count) {
             dispatch_approach(d->batch[i + DISPATCH_APPROACH]);
@@ -310,9 +319,12 @@ static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_s
             *ret_state = CONN_PARKED;
         } else if (c->session.close_after_reply) {
             *ret_state = CONN_ENDS;
+        } else if (!d->batch[i]->brief) {
+            lasts = loop_fills_turn(d->worker->loop, dispatch_lasted_ns(d->worker));
         }
     }
     dispatch_end(d->worker);
+    adapt_ahead(c, lasts, run);
     return run;
 }
 
@@ -411,7 +423,7 @@ enum conn_state resp_serve(struct conn *c, slice input, size_t *ret_used)
         if (UNLIKELY(c->intake != NULL) && count > 0) {
             end_intake(c);
         }
-        if (state != CONN_READY) {
+        if (state != CONN_READY || run < count) {
             used = d->batch_ends[run - 1];
             resp_parser_reset(c->parser);
         } else {

@@ -37,6 +37,7 @@ struct loop {
     struct now now;
     struct heap timers;
     struct list deferred;
+    struct list deferred_to_next;
     size_t watch_count;
     uint64_t turn_count; /* atomic */
     struct turn_clock clock;
@@ -80,6 +81,7 @@ static err new_loop(enum loop_engine engine, struct loop **ret_loop, struct buf 
     }
     heap_init(&l->timers);
     list_init(&l->deferred);
+    list_init(&l->deferred_to_next);
     *ret_loop = l;
     return OK;
 }
@@ -131,7 +133,7 @@ static bool has_undelivered(const struct loop *l)
 
 static int sleep_ms(const struct loop *l, int wait_ms)
 {
-    if (!list_empty(&l->deferred) || has_undelivered(l)) {
+    if (!list_empty(&l->deferred) || !list_empty(&l->deferred_to_next) || has_undelivered(l)) {
         return 0;
     }
     int64_t until_ms = wait_ms < 0 ? INT64_MAX : wait_ms;
@@ -160,7 +162,7 @@ static void fire_timers(struct loop *l)
 /* Until the turn is full. */
 static void deliver_events(struct loop *l)
 {
-    for (bool first = true; has_undelivered(l) && (first || !loop_turn_is_full(l)); first = false) {
+    for (bool first = true; has_undelivered(l) && (first || !loop_fills_turn(l, loop_turn_ns(l))); first = false) {
         const struct epoll_event *event = &l->batch[l->batch_at++];
         struct watch *w = event->data.ptr;
         if (!w) {
@@ -213,6 +215,7 @@ static void turn(struct loop *l, int wait_ms)
     turn_begin(&l->clock);
     l->now = clock_now();
     l->sent_bytes = l->writer_count = 0;
+    list_splice(&l->deferred, &l->deferred_to_next);
     fire_timers(l);
     if (l->ring && ring_deliver(l->ring, &l->clock, l->full_turn_ns)) {
         take_events(l, 0);
@@ -305,14 +308,14 @@ int64_t loop_turn_ns(const struct loop *l)
     return turn_ns(&l->clock);
 }
 
-bool loop_turn_is_full(const struct loop *l)
+bool loop_fills_turn(const struct loop *l, int64_t ns)
 {
-    return l->full_turn_ns > 0 && loop_turn_ns(l) >= l->full_turn_ns;
+    return l->full_turn_ns > 0 && ns >= l->full_turn_ns;
 }
 
 bool loop_turn_is_long(const struct loop *l)
 {
-    return l->full_turn_ns > 0 && loop_turn_ns(l) >= 2 * l->full_turn_ns;
+    return loop_fills_turn(l, loop_turn_ns(l) / 2);
 }
 
 void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t turn_ns), void *argument)
@@ -403,6 +406,13 @@ void loop_defer(struct loop *l, struct deferred *d)
 {
     if (!list_linked(&d->link)) {
         list_push_back(&l->deferred, &d->link);
+    }
+}
+
+void loop_defer_to_next(struct loop *l, struct deferred *d)
+{
+    if (!list_linked(&d->link)) {
+        list_push_back(&l->deferred_to_next, &d->link);
     }
 }
 

@@ -86,6 +86,8 @@ void loop_timer_clear(struct loop *l, struct timer *t);
 void deferred_init(struct deferred *d, void (*run)(struct deferred *));
 /* Harmless when already queued. Deferred work that defers more runs it in the same turn's end. */
 void loop_defer(struct loop *l, struct deferred *d);
+/* At the end of the next turn, which comes without a sleep. Harmless when already queued. */
+void loop_defer_to_next(struct loop *l, struct deferred *d);
 void loop_undefer(struct loop *l, struct deferred *d);
 
 /* How much one who sends may send now, so that a turn does not get long when many have much: all who can send in this turn get as much as the
@@ -113,8 +115,9 @@ uint64_t loop_turn_count(const struct loop *l);
 int64_t loop_turn_ns(const struct loop *l);
 /* After so long a turn is full: whoever has not been served waits for the next one, which begins with him. 0, at first: it never is. */
 void loop_set_full_turn(struct loop *l, int64_t full_ns);
-bool loop_turn_is_full(const struct loop *l);
-/* Twice as long: who is being served leaves the rest to the next one, too. */
+/* Whether so much time fills a turn. */
+bool loop_fills_turn(const struct loop *l, int64_t ns);
+/* Whether this one has lasted twice as long: who is being served leaves the rest to the next one, too. */
 bool loop_turn_is_long(const struct loop *l);
 /* Called after every turn with how long it took in ns (os/turn.h); one hook a loop, NULL for none. */
 void loop_on_turn(struct loop *l, void (*hook)(void *argument, int64_t turn_ns), void *argument);

@@ -290,6 +290,28 @@ static void test_deferred_work_runs_once_in_order_at_the_end_of_the_turn(void **
     assert_string_equal(fired, "t12");
 }
 
+static void run_and_come_again(struct deferred *d)
+{
+    run_noted(d);
+    loop_defer_to_next(loop, d);
+    loop_defer_to_next(loop, d);
+}
+
+static void test_what_is_deferred_to_the_next_turn_runs_once_in_each(void **state)
+{
+    (void)state;
+    fired_count = 0;
+    deferred_init(&third_work, run_and_come_again);
+    loop_defer(loop, &third_work);
+    loop_turn(loop, 0);
+    assert_string_equal(fired, "3");
+    loop_turn(loop, -1); /* does not sleep */
+    assert_string_equal(fired, "33");
+    loop_undefer(loop, &third_work);
+    loop_turn(loop, 0);
+    assert_string_equal(fired, "33");
+}
+
 static int hooked_count;
 
 static void count_hook(void *argument, int64_t turn_ns)
@@ -337,6 +359,7 @@ int main(void)
         TEST(test_a_turn_has_so_much_to_send),
         TEST(test_all_who_can_send_get_the_same),
         TEST(test_deferred_work_runs_once_in_order_at_the_end_of_the_turn),
+        TEST(test_what_is_deferred_to_the_next_turn_runs_once_in_each),
         TEST(test_run_ends_after_the_turn_that_stopped_it),
     };
     int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
