@@ -1,4 +1,4 @@
-/* Growth by doubling up to 1 MB and by a quarter beyond, so that a large value does not take twice its size. */
+/* Growth by doubling, since each step copies all to memory that is new to the system; from 64 MB on by a quarter, so that what is large does not take twice its size. */
 #include "base/buf.h"
 
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "base/num.h"
 
-enum { CAPACITY_MIN = 64, DOUBLING_MAX = 1 << 20 };
+enum { CAPACITY_MIN = 64, DOUBLING_MAX = 64 << 20 };
 
 void buf_fini(struct buf *b)
 {
