@@ -31,12 +31,14 @@
  * (I3) Not watched and not dead: on a ring, or paused, and the peer's end was seen before bytes that wait for resume. Otherwise
  *      level-triggered hang-ups would spin.
  * (I4) On a ring READ is never watched: only one of the two may take bytes from the socket.
- * (I5) held has bytes: paused, or flush is queued. held_at < held.len, or both are 0.
+ * (I5) held has pieces: paused, or flush is queued. None is empty; held_bytes is their sum.
  *
  * One thread, the loop's. */
 #include "os/stream.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -60,6 +62,38 @@ static struct ring *ring_of(const struct stream *s)
 static bool is_reading(const struct stream *s)
 {
     return !s->paused && !s->ending && !s->dead;
+}
+
+/* ---- what is held -------------------------------------------------------------------------------------------------- */
+
+/* As it came from a ring, so that what waits is not moved when more comes, or when some of it has been taken. */
+struct piece {
+    struct list link; /* of the stream's */
+    size_t len;
+    char bytes[];
+};
+
+/* False when the system refuses memory. */
+static bool keep_piece(struct stream *s, slice bytes)
+{
+    struct piece *p = malloc(sizeof *p + bytes.len);
+    if (!p) {
+        return false;
+    }
+    p->len = bytes.len;
+    memcpy(p->bytes, bytes.ptr, bytes.len);
+    list_push_back(&s->held, &p->link);
+    s->held_bytes += bytes.len;
+    return true;
+}
+
+/* The first, which is the caller's then; NULL: there is none. */
+static struct piece *take_piece(struct stream *s)
+{
+    struct list *link = list_pop_front(&s->held);
+    struct piece *p = link ? container_of(link, struct piece, link) : NULL;
+    s->held_bytes -= p ? p->len : 0;
+    return p;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------------------- */
@@ -104,11 +138,18 @@ void stream_layer_free(struct stream_layer *l)
     }
 }
 
+static void drop_held(struct stream *s)
+{
+    for (struct piece *p; (p = take_piece(s));) {
+        free(p);
+    }
+}
+
 static void run_finish(struct deferred *d)
 {
     struct stream *s = container_of(d, struct stream, finish);
     output_fini(&s->out);
-    buf_fini(&s->held);
+    drop_held(s);
     stream_layer_free(s->layer);
     s->layer = NULL;
     s->ops->closed(s, s->reason);
@@ -395,7 +436,7 @@ static void hand_over(struct stream *s, slice bytes)
 /* Whether bytes that the socket has given wait for the owner. */
 static bool has_unread(const struct stream *s)
 {
-    return s->held.len > 0 || (s->layer && s->layer->unread);
+    return s->held_bytes > 0 || (s->layer && s->layer->unread);
 }
 
 /* Hands over what waits, until the owner pauses again. */
@@ -404,17 +445,9 @@ static void deliver_unread(struct stream *s)
     if (s->layer && s->layer->unread) {
         take(s, S(""));
     }
-    while (is_reading(s) && s->held_at < s->held.len) {
-        slice piece = slice_sub(buf_slice(&s->held), s->held_at, STREAM_READ_BYTES);
-        s->held_at += piece.len;
-        hand_over(s, piece);
-    }
-    if (s->held_at == s->held.len) {
-        buf_fini(&s->held);
-        s->held_at = 0;
-    } else if (s->held_at >= s->held.len / 2) { /* not each time: it may be 4 MB, of which the owner takes a little */
-        buf_consume(&s->held, s->held_at);
-        s->held_at = 0;
+    for (struct piece *p; is_reading(s) && (p = take_piece(s));) {
+        hand_over(s, slice_make(p->bytes, p->len));
+        free(p);
     }
     if (is_reading(s)) {
         s->peer_ended = false;
@@ -437,11 +470,8 @@ static void take_in(struct stream *s, slice bytes)
         hand_over(s, bytes);
         return;
     }
-    if (!s->ending) {
-        buf_append(&s->held, bytes);
-    }
-    if (buf_failed(&s->held)) {
-        die(s, s->held.failure);
+    if (!s->ending && !keep_piece(s, bytes)) {
+        die(s, ERR_NOMEM);
     } else if (ring_of(s) && !is_reading(s)) {
         ring_stop_receiving(ring_of(s), &s->socket);
         update_interest(s);
@@ -631,7 +661,7 @@ err stream_open(struct stream *s, struct loop *loop, int fd, const struct stream
 {
     *s = (struct stream){.loop = loop, .ops = ops};
     output_init(&s->out, out_bytes_max);
-    buf_init(&s->held, SIZE_MAX);
+    list_init(&s->held);
     deferred_init(&s->flush, run_flush);
     deferred_init(&s->finish, run_finish);
     if (!loop_ring(loop)) {

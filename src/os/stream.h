@@ -74,8 +74,8 @@ struct stream {
     struct deferred flush;
     struct deferred finish;
     struct output out;
-    struct buf held;    /* received when the owner was paused; */
-    size_t held_at;     /* what is before has been handed over */
+    struct list held;   /* pieces, received when the owner was paused */
+    size_t held_bytes;  /* of them */
     uint64_t bytes_in;  /* ever received from the socket */
     uint64_t bytes_out; /* ever sent to it */
     err reason;         /* for closed() */

@@ -491,7 +491,7 @@ static void test_what_is_held_does_not_grow(void **state)
             goes_on = taken > 0;
         }
         turn();
-        assert_true(ours.stream.held.len <= HELD_BYTES_MAX);
+        assert_true(ours.stream.held_bytes <= HELD_BYTES_MAX);
         stream_resume(&ours.stream);
     }
     ours.on_received = NULL;
