@@ -39,9 +39,9 @@ enum { NOW_AGE_NS_MAX = 200 * 1000, BRIEF_ARGUMENT_BYTES_MAX = 4096, BRIEF_US_MA
 
 static struct timing {
     struct now now;
-    struct now turn; /* what the loop said when it was last asked */
-    int64_t now_read_ns;
-    int64_t began_ns;            /* the first of those that run one after the other; as these by clock_lap_ns() */
+    struct now turn;             /* what the loop said when it was last asked */
+    int64_t now_read_ns;         /* by clock_lap_ns(), as the next two */
+    int64_t began_ns;            /* when dispatch_begin() was called */
     int64_t lap_ns;              /* the end of the call before */
     bool groups;                 /* brief calls are timed together */
     const struct command *brief; /* of those since lap_ns, which are not counted yet */

@@ -22,9 +22,9 @@ struct desk {
     struct random random;
     struct list active; /* connections that asked something lately, and */
     struct list idle; /* those that did not and have taken all replies, without buffers; each the longest idle first */
-    struct list shaking; /* connections in their TLS handshake, the oldest first */
-    struct list ready;   /* connections that go on in the next turn */
-    struct deferred next_turn;
+    struct list shaking;                  /* connections in their TLS handshake, the oldest first */
+    struct list ready;                    /* connections that go on in the next turn */
+    struct deferred next_turn;            /* has them go on */
     struct timer second;                  /* once a second */
     struct call *batch[DESK_BATCH_CALLS]; /* calls parsed ahead, made when first needed */
     size_t batch_ends[DESK_BATCH_CALLS];  /* where the request of each ends in the input */

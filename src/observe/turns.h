@@ -7,8 +7,7 @@
 #include "os/worker.h"
 
 enum {
-    TURN_FULL_US =
-        200, /* then whoever has not been served waits for the next one; shorter ones cost more system calls for the same work */
+    TURN_FULL_US = 200,  /* then who has not been served waits for the next one */
     TURN_LONG_US = 2000, /* what turns_long counts */
 };
 
