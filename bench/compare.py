@@ -3,8 +3,8 @@
 Server on one core, load on the other; the servers take turns, so that what else the machine does meets all alike; medians. What counts is the CPU time that
 the server spends on an operation: the wall is noisy on a shared machine. Writes bench/results/compare.md and .svg.
 
-Two sets of numbers: `demanded` holds what is reached on every machine, and exits 1 when it is missed; `engine` is where the engine is to come on all of them: over
-keys that no cache holds it is the machine's memory that decides, of which bench/fetch.c shows the share.
+Two sets of numbers: `demanded` compares servers, and exits 1 when it is missed; `engine` is where the engine is to come, and is only reported: over keys that no cache holds the
+machine's memory decides, of which bench/fetch.c shows the share.
 """
 import statistics
 import sys
