@@ -1,5 +1,6 @@
 """Runs the load generators against a peer and takes the server's CPU time meanwhile."""
 import json
+import statistics
 import subprocess
 
 from peers import LOAD_CORE, ROOT, SERVER_CORE, Peer
@@ -53,7 +54,7 @@ def cost(peer, op, pipeline, *, keys, seconds, core=LOAD_CORE):
 def fetch_ns(keys):
     """What a thread on the server's core takes to bring what a look-up needs from memory, and nothing else."""
     done = subprocess.run(["taskset", "-c", SERVER_CORE, ROOT / "build/bench/fetch", str(keys)], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)["ns"]
+    return statistics.median(json.loads(done.stdout)["ns"])
 
 
 def jitter(seconds):

@@ -51,11 +51,21 @@ uint64_t histogram_percentile(const struct histogram *h, double part)
     return 0;
 }
 
-int64_t now_ns(void)
+static int64_t read_ns(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+int64_t now_ns(void)
+{
+    return read_ns(CLOCK_MONOTONIC);
+}
+
+int64_t cpu_ns(void)
+{
+    return read_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 uint64_t random_next(uint64_t *state)

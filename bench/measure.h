@@ -1,4 +1,4 @@
-/* measure: what both load clients need: the time, chance, and a histogram of latencies. */
+/* measure: what the programs here share: the time, chance, and a histogram of latencies. */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
@@ -18,6 +18,7 @@ uint64_t histogram_count(const struct histogram *h);
 uint64_t histogram_percentile(const struct histogram *h, double part); /* in us; 0 when empty */
 
 int64_t now_ns(void); /* monotonic */
+int64_t cpu_ns(void); /* of this thread */
 
 /* xorshift64: cheap, and good enough to choose keys. `*state` is not 0. */
 uint64_t random_next(uint64_t *state);

@@ -12,7 +12,7 @@
  * a call behind it may change what it has stored.
  *
  * A call that parks leaves the batch; the rest of the batch is forgotten and parsed again from the input when the call
- * is done. So is the rest of a batch of calls that take long, in the next turn (adapt_ahead()).
+ * is done. So is the rest of a batch that has lasted as long as a turn should (adapt_ahead()).
  *
  * Worker threads only. Not here: the bytes themselves (wire/resp.c), buffers and what becomes of a connection
  * (conn.c). */

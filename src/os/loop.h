@@ -2,7 +2,8 @@
  * other threads reach it through its worker's outbox (os/worker.h). Sockets that carry a client's bytes go through os/stream.h, whose
  * interface is completion-shaped: which engine is behind it is seen by nobody above.
  *
- * A turn: take the time, run due timers, deliver events, run deferred work, sleep until the next event or timer. */
+ * A turn: take the time, run due timers, deliver events (those that it is too full for come first in the next), run deferred work, sleep until the next
+ * event or timer. */
 #ifndef OS_LOOP_H
 #define OS_LOOP_H
 

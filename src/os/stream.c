@@ -96,6 +96,13 @@ static struct piece *take_piece(struct stream *s)
     return p;
 }
 
+static void drop_held(struct stream *s)
+{
+    for (struct piece *p; (p = take_piece(s));) {
+        free(p);
+    }
+}
+
 /* ---- the end ------------------------------------------------------------------------------------------------------- */
 
 static void drop_arrival(const struct stream *s)
@@ -135,13 +142,6 @@ void stream_layer_free(struct stream_layer *l)
     if (l) {
         buf_fini(&l->out);
         l->ops->free(l);
-    }
-}
-
-static void drop_held(struct stream *s)
-{
-    for (struct piece *p; (p = take_piece(s));) {
-        free(p);
     }
 }
 
