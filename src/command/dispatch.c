@@ -35,7 +35,7 @@
  * Brief calls (BRIEF rows, small arguments) of one command go further: those of a batch that follow each other are timed
  * together, and each counts with their mean. They do so little that none of them can be slow while the others are not;
  * whoever wants to hear of calls so short (slowlog-log-slower-than) has each timed. */
-enum { NOW_AGE_NS_MAX = 200 * 1000, BRIEF_ARGUMENT_BYTES_MAX = 4096, BRIEF_US_MAX = 1000 };
+enum { NOW_AGE_NS_MAX = 200 * 1000, BRIEF_ARGUMENT_BYTES_MAX = 4096, BRIEF_US_MAX = 1000, LONG_TOGETHER = 4 };
 
 static struct timing {
     struct now now;
@@ -46,6 +46,7 @@ static struct timing {
     bool groups;                 /* brief calls are timed together */
     const struct command *brief; /* of those since lap_ns, which are not counted yet */
     unsigned brief_count;
+    unsigned long_count; /* of brief calls that had to make room, since one of them was timed by itself */
 } ALIGNED(CACHE_LINE_BYTES) timings[WORKER_COUNT_MAX];
 
 static inline struct timing *timing_of(const struct call *call)
@@ -428,25 +429,40 @@ static uint64_t bytes_to_store(const struct call *call)
     return bytes;
 }
 
-/* When latencies are watched, the time that it takes is, too. */
-static err make_room(struct call *call)
+/* A call that has to make room takes longer than others like it, some much longer: one of a few is timed by itself, so that they are no more than that together. */
+static void begin_long_lap(struct timing *t, struct call *call) ON(worker)
 {
-    const struct config *config = config_now();
-    uint64_t bytes = config->maxmemory > 0 || config->maxmemory_process > 0 ? bytes_to_store(call) : 0;
-    if (LIKELY(config->latency_monitor_threshold == 0)) {
-        return keyspace_make_room(call->engine->keyspace, call->now, bytes);
+    if (++t->long_count >= LONG_TOGETHER) {
+        t->long_count = 0;
+        dispatch_end(call->session->worker);
+        call->brief = false;
     }
-    int64_t began_ns = clock_mono_ns();
+}
+
+/* When latencies are watched, the time that it takes is, too. */
+NOINLINE static err make_room(struct call *call, uint64_t bytes) ON(worker)
+{
+    begin_long_lap(timing_of(call), call);
+    const struct config *config = config_now();
+    int64_t began_ns = config->latency_monitor_threshold > 0 ? clock_mono_ns() : 0;
     err e = keyspace_make_room(call->engine->keyspace, call->now, bytes);
-    uint64_t ns = (uint64_t)(clock_mono_ns() - began_ns);
+    uint64_t ns = began_ns > 0 ? (uint64_t)(clock_mono_ns() - began_ns) : 0;
     if (latency_wants(config, ns)) {
         latency_note(LATENCY_eviction_cycle, ns, call->now);
     }
     return e;
 }
 
+static err have_room(struct call *call) ON(worker)
+{
+    const struct config *config = config_now();
+    uint64_t bytes = config->maxmemory > 0 || config->maxmemory_process > 0 ? bytes_to_store(call) : 0;
+    err e = keyspace_has_room(call->engine->keyspace, call->now, bytes);
+    return LIKELY(e != ERR_AGAIN) ? e : make_room(call, bytes);
+}
+
 /* Why the call may not run, ERR_AGAIN when it may later; OK when it may. */
-static err admit(struct call *call)
+static err admit(struct call *call) ON(worker)
 {
     if (UNLIKELY(call->refused != OK)) {
         return call->refused;
@@ -464,7 +480,7 @@ static err admit(struct call *call)
     if (!(call->command->traits & TRAIT_DENYOOM)) {
         return OK;
     }
-    err e = make_room(call);
+    err e = have_room(call);
     return LIKELY(e != ERR_AGAIN) ? e : call_errand(call) ? OK : park_postpone(call, call->now.mono_ms + 1);
 }
 

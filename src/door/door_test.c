@@ -378,6 +378,29 @@ static void test_calls_that_take_long_end_their_batch(void **state)
     house_close(&h);
 }
 
+/* SET is brief, but for one of four that have to make room. */
+static void test_calls_that_make_room_are_looked_at(void **state)
+{
+    (void)state;
+    struct house h;
+    house_open(&h);
+    struct keyspace *ks = h.fake->engine.keyspace;
+    int client = client_open(&h);
+    say(&h, client, "SET k value\r\n");
+    assert_int_equal(read_all(client), strlen("+OK\r\n"));
+    keyspace_set_limit(ks, 1, EVICTION_NONE);
+    keyspace_settle(ks);
+    loop_set_full_turn(h.fake->worker.loop, 1);
+    const size_t refused = strlen("-OOM command not allowed when used memory > 'maxmemory'.\r\n");
+    say_often(client, "SET k value\r\n", 12);
+    for (size_t i = 0; i < 3; i++) {
+        loop_turn(h.fake->worker.loop, 0);
+        assert_int_equal(read_all(client), 4 * refused);
+    }
+    close(client);
+    house_close(&h);
+}
+
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void test_draining_waits_for_what_runs(void **state)
@@ -432,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_a_long_pipeline_gets_its_share_of_each_turn),
         cmocka_unit_test(test_when_the_turn_is_long_each_gets_a_batch),
         cmocka_unit_test(test_calls_that_take_long_end_their_batch),
+        cmocka_unit_test(test_calls_that_make_room_are_looked_at),
         cmocka_unit_test(test_draining_waits_for_what_runs),
         cmocka_unit_test(test_cutting_off_does_not_wait),
     };

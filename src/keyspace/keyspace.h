@@ -110,7 +110,7 @@ void keyspace_freeze(struct keyspace *ks, int64_t until_mono_ms);
 bool keyspace_is_frozen(const struct keyspace *ks, struct now now);
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
-/* Takes no locks; the shards hear of it with the next keyspace_settle(), call or tick. */
+/* Takes no locks; the shards hear of it with the next keyspace_settle(), keyspace_make_room() or tick. */
 void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum eviction eviction);
 /* 0: none. */
 uint64_t keyspace_limit_bytes(const struct keyspace *ks);
