@@ -25,7 +25,7 @@ static struct world *world_new(void)
     random_init(&w->random, 5, 6);
     assert_int_equal(slab_pool_init(&w->pool, SLABS_BYTES), OK);
     assert_int_equal(limbo_init(&w->limbo, 1, &w->pool), OK);
-    slabs_init(&w->slabs, &w->pool, &w->limbo);
+    slabs_init(&w->slabs, &w->pool, SLAB_POOL_ENTRIES, &w->limbo);
     calendar_init(&w->calendar, &w->slabs);
     return w;
 }

@@ -25,7 +25,7 @@ err limbo_init(struct limbo *l, unsigned worker_count, struct slab_pool *pool)
 {
     *l = (struct limbo){.worker_count = worker_count};
     lock_init(&l->lock, LOCK_LIMBO, 0);
-    slabs_init(&l->slabs, pool, l);
+    slabs_init(&l->slabs, pool, SLAB_POOL_INDEXES, l);
     l->workers = aligned_alloc(CACHE_LINE_BYTES, worker_count * sizeof *l->workers);
     if (!l->workers) {
         return ERR_NOMEM;

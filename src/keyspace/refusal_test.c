@@ -181,7 +181,7 @@ static void test_slabs_without_memory(void **state)
     unsigned refused = 0;
     assert_int_equal(slab_pool_init(&pool, 64 << 20), OK);
     assert_int_equal(limbo_init(&limbo, 1, &pool), OK);
-    slabs_init(&s, &pool, &limbo);
+    slabs_init(&s, &pool, SLAB_POOL_ENTRIES, &limbo);
     refuse(7, 0);
     for (unsigned i = 0; i < KEYS; i++) {
         blocks[i] = slab_alloc(&s, 1 + i % 3000);
@@ -210,13 +210,13 @@ static void test_a_range_that_is_full(void **state)
     refuse(7, 0);
     unsigned taken = 0, refused = 0;
     while (refused < 20) {
-        uint32_t number = slab_pool_take(&pool);
+        uint32_t number = slab_pool_take(&pool, SLAB_POOL_ENTRIES);
         taken += number != 0;
         refused = number ? 0 : refused + 1;
     }
     assert_int_equal(taken, (64 << 20) / SLAB_BYTES - 1);
     slab_pool_give(&pool, 77);
-    assert_int_equal(slab_pool_take(&pool), 77);
+    assert_int_equal(slab_pool_take(&pool, SLAB_POOL_ENTRIES), 77);
     for (uint32_t number = 1; number <= taken; number++) {
         slab_pool_give(&pool, number);
     }

@@ -77,7 +77,7 @@ err shard_init(struct shard *s, struct keyspace *ks, unsigned number, unsigned d
     uint64_t seed;
     memcpy(&seed, hash_key->secret, sizeof seed);
     evict_init(s, eviction, seed + number);
-    slabs_init(&s->slabs, keyspace_slab_pool(ks), keyspace_limbo(ks));
+    slabs_init(&s->slabs, keyspace_slab_pool(ks), SLAB_POOL_ENTRIES, keyspace_limbo(ks));
     calendar_init(&s->calendar, &s->slabs);
     s->spaces = mem_alloc(db_count * sizeof *s->spaces);
     if (!s->spaces) {

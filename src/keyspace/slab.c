@@ -181,39 +181,41 @@ static void leave_table(struct slabs *s, uint32_t at)
     s->hole_hint = s->hole_count++ == 0 || at < s->hole_hint ? at : s->hole_hint;
 }
 
-static bool is_direct(const struct slabs *s, uint32_t number)
+static bool is_owned(const struct slabs *s, uint32_t number)
 {
-    return number / 64 < s->direct_words && s->direct[number / 64] >> number % 64 & 1;
+    return number / 64 < s->owned_words && s->owned[number / 64] >> number % 64 & 1;
 }
 
 /* False when there is no memory for so many bits. */
-static bool enter_direct(struct slabs *s, uint32_t number)
+static bool widen_owned(struct slabs *s, uint32_t number)
 {
     uint32_t words = (uint32_t)num_ceil_pow2(number / 64 + 1);
-    if (words > s->direct_words) {
-        uint64_t *wider = mem_realloc(s->direct, words * sizeof *wider);
-        if (!wider) {
-            return false;
-        }
-        memset(wider + s->direct_words, 0, (words - s->direct_words) * sizeof *wider);
-        s->direct = wider;
-        s->direct_words = words;
+    uint64_t *wider = mem_realloc(s->owned, words * sizeof *wider);
+    if (!wider) {
+        return false;
     }
-    s->direct[number / 64] |= (uint64_t)1 << number % 64;
+    memset(wider + s->owned_words, 0, (words - s->owned_words) * sizeof *wider);
+    s->owned = wider;
+    s->owned_words = words;
     return true;
 }
 
+/* False when the system refuses memory. */
 static bool take_place(struct slabs *s, uint32_t number, uint32_t *ret_place)
 {
     *ret_place = number;
-    return number < SLAB_DIRECT_COUNT ? enter_direct(s, number) : enter_table(s, number, ret_place);
+    if ((number / 64 >= s->owned_words && !widen_owned(s, number)) ||
+        (number >= SLAB_DIRECT_COUNT && !enter_table(s, number, ret_place))) {
+        return false;
+    }
+    s->owned[number / 64] |= (uint64_t)1 << number % 64;
+    return true;
 }
 
-static void give_place(struct slabs *s, uint32_t place)
+static void give_place(struct slabs *s, uint32_t number, uint32_t place)
 {
-    if (place < SLAB_DIRECT_COUNT) {
-        s->direct[place / 64] &= ~((uint64_t)1 << place % 64);
-    } else {
+    s->owned[number / 64] &= ~((uint64_t)1 << number % 64);
+    if (place >= SLAB_DIRECT_COUNT) {
         leave_table(s, place - SLAB_DIRECT_COUNT);
     }
 }
@@ -222,7 +224,7 @@ static void give_place(struct slabs *s, uint32_t place)
 static uint32_t slab_in(const struct slabs *s, uint32_t place)
 {
     if (place < SLAB_DIRECT_COUNT) {
-        return is_direct(s, place) ? place : 0;
+        return is_owned(s, place) ? place : 0;
     }
     return place - SLAB_DIRECT_COUNT < s->table_end ? s->table[place - SLAB_DIRECT_COUNT] : 0;
 }
@@ -233,7 +235,7 @@ static uint32_t slab_in(const struct slabs *s, uint32_t place)
  * first blocks of many shards do not all fall into the same few sets of the cache. */
 static uint32_t add_slab(struct slabs *s, unsigned size_class)
 {
-    uint32_t number = slab_pool_take(s->pool), place;
+    uint32_t number = slab_pool_take(s->pool, s->use), place;
     if (!number) {
         return 0;
     }
@@ -273,7 +275,7 @@ static void drop_slab(struct slabs *s, uint32_t number)
     s->classes[slab->size_class].slab_count--;
     s->classes[slab->size_class].free_count -= slab->capacity;
     ASAN_UNPOISON_MEMORY_REGION(memory_of(s, number), SLAB_BYTES);
-    give_place(s, place);
+    give_place(s, number, place);
     slab_pool_give(s->pool, number);
 }
 
@@ -291,16 +293,16 @@ static unsigned free_block(const struct slab *slab, const uint64_t *live)
 
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
 
-void slabs_init(struct slabs *s, struct slab_pool *pool, struct limbo *limbo)
+void slabs_init(struct slabs *s, struct slab_pool *pool, enum slab_pool_use use, struct limbo *limbo)
 {
-    *s = (struct slabs){.base = pool->base, .records = pool->slabs, .pool = pool, .limbo = limbo};
+    *s = (struct slabs){.base = pool->base, .records = pool->slabs, .pool = pool, .use = use, .limbo = limbo};
 }
 
 void slabs_fini(struct slabs *s)
 {
     assert(s->used_bytes == 0);
     mem_free(table_of(s));
-    mem_free(s->direct);
+    mem_free(s->owned);
     *s = (struct slabs){0};
 }
 
@@ -343,7 +345,7 @@ void slab_free(struct slabs *s, void *memory, size_t bytes)
     live[block / 64] &= ~((uint64_t)1 << block % 64);
     s->classes[slab->size_class].free_count++;
     PUBLISH(s->used_bytes, s->used_bytes - block_bytes);
-    if (slab->live_count-- == slab->capacity) {
+    if (slab->live_count-- == slab->capacity && number != s->draining) {
         link_slab(s, number);
     }
     if (slab->live_count == 0) {
@@ -420,14 +422,52 @@ static uint32_t emptiest(const struct slabs *s, unsigned size_class)
     return best;
 }
 
-/* Takes a slab of some sparse class out of its list, so that nothing new comes into it. The others of the class have room for what is in it. */
+/* A slab of a block of the pool if there is room elsewhere for what is in it; 0: none. */
+static uint32_t movable_in(const struct slabs *s, uint32_t first)
+{
+    for (uint32_t number = first; number < first + SLAB_POOL_BLOCK_SLABS; number++) {
+        if (is_owned(s, number) && is_sparse(s, record_of(s, number)->size_class, true)) {
+            return number;
+        }
+    }
+    return 0;
+}
+
+/* The same in one of the emptiest blocks, so that those become free as a whole. */
+static uint32_t movable_in_emptiest(const struct slabs *s)
+{
+    uint32_t firsts[SLAB_POOL_RANKS], number = 0;
+    unsigned count = slab_pool_emptiest(s->pool, s->use, firsts);
+    for (unsigned i = 0; i < count && !number; i++) {
+        number = movable_in(s, firsts[i]);
+    }
+    return number;
+}
+
+static uint32_t choose_to_drain(const struct slabs *s, unsigned sparse_class)
+{
+    uint32_t number = movable_in_emptiest(s);
+    return number ? number : emptiest(s, sparse_class);
+}
+
+static bool is_full(const struct slabs *s, uint32_t number)
+{
+    return record_of(s, number)->live_count == record_of(s, number)->capacity;
+}
+
+/* When some class is sparse takes a slab out of its list, so that nothing new comes into it. The others of its class have room for what is in it. */
 static void begin_draining(struct slabs *s, bool thorough)
 {
-    for (unsigned size_class = 0; size_class < SLAB_CLASS_COUNT && !s->draining; size_class++) {
-        if (is_sparse(s, size_class, thorough)) {
-            s->draining = emptiest(s, size_class);
-            unlink_slab(s, s->draining);
-        }
+    unsigned size_class = 0;
+    while (size_class < SLAB_CLASS_COUNT && !is_sparse(s, size_class, thorough)) {
+        size_class++;
+    }
+    if (size_class == SLAB_CLASS_COUNT) {
+        return;
+    }
+    s->draining = choose_to_drain(s, size_class);
+    if (!is_full(s, s->draining)) {
+        unlink_slab(s, s->draining);
     }
 }
 
@@ -452,10 +492,10 @@ void *slab_sparse_block(struct slabs *s, bool thorough)
 
 void slab_stop_draining(struct slabs *s)
 {
-    if (s->draining) {
+    if (s->draining && !is_full(s, s->draining)) {
         link_slab(s, s->draining);
-        s->draining = 0;
     }
+    s->draining = 0;
 }
 
 /* ---- check ------------------------------------------------------------------------------------------------------- */

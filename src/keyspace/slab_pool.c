@@ -1,8 +1,11 @@
 /* Slabs that no shard has; see slab_pool_priv.h.
  *
- * Invariants: (I1) a bit of `free` is set for each slab of a block that nobody has, but for those that slab_pool_settle() or add_block() is at, and
- * free_count is how many there are. (I2) A bit of `idle`
- * is set for each slab that somebody had and nobody has, whose memory the system has not got back: so a block that was readied is kept. (I3) The list has the blocks with a bit in `free`. */
+ * A block has two sets of slabs: those that are free, and of them those that are idle. By the size of each set it is in a list, of blocks with 1 to 8,
+ * 9 to 16 ... slabs in it: so who takes finds a block with few free ones, and who gives back one with many idle ones.
+ *
+ * Invariants: (I1) A slab of a block that is not bare is free when nobody has it, but for those that slab_pool_settle() or add_block() is at. (I2) An idle one is free,
+ * somebody had it, and the system has not got its memory back: so a block that was readied is kept. (I3) A block is in the list of its rank() in each set; a bare
+ * one in that of the bare ones alone. */
 #include "keyspace/slab_pool_priv.h"
 
 #include "base/assert.h"
@@ -11,23 +14,37 @@
 #include "os/range.h"
 
 enum {
-    BLOCK_SLABS = RANGE_HUGE_BYTES / SLAB_BYTES,
+    BLOCK_SLABS = SLAB_POOL_BLOCK_SLABS,
     BLOCK_WORDS = BLOCK_SLABS / 64,
     SMALL_PAGE_BLOCKS = 12, /* the first 24 MB: a huge page is at most 8 % of what there is */
     LEAST_BYTES = 64 << 20,
     FEW_COUNT = BLOCK_SLABS / 4, /* free slabs, for a block to be readied: half a megabyte; */
     FEW_PART = 4 * BLOCK_SLABS,  /* and of what there is, since more is taken at once: when indexes split, all do */
-    KEEP_PART = 64,              /* of the slabs in use */
+    KEEP_PART = 64,              /* of the slabs in use, that may be idle where they are cheap to give back; */
     KEEP_COUNT = (1 << 20) / SLAB_BYTES,
+    RIPE_PART = 32, /* the same, in huge pages of which most is idle, before they are split; */
+    SPLIT_PART = 8, /* in any, as long as many come back: they may yet be joined by the rest of their block */
+    QUIET_MS = 1000,
+    QUIET_PART = 256, /* of the slabs in use, that may have come back in that time */
     PAGE_BYTES = 4096,
     NO_BLOCK = UINT32_MAX,
+    NOWHERE = UINT32_MAX, /* in no list */
+    RANK_SLABS = BLOCK_SLABS / SLAB_POOL_RANKS,
+    BEST = SLAB_POOL_LISTS - 1, /* the list of the wholly free ones; of those whose idle slabs are cheap to give back */
 };
 
+static_assert(BLOCK_SLABS * SLAB_BYTES == RANGE_HUGE_BYTES, "a block may be a huge page");
+
 struct slab_block {
-    uint64_t free[BLOCK_WORDS];
-    uint64_t idle[BLOCK_WORDS];
-    uint32_t next, previous;
+    uint64_t sets[SLAB_POOL_SETS][BLOCK_WORDS];
+    struct {
+        uint32_t next, previous;
+    } links[SLAB_POOL_SETS];
+    uint8_t use; /* of enum slab_pool_use; means nothing when all of it is free */
+    bool huge;   /* it has a huge page, which is whole */
 } ALIGNED(CACHE_LINE_BYTES);
+
+static_assert(sizeof(struct slab_block) == CACHE_LINE_BYTES, "a block costs a line");
 
 /* ---- set-up ------------------------------------------------------------------------------------------------------ */
 
@@ -49,13 +66,14 @@ static err commit_block(struct slab_pool *p)
         return ERR_NOMEM;
     }
     p->block_count++;
-    *b = (struct slab_block){.next = NO_BLOCK, .previous = NO_BLOCK};
+    *b = (struct slab_block){0};
     return OK;
 }
 
 err slab_pool_init(struct slab_pool *p, uint64_t bytes)
 {
-    *p = (struct slab_pool){.first_block = NO_BLOCK, .last_block = NO_BLOCK};
+    *p = (struct slab_pool){.first_bare = NO_BLOCK};
+    memset(p->lists, 0xff, sizeof p->lists);
     lock_init(&p->lock, LOCK_SLABS, 0);
     size_t records = 0, blocks = 0;
     for (bytes = num_ceil_pow2(bytes); !p->range; bytes /= 2) {
@@ -83,49 +101,103 @@ void slab_pool_fini(struct slab_pool *p)
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-static bool has_free(const struct slab_block *b)
+static unsigned count_of(const struct slab_block *b, enum slab_pool_set of)
 {
-    return b->free[0] | b->free[1];
+    return (unsigned)(__builtin_popcountll(b->sets[of][0]) + __builtin_popcountll(b->sets[of][1]));
 }
 
 static bool is_free(const struct slab_block *b)
 {
-    return !~(b->free[0] & b->free[1]);
+    return count_of(b, SLAB_POOL_FREE) == BLOCK_SLABS;
 }
 
-static void unlink_block(struct slab_pool *p, struct slab_block *b)
+/* In which list of a set it belongs. Idle slabs are cheap to give back when no huge page is split for it. */
+static unsigned rank(const struct slab_block *b, enum slab_pool_set of)
 {
-    *(b->previous == NO_BLOCK ? &p->first_block : &p->blocks[b->previous].next) = b->next;
-    *(b->next == NO_BLOCK ? &p->last_block : &p->blocks[b->next].previous) = b->previous;
+    unsigned count = count_of(b, of);
+    if (count == 0) {
+        return NOWHERE;
+    }
+    if (is_free(b) || (of == SLAB_POOL_IDLE && !b->huge)) {
+        return BEST;
+    }
+    return (of == SLAB_POOL_FREE ? b->use * SLAB_POOL_RANKS : 0) + (count - 1) / RANK_SLABS;
 }
 
-static void link_block(struct slab_pool *p, struct slab_block *b)
+static void unlink_block(struct slab_pool *p, struct slab_block *b, enum slab_pool_set of, unsigned list)
 {
-    uint32_t block = (uint32_t)(b - p->blocks);
-    bool last = is_free(b);
-    b->previous = last ? p->last_block : NO_BLOCK;
-    b->next = last ? NO_BLOCK : p->first_block;
-    *(b->previous == NO_BLOCK ? &p->first_block : &p->blocks[b->previous].next) = block;
-    *(b->next == NO_BLOCK ? &p->last_block : &p->blocks[b->next].previous) = block;
+    uint32_t next = b->links[of].next, previous = b->links[of].previous;
+    *(previous == NO_BLOCK ? &p->lists[of][list] : &p->blocks[previous].links[of].next) = next;
+    if (next != NO_BLOCK) {
+        p->blocks[next].links[of].previous = previous;
+    }
 }
 
-/* A change of what is free in a block, and its place in the list. */
-static void change_free(struct slab_pool *p, struct slab_block *b, unsigned word, uint64_t set, uint64_t clear)
+static void link_block(struct slab_pool *p, struct slab_block *b, enum slab_pool_set of, unsigned list)
 {
-    bool was_in = has_free(b), was_last = is_free(b);
-    p->free_count -= (uint32_t)__builtin_popcountll(b->free[word]);
-    b->free[word] = (b->free[word] | set) & ~clear;
-    p->free_count += (uint32_t)__builtin_popcountll(b->free[word]);
-    if (was_in == has_free(b) && was_last == is_free(b)) {
-        return;
+    uint32_t block = (uint32_t)(b - p->blocks), first = p->lists[of][list];
+    b->links[of].next = first;
+    b->links[of].previous = NO_BLOCK;
+    if (first != NO_BLOCK) {
+        p->blocks[first].links[of].previous = block;
     }
-    if (was_in) {
-        unlink_block(p, b);
+    p->lists[of][list] = block;
+}
+
+static void relink(struct slab_pool *p, struct slab_block *b, enum slab_pool_set of, unsigned before)
+{
+    unsigned now = rank(b, of);
+    if (now != before && before != NOWHERE) {
+        unlink_block(p, b, of, before);
     }
-    if (has_free(b)) {
-        link_block(p, b);
+    if (now != before && now != NOWHERE) {
+        link_block(p, b, of, now);
     }
 }
+
+/* Whether most of a huge page is idle that would be split. */
+static bool is_ripe(const struct slab_block *b)
+{
+    unsigned list = rank(b, SLAB_POOL_IDLE);
+    return list >= SLAB_POOL_RANKS / 2 && list < SLAB_POOL_RANKS;
+}
+
+/* Adds to the counts what a block has in them, `sign` times. */
+static void count_block(struct slab_pool *p, const struct slab_block *b, int sign)
+{
+    int free_count = (int)count_of(b, SLAB_POOL_FREE), idle_count = (int)count_of(b, SLAB_POOL_IDLE);
+    p->free_count += (uint32_t)(sign * free_count);
+    p->idle_count += (uint32_t)(sign * idle_count);
+    p->cheap_count += (uint32_t)(rank(b, SLAB_POOL_IDLE) == BEST ? sign * idle_count : 0);
+    p->ripe_count += (uint32_t)(is_ripe(b) ? sign * idle_count : 0);
+    p->rest_count += (uint32_t)(b->use == SLAB_POOL_ENTRIES && !is_free(b) ? sign * free_count : 0);
+}
+
+struct ranks {
+    unsigned of[SLAB_POOL_SETS];
+};
+
+/* Before a block changes, and after it. */
+static struct ranks begin_change(struct slab_pool *p, const struct slab_block *b)
+{
+    count_block(p, b, -1);
+    return (struct ranks){{rank(b, SLAB_POOL_FREE), rank(b, SLAB_POOL_IDLE)}};
+}
+
+static void end_change(struct slab_pool *p, struct slab_block *b, struct ranks before)
+{
+    count_block(p, b, 1);
+    relink(p, b, SLAB_POOL_FREE, before.of[SLAB_POOL_FREE]);
+    relink(p, b, SLAB_POOL_IDLE, before.of[SLAB_POOL_IDLE]);
+}
+
+/* Puts slabs into a set of their block, or takes them out. */
+static void put_slabs(struct slab_block *b, enum slab_pool_set of, unsigned word, uint64_t slabs, bool in)
+{
+    b->sets[of][word] = in ? b->sets[of][word] | slabs : b->sets[of][word] & ~slabs;
+}
+
+/* ---- blocks come ------------------------------------------------------------------------------------------------- */
 
 /* A huge page for a block, and its records, so that who takes its slabs meets no page fault. */
 static void make_memory(struct slab_pool *p, uint32_t block)
@@ -137,31 +209,60 @@ static void make_memory(struct slab_pool *p, uint32_t block)
     }
 }
 
-/* One more block of huge or small pages, whose slabs are free, but for slab 0. The lock is let go of while a huge page is made, before anybody can take of it. */
+/* All of it is free and has no memory: it comes again when there is no other, and may get a huge page then. */
+static void put_bare(struct slab_pool *p, uint32_t block)
+{
+    p->blocks[block].links[SLAB_POOL_FREE].next = p->first_bare;
+    p->first_bare = block;
+    p->bare_count++;
+}
+
+/* A bare block, or one more. */
+static err get_bare(struct slab_pool *p, uint32_t *ret_block)
+{
+    if (p->first_bare == NO_BLOCK) {
+        err e = commit_block(p);
+        *ret_block = p->block_count - 1;
+        return e;
+    }
+    *ret_block = p->first_bare;
+    p->first_bare = p->blocks[p->first_bare].links[SLAB_POOL_FREE].next;
+    p->bare_count--;
+    return OK;
+}
+
+/* Frees the slabs of a block that was bare, but for slab 0, with a huge page if one is wanted. The lock is let go of while that is made, before anybody can take of
+ * it. */
 static err add_block(struct slab_pool *p, bool huge) HOLDS(p->lock)
 {
-    err e = commit_block(p);
+    uint32_t block;
+    err e = get_bare(p, &block);
     if (e) {
         return e;
     }
-    uint32_t block = p->block_count - 1;
+    huge = huge && block >= SMALL_PAGE_BLOCKS;
     if (huge) {
         lock_release(&p->lock);
         make_memory(p, block);
         lock_acquire(&p->lock);
         p->huge_count++;
     }
-    change_free(p, &p->blocks[block], 0, block == 0 ? ~(uint64_t)1 : ~(uint64_t)0, 0);
-    change_free(p, &p->blocks[block], 1, ~(uint64_t)0, 0);
+    struct slab_block *b = &p->blocks[block];
+    struct ranks before = begin_change(p, b);
+    b->huge = huge;
+    put_slabs(b, SLAB_POOL_FREE, 0, block == 0 ? ~(uint64_t)1 : ~(uint64_t)0, true);
+    put_slabs(b, SLAB_POOL_FREE, 1, ~(uint64_t)0, true);
+    end_change(p, b, before);
     return OK;
 }
 
 /* ---- the other thread -------------------------------------------------------------------------------------------- */
 
-/* Whether a huge page should be readied: small ones are quickly there when they are needed. */
+/* Whether a huge page should be readied, since few slabs are free for entries, or very few for indexes: small ones are quickly there when they are needed. */
 static bool wants_block(const struct slab_pool *p)
 {
-    return p->block_count >= SMALL_PAGE_BLOCKS && p->free_count < FEW_COUNT + p->block_count * BLOCK_SLABS / FEW_PART;
+    uint32_t few = FEW_COUNT + (p->block_count - p->bare_count) * BLOCK_SLABS / FEW_PART;
+    return p->block_count >= SMALL_PAGE_BLOCKS && (p->free_count < few || p->free_count - p->rest_count < few / 4);
 }
 
 /* Adds a block if one is wanted. False when none is, or memory is refused. */
@@ -200,27 +301,53 @@ static bool ask_to_tend(struct slab_pool *p)
  * which come one by one. */
 static err add_block_at_once(struct slab_pool *p) HOLDS(p->lock)
 {
-    return add_block(p, p->block_count >= SMALL_PAGE_BLOCKS && !lazy_runs());
+    return add_block(p, !lazy_runs());
 }
 
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
 
-uint32_t slab_pool_take(struct slab_pool *p)
+/* Of the blocks of a use the one with the fewest free slabs, so that those with many become free as a whole; NO_BLOCK: there is none. */
+static uint32_t fullest(const struct slab_pool *p, enum slab_pool_use use)
 {
-    uint32_t number = 0;
-    lock_acquire(&p->lock);
-    while (p->first_block == NO_BLOCK && add_block_at_once(p) == OK) {}
-    if (p->first_block != NO_BLOCK) {
-        uint32_t block = p->first_block;
-        struct slab_block *b = &p->blocks[block];
-        unsigned word = b->free[0] ? 0 : 1, bit = (unsigned)__builtin_ctzll(b->free[word]);
-        uint64_t mask = (uint64_t)1 << bit;
-        change_free(p, b, word, 0, mask);
-        p->idle_count -= b->idle[word] & mask ? 1 : 0;
-        b->idle[word] &= ~mask;
-        p->taken_count++;
-        number = block * BLOCK_SLABS + word * 64 + bit;
+    const uint32_t *list = &p->lists[SLAB_POOL_FREE][use * SLAB_POOL_RANKS], *end = list + SLAB_POOL_RANKS;
+    while (list < end && *list == NO_BLOCK) {
+        list++;
     }
+    return list < end ? *list : NO_BLOCK;
+}
+
+/* Where to take a slab: of a block of that use, of one that is wholly free, or, before there is one more, for entries of one of indexes, for that cannot be emptied
+ * anyway. NULL: there is none. */
+static struct slab_block *best_for(const struct slab_pool *p, enum slab_pool_use use)
+{
+    uint32_t block = fullest(p, use);
+    block = block != NO_BLOCK ? block : p->lists[SLAB_POOL_FREE][BEST];
+    block = block != NO_BLOCK || use != SLAB_POOL_ENTRIES ? block : fullest(p, SLAB_POOL_INDEXES);
+    return block != NO_BLOCK ? &p->blocks[block] : NULL;
+}
+
+/* A slab that is free, better one with memory. */
+static uint32_t take_of(struct slab_pool *p, struct slab_block *b, enum slab_pool_use use)
+{
+    const uint64_t *free = b->sets[SLAB_POOL_FREE], *idle = b->sets[SLAB_POOL_IDLE];
+    const uint64_t *of = idle[0] | idle[1] ? idle : free;
+    unsigned word = of[0] ? 0 : 1, bit = (unsigned)__builtin_ctzll(of[word]);
+    struct ranks before = begin_change(p, b);
+    b->use = is_free(b) ? use : b->use;
+    put_slabs(b, SLAB_POOL_FREE, word, (uint64_t)1 << bit, false);
+    put_slabs(b, SLAB_POOL_IDLE, word, (uint64_t)1 << bit, false);
+    end_change(p, b, before);
+    p->taken_count++;
+    return (uint32_t)(b - p->blocks) * BLOCK_SLABS + word * 64 + bit;
+}
+
+uint32_t slab_pool_take(struct slab_pool *p, enum slab_pool_use use)
+{
+    lock_acquire(&p->lock);
+    struct slab_block *b;
+    while (!(b = best_for(p, use)) && add_block_at_once(p) == OK) {}
+    b = b ? b : best_for(p, SLAB_POOL_ENTRIES); /* there is no more memory */
+    uint32_t number = b ? take_of(p, b, use) : 0;
     bool wants = wants_block(p);
     lock_release(&p->lock);
     if (UNLIKELY(wants)) {
@@ -237,12 +364,52 @@ void slab_pool_give(struct slab_pool *p, uint32_t number)
     assert(number / BLOCK_SLABS < p->block_count);
     struct slab_block *b = &p->blocks[number / BLOCK_SLABS];
     assert(number > 0);
-    assert(!(b->free[word] & mask));
-    b->idle[word] |= mask;
-    p->idle_count++;
+    assert(!(b->sets[SLAB_POOL_FREE][word] & mask));
     p->taken_count--;
-    change_free(p, b, word, mask, 0);
+    p->given_count++;
+    struct ranks before = begin_change(p, b);
+    put_slabs(b, SLAB_POOL_FREE, word, mask, true);
+    put_slabs(b, SLAB_POOL_IDLE, word, mask, true);
+    end_change(p, b, before);
     lock_release(&p->lock);
+}
+
+unsigned slab_pool_emptiest(struct slab_pool *p, enum slab_pool_use use, uint32_t ret_firsts[SLAB_POOL_RANKS])
+{
+    const uint32_t *lists = &p->lists[SLAB_POOL_FREE][use * SLAB_POOL_RANKS];
+    unsigned count = 0;
+    lock_acquire(&p->lock);
+    for (unsigned list = p->block_count > SMALL_PAGE_BLOCKS ? SLAB_POOL_RANKS : 0; list-- > 0;) {
+        if (lists[list] != NO_BLOCK) {
+            ret_firsts[count++] = lists[list] * BLOCK_SLABS;
+        }
+    }
+    lock_release(&p->lock);
+    return count;
+}
+
+/* ---- giving back ------------------------------------------------------------------------------------------------- */
+
+/* The block with the most idle slabs for which a huge page would be split. */
+static struct slab_block *idlest(const struct slab_pool *p)
+{
+    unsigned list = SLAB_POOL_RANKS - 1;
+    while (p->lists[SLAB_POOL_IDLE][list] == NO_BLOCK) {
+        list--;
+    }
+    return &p->blocks[p->lists[SLAB_POOL_IDLE][list]];
+}
+
+/* The block whose idle slabs should go back; NULL: none, so much may be kept. */
+static struct slab_block *to_settle(const struct slab_pool *p, bool all)
+{
+    uint32_t taken = all ? 0 : p->taken_count, some = all ? 0 : KEEP_COUNT, keep = some + taken / KEEP_PART;
+    if (p->cheap_count > 0 && (p->is_quiet ? p->idle_count : p->cheap_count) > keep) {
+        return &p->blocks[p->lists[SLAB_POOL_IDLE][BEST]];
+    }
+    bool splits =
+        p->ripe_count > some + taken / RIPE_PART || p->idle_count > (p->is_quiet ? keep : some + taken / SPLIT_PART);
+    return splits ? idlest(p) : NULL;
 }
 
 /* Discards the slabs of a set, neighbours together. */
@@ -256,15 +423,21 @@ static void discard(char *memory, const uint64_t set[static BLOCK_WORDS])
     }
 }
 
-static bool keeps_too_much(const struct slab_pool *p, bool all)
+/* Whether few slabs have come back of late. */
+static void note_quiet(struct slab_pool *p, int64_t now_ms)
 {
-    return p->idle_count > (all ? 0 : KEEP_COUNT + p->taken_count / KEEP_PART);
+    if (now_ms - p->quiet_ms >= QUIET_MS) {
+        p->is_quiet = p->given_count <= p->taken_count / QUIET_PART;
+        p->given_count = 0;
+        p->quiet_ms = now_ms;
+    }
 }
 
-bool slab_pool_tend(struct slab_pool *p)
+bool slab_pool_tend(struct slab_pool *p, int64_t now_ms)
 {
     lock_acquire(&p->lock);
-    bool wanted = keeps_too_much(p, false);
+    note_quiet(p, now_ms);
+    bool wanted = to_settle(p, false);
     lock_release(&p->lock);
     return wanted && (ask_to_tend(p) || slab_pool_settle(p, false));
 }
@@ -273,29 +446,34 @@ bool slab_pool_tend(struct slab_pool *p)
 bool slab_pool_settle(struct slab_pool *p, bool all)
 {
     lock_acquire(&p->lock);
-    if (!keeps_too_much(p, all)) {
+    struct slab_block *b = to_settle(p, all);
+    if (!b) {
         lock_release(&p->lock);
         return false;
     }
-    struct slab_block *b;
-    do {
-        p->settled_block = p->settled_block + 1 < p->block_count ? p->settled_block + 1 : 0;
-        b = &p->blocks[p->settled_block];
-    } while (!(b->idle[0] | b->idle[1]));
-    uint64_t set[BLOCK_WORDS] = {b->idle[0], b->idle[1]};
-    char *memory = p->base + (size_t)p->settled_block * RANGE_HUGE_BYTES;
+    uint32_t block = (uint32_t)(b - p->blocks);
+    bool whole = is_free(b);
+    uint64_t set[BLOCK_WORDS];
+    memcpy(set, b->sets[whole ? SLAB_POOL_FREE : SLAB_POOL_IDLE], sizeof set);
+    struct ranks before = begin_change(p, b);
     for (unsigned word = 0; word < BLOCK_WORDS; word++) {
-        change_free(p, b, word, 0, set[word]);
-        b->idle[word] = 0;
-        p->idle_count -= (uint32_t)__builtin_popcountll(set[word]);
+        put_slabs(b, SLAB_POOL_FREE, word, set[word], false);
+        put_slabs(b, SLAB_POOL_IDLE, word, set[word], false);
     }
+    b->huge = false;
+    end_change(p, b, before);
     lock_release(&p->lock);
 
-    discard(memory, set);
+    discard(p->base + (size_t)block * RANGE_HUGE_BYTES, set);
 
     lock_acquire(&p->lock);
-    for (unsigned word = 0; word < BLOCK_WORDS; word++) {
-        change_free(p, b, word, set[word], 0);
+    if (whole) {
+        put_bare(p, block);
+    } else {
+        before = begin_change(p, b);
+        put_slabs(b, SLAB_POOL_FREE, 0, set[0], true);
+        put_slabs(b, SLAB_POOL_FREE, 1, set[1], true);
+        end_change(p, b, before);
     }
     lock_release(&p->lock);
     return true;

@@ -7,10 +7,16 @@
  * they share them. The first blocks have small pages, so that a small keyspace costs only what it touches; the others get huge ones, which are
  * cheaper to fill and save most misses of the TLB.
  *
- * A slab that is given back keeps its memory for the next taker; slab_pool_settle() hands to the system what is too much, a block at a time. That takes
+ * A slab that is given back is idle: it keeps its memory for the next taker. slab_pool_settle() hands to the system what is too much, a block at a time. That takes
  * up to half a millisecond, and the first touch of a huge page as long, many times that in a virtual machine that has not had the memory yet: so both
  * are done by the thread of os/lazy.h where it runs. It readies blocks as soon as few slabs are free, the more the more there are: all shards' indexes
  * split at about the same time. Who comes before it gets small pages.
+ *
+ * To give back a part of a huge page splits it, after which each of its small pages has to be found anew, now and whenever the TLB has lost it; on a virtual
+ * machine with shadow page tables that is a fault of 10 to 40 us each time, and one such page after the other made the workers' turns as long as 10 ms. So blocks are
+ * to become free as a whole: slabs are taken of the fullest ones, and shards empty what they have in the one with the most free ones (slab_pool_emptiest()). A huge page
+ * is split when most of it is idle and there are several such blocks, when an eighth of what is in use is idle, or when it has been quiet for a second. A block that
+ * has gone back as a whole may become a huge page again.
  *
  * Nothing is ever unmapped: who reads without a lock finds at worst other data or zeros. Slab 0 is given to nobody and reads as zeros.
  *
@@ -23,7 +29,7 @@
 #include "os/lock.h"
 #include "os/worker.h"
 
-enum { SLAB_BYTES = 16 * 1024, SLAB_WORDS = 5 };
+enum { SLAB_BYTES = 16 * 1024, SLAB_WORDS = 5, SLAB_POOL_BLOCK_SLABS = 128 };
 
 /* What its shard knows of a slab; slab.c alone uses it. */
 struct slab {
@@ -39,6 +45,14 @@ static_assert(sizeof(struct slab) == CACHE_LINE_BYTES, "two shards share no line
 
 struct slab_block;
 
+/* Slabs that can be taken before another block is needed; of them those that somebody had and that still have their memory. */
+enum slab_pool_set { SLAB_POOL_FREE, SLAB_POOL_IDLE, SLAB_POOL_SETS };
+/* What a slab is taken for. Each has blocks of its own as far as that costs no memory: those of entries are emptied (slab_sparse_block()), which what belongs to an
+ * index would prevent. */
+enum slab_pool_use { SLAB_POOL_ENTRIES, SLAB_POOL_INDEXES, SLAB_POOL_USES };
+/* Lists of blocks: of each use, by the size of a set; and the best. */
+enum { SLAB_POOL_RANKS = 16, SLAB_POOL_LISTS = SLAB_POOL_USES * SLAB_POOL_RANKS + 1 };
+
 struct slab_pool {
     char *base;         /* slab n stands at n * SLAB_BYTES */
     struct slab *slabs; /* their records */
@@ -46,16 +60,21 @@ struct slab_pool {
     char *range;
     size_t range_bytes;
     uint32_t block_limit;
-    ALIGNED(CACHE_LINE_BYTES) struct lock lock; /* for what follows */
-    uint32_t block_count;                       /* committed */
-    uint32_t huge_count;                        /* of them with huge pages */
-    uint32_t first_block, last_block;           /* those that have free slabs; wholly free ones last */
-    uint32_t settled_block;                     /* where slab_pool_settle() was */
-    uint32_t free_count;                        /* slabs that can be taken before another block is needed */
-    uint32_t taken_count;                       /* slabs that shards have */
-    uint32_t idle_count;                        /* free ones that somebody had and that still have their memory */
-    struct message tending;                     /* to the other thread */
-    bool is_tended;                             /* atomic: the message is on its way */
+    ALIGNED(CACHE_LINE_BYTES) struct lock lock;      /* for what follows */
+    uint32_t block_count;                            /* committed */
+    uint32_t huge_count;                             /* huge pages that were made */
+    uint32_t bare_count, first_bare;                 /* blocks that are free and have no memory */
+    uint32_t lists[SLAB_POOL_SETS][SLAB_POOL_LISTS]; /* their first blocks */
+    uint32_t taken_count;                            /* slabs that somebody has */
+    uint32_t free_count, idle_count;                 /* slabs in the sets */
+    uint32_t rest_count;  /* of the free ones, those in the blocks that entries have begun with */
+    uint32_t cheap_count; /* of the idle ones, those that are cheap to give back */
+    uint32_t ripe_count;  /* and those in huge pages of which most is idle */
+    uint32_t given_count; /* slabs that have come back since quiet_ms */
+    bool is_quiet;        /* few had in the second before */
+    int64_t quiet_ms;
+    struct message tending; /* to the other thread */
+    bool is_tended;         /* atomic: the message is on its way */
 };
 
 /* Reserves addresses, at most `bytes`, which is halved until the system grants it. ERR_NOMEM when it grants next to nothing. */
@@ -64,13 +83,16 @@ MUST_USE err slab_pool_init(struct slab_pool *p, uint64_t bytes);
 void slab_pool_fini(struct slab_pool *p);
 
 /* A slab's number, its content undefined; 0 when the system refuses memory. */
-uint32_t slab_pool_take(struct slab_pool *p);
+uint32_t slab_pool_take(struct slab_pool *p, enum slab_pool_use use);
 void slab_pool_give(struct slab_pool *p, uint32_t number);
-/* Gives the memory of one block's free slabs back to the system when too much of it is kept: more than a 1/64 of what is in use and a megabyte,
- * or anything, if `all`. False when there was nothing to do. */
+/* Blocks of a use that have free slabs, but not only those, the emptiest first: the number of the first slab of each. Returns how many; none where all have small
+ * pages. */
+unsigned slab_pool_emptiest(struct slab_pool *p, enum slab_pool_use use, uint32_t ret_firsts[SLAB_POOL_RANKS]);
+/* Gives the memory of one block's idle slabs back to the system when too much of it is kept: more than 1/64 of what is in use and a megabyte, more where that would
+ * split huge pages; or anything, if `all`. False when there was nothing to do. */
 bool slab_pool_settle(struct slab_pool *p, bool all);
-/* The same, not all, soon and elsewhere; here where the thread of os/lazy.h does not run. */
-bool slab_pool_tend(struct slab_pool *p);
+/* The same, not all, soon and elsewhere; here where the thread of os/lazy.h does not run. To be called many times a second, with the monotonic time. */
+bool slab_pool_tend(struct slab_pool *p, int64_t now_ms);
 
 struct slab_pool_stats {
     uint64_t reserved_bytes; /* addresses */

@@ -1,4 +1,4 @@
-/* The pool of slabs: each is somebody's once, memory goes back to the system a block at a time, and another thread readies what is needed next. */
+/* The pool of slabs: each is somebody's once, memory goes back to the system a block at a time, whole ones first, and another thread readies what is needed next. */
 #include "keyspace/slab_pool_priv.h"
 
 #include "keyspace/testing_priv.h"
@@ -29,7 +29,7 @@ static void test_each_is_somebodys_once(void **state)
             numbers[i] = 0;
             taken--;
         } else {
-            numbers[i] = slab_pool_take(&p);
+            numbers[i] = slab_pool_take(&p, SLAB_POOL_ENTRIES);
             assert_int_not_equal(numbers[i], 0);
             *memory_of(&p, numbers[i]) = memory_of(&p, numbers[i])[SLAB_BYTES - 1] = (char)i;
             taken++;
@@ -54,7 +54,7 @@ static void test_memory_goes_back(void **state)
     static uint32_t numbers[SLABS];
     assert_int_equal(slab_pool_init(&p, 256 << 20), OK);
     for (unsigned i = 0; i < SLABS; i++) {
-        numbers[i] = slab_pool_take(&p);
+        numbers[i] = slab_pool_take(&p, SLAB_POOL_ENTRIES);
         memset(memory_of(&p, numbers[i]), 'x', SLAB_BYTES);
     }
     assert_false(slab_pool_settle(&p, true));
@@ -86,7 +86,7 @@ static void test_memory_goes_back(void **state)
 static void take_up_to(struct slab_pool *p, uint32_t *numbers, unsigned *taken, unsigned count)
 {
     for (; *taken < count; ++*taken) {
-        numbers[*taken] = slab_pool_take(p);
+        numbers[*taken] = slab_pool_take(p, SLAB_POOL_ENTRIES);
         assert_int_not_equal(numbers[*taken], 0);
     }
 }
@@ -115,7 +115,7 @@ static void test_a_block_is_readied_before_it_is_needed(void **state)
     }
     uint64_t idle = slab_pool_stats(&p).idle_bytes;
     assert_int_equal(lazy_start(), OK);
-    assert_true(slab_pool_tend(&p));
+    assert_true(slab_pool_tend(&p, 0));
     lazy_stop();
     assert_true(slab_pool_stats(&p).idle_bytes < idle);
     slab_pool_fini(&p);
@@ -166,6 +166,179 @@ static void test_more_is_readied_where_there_is_much(void **state)
     slab_pool_fini(&p);
 }
 
+/* ---- huge pages -------------------------------------------------------------------------------------------------- */
+
+enum { HUGE_BLOCKS = 40, FIRST_HUGE = SMALL_PAGES / BLOCK, ALL = SMALL_PAGES + HUGE_BLOCKS * BLOCK };
+
+/* All of so many blocks is taken. There is no other thread. */
+struct full {
+    struct slab_pool pool;
+    bool has[ALL + BLOCK];
+};
+
+static struct full *full_new(void)
+{
+    struct full *f = aligned_alloc(CACHE_LINE_BYTES, sizeof *f);
+    assert_non_null(f);
+    *f = (struct full){0};
+    assert_int_equal(slab_pool_init(&f->pool, 256 << 20), OK);
+    for (uint32_t number = 1; number < ALL; number++) { /* slab 0 is nobody's */
+        assert_int_equal(slab_pool_take(&f->pool, SLAB_POOL_ENTRIES), number);
+        memset(memory_of(&f->pool, number), 'x', SLAB_BYTES);
+        f->has[number] = true;
+    }
+    assert_int_equal(f->pool.huge_count, HUGE_BLOCKS);
+    return f;
+}
+
+static void full_free(struct full *f)
+{
+    for (uint32_t number = 1; number < countof(f->has); number++) {
+        if (f->has[number]) {
+            slab_pool_give(&f->pool, number);
+        }
+    }
+    slab_pool_fini(&f->pool);
+    free(f);
+}
+
+/* Gives the first slabs of a block. */
+static void give(struct full *f, unsigned block, unsigned count)
+{
+    for (uint32_t number = block * BLOCK; number < block * BLOCK + count; number++) {
+        slab_pool_give(&f->pool, number);
+        f->has[number] = false;
+    }
+}
+
+/* Takes one; of which block it is. */
+static unsigned take(struct full *f, enum slab_pool_use use)
+{
+    uint32_t number = slab_pool_take(&f->pool, use);
+    assert_true(number > 0 && number < countof(f->has));
+    f->has[number] = true;
+    return number / BLOCK;
+}
+
+/* How many slabs of a block have lost what was in them: those that nobody has. */
+static unsigned discarded(const struct full *f, unsigned block)
+{
+    unsigned count = 0;
+    for (uint32_t number = block * BLOCK; number < (block + 1) * BLOCK; number++) {
+        bool zero = *memory_of(&f->pool, number) == 0;
+        assert_false(zero && f->has[number]);
+        count += zero;
+    }
+    return count;
+}
+
+static void test_the_fullest_block_is_taken_of(void **state)
+{
+    (void)state;
+    struct full *f = full_new();
+    give(f, FIRST_HUGE, 60);
+    give(f, FIRST_HUGE + 1, 10);
+    give(f, FIRST_HUGE + 2, BLOCK);
+    for (unsigned i = 0; i < 10 + 60 + BLOCK; i++) {
+        assert_int_equal(take(f, SLAB_POOL_ENTRIES), FIRST_HUGE + (i < 10 ? 1 : i < 70 ? 0 : 2));
+    }
+    full_free(f);
+}
+
+static void test_each_use_has_its_blocks(void **state)
+{
+    (void)state;
+    struct full *f = full_new();
+    give(f, FIRST_HUGE, BLOCK);
+    give(f, FIRST_HUGE + 1, BLOCK);
+    unsigned of_indexes = take(f, SLAB_POOL_INDEXES), of_entries = take(f, SLAB_POOL_ENTRIES);
+    assert_int_not_equal(of_indexes, of_entries);
+    for (unsigned i = 1; i < BLOCK; i++) {
+        assert_int_equal(take(f, SLAB_POOL_ENTRIES), of_entries);
+    }
+    assert_int_equal(take(f, SLAB_POOL_INDEXES), of_indexes);
+    assert_int_equal(take(f, SLAB_POOL_ENTRIES), of_indexes); /* better than one more block */
+    for (unsigned i = 3; i < BLOCK; i++) {
+        assert_int_equal(take(f, SLAB_POOL_INDEXES), of_indexes);
+    }
+    give(f, of_entries, 10);
+    assert_int_equal(take(f, SLAB_POOL_INDEXES), FIRST_HUGE + HUGE_BLOCKS); /* but entries' blocks are theirs */
+    full_free(f);
+}
+
+static void test_what_is_wholly_free_goes_back_first(void **state)
+{
+    (void)state;
+    struct full *f = full_new();
+    for (unsigned i = 0; i < 5; i++) {
+        give(f, FIRST_HUGE + i, 30);
+    }
+    give(f, FIRST_HUGE + 5, BLOCK);
+    assert_false(slab_pool_settle(&f->pool, false));
+    give(f, FIRST_HUGE + 6, BLOCK);
+    assert_true(slab_pool_settle(&f->pool, false));
+    assert_false(slab_pool_settle(&f->pool, false));
+    assert_int_equal(discarded(f, FIRST_HUGE + 5) + discarded(f, FIRST_HUGE + 6), BLOCK);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(discarded(f, FIRST_HUGE + i), 0);
+    }
+    for (unsigned i = 0; i < 5 * 30 + BLOCK; i++) {
+        (void)take(f, SLAB_POOL_ENTRIES);
+    }
+    assert_int_equal(f->pool.huge_count, HUGE_BLOCKS);
+    (void)take(f, SLAB_POOL_ENTRIES); /* there is nothing else any more */
+    assert_int_equal(f->pool.huge_count, HUGE_BLOCKS + 1);
+    assert_int_equal(f->pool.block_count, FIRST_HUGE + HUGE_BLOCKS);
+    full_free(f);
+}
+
+static void test_a_huge_page_is_split_when_most_is_idle(void **state)
+{
+    (void)state;
+    struct full *f = full_new();
+    give(f, FIRST_HUGE, 30);
+    give(f, FIRST_HUGE + 1, 100);
+    give(f, FIRST_HUGE + 2, 120);
+    assert_false(slab_pool_settle(&f->pool, false));
+    give(f, FIRST_HUGE + 3, 100);
+    assert_true(slab_pool_settle(&f->pool, false));
+    assert_false(slab_pool_settle(&f->pool, false));
+    assert_int_equal(discarded(f, FIRST_HUGE + 2), 120);
+    assert_int_equal(discarded(f, FIRST_HUGE + 1) + discarded(f, FIRST_HUGE + 3) + discarded(f, FIRST_HUGE), 0);
+    full_free(f);
+}
+
+static void test_any_huge_page_is_split_when_much_is_idle(void **state)
+{
+    (void)state;
+    struct full *f = full_new();
+    for (unsigned i = 0; i < HUGE_BLOCKS; i++) {
+        give(f, FIRST_HUGE + i, 25);
+    }
+    while (slab_pool_settle(&f->pool, false)) {}
+    uint64_t idle = slab_pool_stats(&f->pool).idle_bytes, taken = slab_pool_stats(&f->pool).taken_bytes;
+    assert_true(idle < taken / 8 + (1 << 20));
+    assert_true(idle > taken / 8);
+    full_free(f);
+}
+
+static void test_huge_pages_are_split_when_it_is_quiet(void **state)
+{
+    (void)state;
+    struct full *f = full_new();
+    for (unsigned i = 0; i < 10; i++) {
+        give(f, FIRST_HUGE + i, 25);
+    }
+    assert_false(slab_pool_tend(&f->pool, 500));
+    assert_false(slab_pool_tend(&f->pool, 1000)); /* in the first second many came back, */
+    assert_false(slab_pool_tend(&f->pool, 1999));
+    assert_true(slab_pool_tend(&f->pool, 2000)); /* in the second none */
+    while (slab_pool_tend(&f->pool, 2001)) {}
+    struct slab_pool_stats stats = slab_pool_stats(&f->pool);
+    assert_true(stats.idle_bytes <= stats.taken_bytes / 64 + (1 << 20));
+    full_free(f);
+}
+
 static void test_addresses_are_halved_until_granted(void **state)
 {
     (void)state;
@@ -173,7 +346,7 @@ static void test_addresses_are_halved_until_granted(void **state)
     assert_int_equal(slab_pool_init(&p, UINT64_C(1) << 50), OK);
     assert_true(p.range_bytes >= 64 << 20);
     assert_true(p.range_bytes < UINT64_C(1) << 48);
-    uint32_t number = slab_pool_take(&p);
+    uint32_t number = slab_pool_take(&p, SLAB_POOL_ENTRIES);
     assert_int_equal(*memory_of(&p, number), 0);
     slab_pool_give(&p, number);
     slab_pool_fini(&p);
@@ -188,6 +361,12 @@ int main(void)
         cmocka_unit_test(test_a_block_is_readied_before_it_is_needed),
         cmocka_unit_test(test_who_comes_before_a_block_is_readied_gets_small_pages),
         cmocka_unit_test(test_more_is_readied_where_there_is_much),
+        cmocka_unit_test(test_the_fullest_block_is_taken_of),
+        cmocka_unit_test(test_each_use_has_its_blocks),
+        cmocka_unit_test(test_what_is_wholly_free_goes_back_first),
+        cmocka_unit_test(test_a_huge_page_is_split_when_most_is_idle),
+        cmocka_unit_test(test_any_huge_page_is_split_when_much_is_idle),
+        cmocka_unit_test(test_huge_pages_are_split_when_it_is_quiet),
         cmocka_unit_test(test_addresses_are_halved_until_granted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,19 +56,21 @@ struct slabs {
     uint32_t *table;      /* atomic: who reads without the lock may hold on to a former one, which is in limbo */
     struct slab_pool *pool;
     struct limbo *limbo;
-    uint64_t *direct; /* a bit for each slab of the first ones that is this shard's */
-    uint32_t direct_words;
+    uint64_t *owned; /* a bit for each slab of the pool that is this shard's */
+    uint32_t owned_words;
     uint32_t table_capacity;
-    uint32_t table_end;                            /* of the table: from here on nothing was ever used */
-    uint32_t hole_count;                           /* before the end, without a slab */
-    uint32_t hole_hint;                            /* none before it */
-    uint32_t slab_count;                           /* read without the lock */
+    uint32_t table_end;  /* of the table: from here on nothing was ever used */
+    uint32_t hole_count; /* before the end, without a slab */
+    uint32_t hole_hint;  /* none before it */
+    uint32_t slab_count; /* read without the lock */
+    enum slab_pool_use use;
     uint32_t draining;                             /* the slab whose blocks are to move; 0: none */
     ALIGNED(CACHE_LINE_BYTES) uint64_t used_bytes; /* of all blocks; read without the lock */
     struct slab_class classes[SLAB_CLASS_COUNT];
 };
 
-void slabs_init(struct slabs *s, struct slab_pool *pool, struct limbo *limbo);
+/* `use`: what they are taken from the pool for. */
+void slabs_init(struct slabs *s, struct slab_pool *pool, enum slab_pool_use use, struct limbo *limbo);
 /* All blocks have been freed. Harmless when zeroed. */
 void slabs_fini(struct slabs *s);
 
@@ -115,7 +117,7 @@ static inline size_t slab_good_bytes(size_t bytes)
 /* Without the lock: whether so much is free in the slabs that it may be worth while. */
 bool slab_may_be_sparse(const struct slabs *s);
 /* A block that should move; NULL when nothing is sparse: no size has two slabs' worth of free blocks that are a twenty-fourth of its memory, or, if
- * `thorough`, one slab's worth. Goes on with a slab that it has begun with. */
+ * `thorough`, one slab's worth. Goes on with a slab that it has begun with: one in the pool's emptiest blocks of 2 MB, else the emptiest of a few. */
 void *slab_sparse_block(struct slabs *s, bool thorough);
 /* Whether any size is, not thoroughly. */
 bool slab_is_sparse(const struct slabs *s);

@@ -110,7 +110,7 @@ static inline void slab_bench_init(struct slab_bench *b)
 {
     assert_int_equal(slab_pool_init(&b->pool, 1 << 30), OK);
     assert_int_equal(limbo_init(&b->limbo, 1, &b->pool), OK);
-    slabs_init(&b->slabs, &b->pool, &b->limbo);
+    slabs_init(&b->slabs, &b->pool, SLAB_POOL_ENTRIES, &b->limbo);
 }
 
 static inline void slab_bench_fini(struct slab_bench *b)

@@ -218,7 +218,7 @@ static bool compact_index(struct round *r)
 
 static bool give_back(struct round *r)
 {
-    return slab_pool_tend(&r->ks->slab_pool);
+    return slab_pool_tend(&r->ks->slab_pool, r->now.mono_ms);
 }
 
 /* Each works until it has nothing to do or its time is up, and says whether it wants to go on soon. */
