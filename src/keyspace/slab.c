@@ -379,6 +379,9 @@ uint64_t slab_used_bytes(const struct slabs *s)
 
 bool slab_may_be_sparse(const struct slabs *s)
 {
+    if (s->use == SLAB_POOL_ENTRIES && slab_pool_is_vacating(s->pool)) {
+        return true;
+    }
     uint64_t taken = slab_taken_bytes(s), used = slab_used_bytes(s);
     return taken > used + taken / SPARSE_PART && taken > used + 2 * SLAB_BYTES;
 }
@@ -422,32 +425,39 @@ static uint32_t emptiest(const struct slabs *s, unsigned size_class)
     return best;
 }
 
-/* A slab of a block of the pool if there is room elsewhere for what is in it; 0: none. */
-static uint32_t movable_in(const struct slabs *s, uint32_t first)
+/* Of a block of the pool a slab that should be emptied if that one should; 0: none. */
+static uint32_t drainable_in(const struct slabs *s, uint32_t first, bool vacating)
 {
     for (uint32_t number = first; number < first + SLAB_POOL_BLOCK_SLABS; number++) {
-        if (is_owned(s, number) && is_sparse(s, record_of(s, number)->size_class, true)) {
+        if (is_owned(s, number) && (vacating || is_sparse(s, record_of(s, number)->size_class, true))) {
             return number;
         }
     }
     return 0;
 }
 
-/* The same in one of the emptiest blocks, so that those become free as a whole. */
-static uint32_t movable_in_emptiest(const struct slabs *s)
+/* The same in one of the emptiest blocks, so that those become free as a whole. Without `vacating` only what the others of its class have room for. */
+static uint32_t drainable_in_emptiest(const struct slabs *s, bool vacating)
 {
     uint32_t firsts[SLAB_POOL_RANKS], number = 0;
-    unsigned count = slab_pool_emptiest(s->pool, s->use, firsts);
+    unsigned count = s->use == SLAB_POOL_ENTRIES ? slab_pool_emptiest(s->pool, vacating, firsts) : 0;
     for (unsigned i = 0; i < count && !number; i++) {
-        number = movable_in(s, firsts[i]);
+        number = drainable_in(s, firsts[i], vacating);
     }
     return number;
 }
 
-static uint32_t choose_to_drain(const struct slabs *s, unsigned sparse_class)
+static uint32_t choose_to_drain(const struct slabs *s, bool thorough)
 {
-    uint32_t number = movable_in_emptiest(s);
-    return number ? number : emptiest(s, sparse_class);
+    unsigned size_class = 0;
+    while (size_class < SLAB_CLASS_COUNT && !is_sparse(s, size_class, thorough)) {
+        size_class++;
+    }
+    if (size_class == SLAB_CLASS_COUNT) {
+        return slab_pool_is_vacating(s->pool) ? drainable_in_emptiest(s, true) : 0;
+    }
+    uint32_t number = drainable_in_emptiest(s, false);
+    return number ? number : emptiest(s, size_class);
 }
 
 static bool is_full(const struct slabs *s, uint32_t number)
@@ -455,18 +465,11 @@ static bool is_full(const struct slabs *s, uint32_t number)
     return record_of(s, number)->live_count == record_of(s, number)->capacity;
 }
 
-/* When some class is sparse takes a slab out of its list, so that nothing new comes into it. The others of its class have room for what is in it. */
+/* Takes a slab out of its list, so that nothing new comes into it. */
 static void begin_draining(struct slabs *s, bool thorough)
 {
-    unsigned size_class = 0;
-    while (size_class < SLAB_CLASS_COUNT && !is_sparse(s, size_class, thorough)) {
-        size_class++;
-    }
-    if (size_class == SLAB_CLASS_COUNT) {
-        return;
-    }
-    s->draining = choose_to_drain(s, size_class);
-    if (!is_full(s, s->draining)) {
+    s->draining = choose_to_drain(s, thorough);
+    if (s->draining && !is_full(s, s->draining)) {
         unlink_slab(s, s->draining);
     }
 }

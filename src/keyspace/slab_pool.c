@@ -20,12 +20,12 @@ enum {
     LEAST_BYTES = 64 << 20,
     FEW_COUNT = BLOCK_SLABS / 4, /* free slabs, for a block to be readied: half a megabyte; */
     FEW_PART = 4 * BLOCK_SLABS,  /* and of what there is, since more is taken at once: when indexes split, all do */
-    KEEP_PART = 64,              /* of the slabs in use, that may be idle where they are cheap to give back; */
+    KEEP_PART = 64,              /* of the slabs in use, that may be idle; */
     KEEP_COUNT = (1 << 20) / SLAB_BYTES,
-    RIPE_PART = 32, /* the same, in huge pages of which most is idle, before they are split; */
-    SPLIT_PART = 8, /* in any, as long as many come back: they may yet be joined by the rest of their block */
-    QUIET_MS = 1000,
-    QUIET_PART = 256, /* of the slabs in use, that may have come back in that time */
+    BUSY_KEEP_PART = 8, /* the same where a huge page would be split, as long as many come back */
+    BUSY_PART = 256,    /* of the slabs in use that come back in a second: that is many */
+    SECOND_MS = 1000,
+    PATIENCE_S = 10, /* so long nothing is split if many come back: their blocks may yet become free as a whole */
     PAGE_BYTES = 4096,
     NO_BLOCK = UINT32_MAX,
     NOWHERE = UINT32_MAX, /* in no list */
@@ -155,13 +155,6 @@ static void relink(struct slab_pool *p, struct slab_block *b, enum slab_pool_set
     }
 }
 
-/* Whether most of a huge page is idle that would be split. */
-static bool is_ripe(const struct slab_block *b)
-{
-    unsigned list = rank(b, SLAB_POOL_IDLE);
-    return list >= SLAB_POOL_RANKS / 2 && list < SLAB_POOL_RANKS;
-}
-
 /* Adds to the counts what a block has in them, `sign` times. */
 static void count_block(struct slab_pool *p, const struct slab_block *b, int sign)
 {
@@ -169,7 +162,6 @@ static void count_block(struct slab_pool *p, const struct slab_block *b, int sig
     p->free_count += (uint32_t)(sign * free_count);
     p->idle_count += (uint32_t)(sign * idle_count);
     p->cheap_count += (uint32_t)(rank(b, SLAB_POOL_IDLE) == BEST ? sign * idle_count : 0);
-    p->ripe_count += (uint32_t)(is_ripe(b) ? sign * idle_count : 0);
     p->rest_count += (uint32_t)(b->use == SLAB_POOL_ENTRIES && !is_free(b) ? sign * free_count : 0);
 }
 
@@ -374,16 +366,33 @@ void slab_pool_give(struct slab_pool *p, uint32_t number)
     lock_release(&p->lock);
 }
 
-unsigned slab_pool_emptiest(struct slab_pool *p, enum slab_pool_use use, uint32_t ret_firsts[SLAB_POOL_RANKS])
+/* Of the blocks of entries those that are begun, are in lists from `list_least` on, and are not the next to be taken of, the emptiest first; where all have small
+ * pages none. */
+static unsigned emptiest(const struct slab_pool *p, unsigned list_least, uint32_t *ret_firsts)
 {
-    const uint32_t *lists = &p->lists[SLAB_POOL_FREE][use * SLAB_POOL_RANKS];
+    const uint32_t *lists = &p->lists[SLAB_POOL_FREE][SLAB_POOL_ENTRIES * SLAB_POOL_RANKS];
+    uint32_t next = fullest(p, SLAB_POOL_ENTRIES);
     unsigned count = 0;
-    lock_acquire(&p->lock);
-    for (unsigned list = p->block_count > SMALL_PAGE_BLOCKS ? SLAB_POOL_RANKS : 0; list-- > 0;) {
-        if (lists[list] != NO_BLOCK) {
-            ret_firsts[count++] = lists[list] * BLOCK_SLABS;
+    for (unsigned list = SLAB_POOL_RANKS; list-- > list_least && p->block_count > SMALL_PAGE_BLOCKS;) {
+        uint32_t block =
+            lists[list] == next && next != NO_BLOCK ? p->blocks[next].links[SLAB_POOL_FREE].next : lists[list];
+        if (block != NO_BLOCK) {
+            ret_firsts[count++] = block * BLOCK_SLABS;
         }
     }
+    return count;
+}
+
+/* Those that can be vacated: the others have room for what is in one. */
+static unsigned half_free(const struct slab_pool *p, uint32_t *ret_firsts)
+{
+    return p->rest_count >= BLOCK_SLABS ? emptiest(p, SLAB_POOL_RANKS / 2, ret_firsts) : 0;
+}
+
+unsigned slab_pool_emptiest(struct slab_pool *p, bool vacating, uint32_t ret_firsts[SLAB_POOL_RANKS])
+{
+    lock_acquire(&p->lock);
+    unsigned count = vacating ? half_free(p, ret_firsts) : emptiest(p, 0, ret_firsts);
     lock_release(&p->lock);
     return count;
 }
@@ -400,16 +409,28 @@ static struct slab_block *idlest(const struct slab_pool *p)
     return &p->blocks[p->lists[SLAB_POOL_IDLE][list]];
 }
 
+static uint32_t kept(const struct slab_pool *p)
+{
+    return KEEP_COUNT + p->taken_count / KEEP_PART;
+}
+
+/* How many slabs may be idle before huge pages are split for them. */
+static uint32_t kept_whole(const struct slab_pool *p)
+{
+    if (p->vacating || (p->busy_seconds > 0 && p->busy_seconds < PATIENCE_S)) {
+        return UINT32_MAX;
+    }
+    return p->busy_seconds > 0 ? KEEP_COUNT + p->taken_count / BUSY_KEEP_PART : kept(p);
+}
+
 /* The block whose idle slabs should go back; NULL: none, so much may be kept. */
 static struct slab_block *to_settle(const struct slab_pool *p, bool all)
 {
-    uint32_t taken = all ? 0 : p->taken_count, some = all ? 0 : KEEP_COUNT, keep = some + taken / KEEP_PART;
-    if (p->cheap_count > 0 && (p->is_quiet ? p->idle_count : p->cheap_count) > keep) {
+    uint32_t keep = all ? 0 : kept(p), whole = all ? 0 : kept_whole(p);
+    if (p->cheap_count > 0 && (whole == keep ? p->idle_count : p->cheap_count) > keep) {
         return &p->blocks[p->lists[SLAB_POOL_IDLE][BEST]];
     }
-    bool splits =
-        p->ripe_count > some + taken / RIPE_PART || p->idle_count > (p->is_quiet ? keep : some + taken / SPLIT_PART);
-    return splits ? idlest(p) : NULL;
+    return p->idle_count > whole ? idlest(p) : NULL;
 }
 
 /* Discards the slabs of a set, neighbours together. */
@@ -423,20 +444,30 @@ static void discard(char *memory, const uint64_t set[static BLOCK_WORDS])
     }
 }
 
-/* Whether few slabs have come back of late. */
-static void note_quiet(struct slab_pool *p, int64_t now_ms)
+/* Whether blocks that are mostly free should be emptied, which would else be split: there is room in the others, and it gets on. */
+static bool should_vacate(const struct slab_pool *p)
 {
-    if (now_ms - p->quiet_ms >= QUIET_MS) {
-        p->is_quiet = p->given_count <= p->taken_count / QUIET_PART;
+    uint32_t firsts[SLAB_POOL_RANKS];
+    bool is_time = p->busy_seconds == 0 || p->busy_seconds >= PATIENCE_S;
+    return (p->vacating ? p->given_count > 0 : is_time) && p->idle_count - p->cheap_count > kept(p) &&
+           half_free(p, firsts) > 0;
+}
+
+/* Looks once a second whether many slabs have come back, and what that means. */
+static void note_second(struct slab_pool *p, int64_t now_ms)
+{
+    if (now_ms - p->second_ms >= SECOND_MS) {
+        p->busy_seconds = p->given_count > p->taken_count / BUSY_PART ? p->busy_seconds + 1 : 0;
+        __atomic_store_n(&p->vacating, should_vacate(p), __ATOMIC_RELAXED);
         p->given_count = 0;
-        p->quiet_ms = now_ms;
+        p->second_ms = now_ms;
     }
 }
 
 bool slab_pool_tend(struct slab_pool *p, int64_t now_ms)
 {
     lock_acquire(&p->lock);
-    note_quiet(p, now_ms);
+    note_second(p, now_ms);
     bool wanted = to_settle(p, false);
     lock_release(&p->lock);
     return wanted && (ask_to_tend(p) || slab_pool_settle(p, false));

@@ -14,9 +14,9 @@
  *
  * To give back a part of a huge page splits it, after which each of its small pages has to be found anew, now and whenever the TLB has lost it; on a virtual
  * machine with shadow page tables that is a fault of 10 to 40 us each time, and one such page after the other made the workers' turns as long as 10 ms. So blocks are
- * to become free as a whole: slabs are taken of the fullest ones, and shards empty what they have in the one with the most free ones (slab_pool_emptiest()). A huge page
- * is split when most of it is idle and there are several such blocks, when an eighth of what is in use is idle, or when it has been quiet for a second. A block that
- * has gone back as a whole may become a huge page again.
+ * to become free as a whole: slabs are taken of the fullest ones, and shards empty what they have in the one with the most free ones (slab_pool_emptiest()). When
+ * few slabs come back any more, or many have for ten seconds, blocks that are half free are vacated, full slabs and all; what is too much then splits huge pages.
+ * A block that has gone back as a whole may become a huge page again.
  *
  * Nothing is ever unmapped: who reads without a lock finds at worst other data or zeros. Slab 0 is given to nobody and reads as zeros.
  *
@@ -67,12 +67,12 @@ struct slab_pool {
     uint32_t lists[SLAB_POOL_SETS][SLAB_POOL_LISTS]; /* their first blocks */
     uint32_t taken_count;                            /* slabs that somebody has */
     uint32_t free_count, idle_count;                 /* slabs in the sets */
-    uint32_t rest_count;  /* of the free ones, those in the blocks that entries have begun with */
-    uint32_t cheap_count; /* of the idle ones, those that are cheap to give back */
-    uint32_t ripe_count;  /* and those in huge pages of which most is idle */
-    uint32_t given_count; /* slabs that have come back since quiet_ms */
-    bool is_quiet;        /* few had in the second before */
-    int64_t quiet_ms;
+    uint32_t rest_count;    /* of the free ones, those in the blocks that entries have begun with */
+    uint32_t cheap_count;   /* of the idle ones, those that are cheap to give back */
+    uint32_t given_count;   /* slabs that have come back in this second, */
+    int64_t second_ms;      /* which began then */
+    uint32_t busy_seconds;  /* so many one after the other, up to the last, in which many came back */
+    bool vacating;          /* atomic */
     struct message tending; /* to the other thread */
     bool is_tended;         /* atomic: the message is on its way */
 };
@@ -85,11 +85,16 @@ void slab_pool_fini(struct slab_pool *p);
 /* A slab's number, its content undefined; 0 when the system refuses memory. */
 uint32_t slab_pool_take(struct slab_pool *p, enum slab_pool_use use);
 void slab_pool_give(struct slab_pool *p, uint32_t number);
-/* Blocks of a use that have free slabs, but not only those, the emptiest first: the number of the first slab of each. Returns how many; none where all have small
- * pages. */
-unsigned slab_pool_emptiest(struct slab_pool *p, enum slab_pool_use use, uint32_t ret_firsts[SLAB_POOL_RANKS]);
-/* Gives the memory of one block's idle slabs back to the system when too much of it is kept: more than 1/64 of what is in use and a megabyte, more where that would
- * split huge pages; or anything, if `all`. False when there was nothing to do. */
+/* Blocks of entries that have free slabs, but not only those, the emptiest first: the number of the first slab of each. `vacating`: only those of which half is
+ * free. Returns how many; none where all have small pages. */
+unsigned slab_pool_emptiest(struct slab_pool *p, bool vacating, uint32_t ret_firsts[SLAB_POOL_RANKS]);
+/* Whether shards should empty the slabs that they have in such blocks, so that these become free as a whole; without the lock. */
+static inline bool slab_pool_is_vacating(const struct slab_pool *p)
+{
+    return __atomic_load_n(&p->vacating, __ATOMIC_RELAXED);
+}
+/* Gives the memory of one block's idle slabs back to the system when too much of it is kept: more than 1/64 of what is in use and a megabyte, and not as long as
+ * it should wait for the rest of a huge page; or anything, if `all`. False when there was nothing to do. */
 bool slab_pool_settle(struct slab_pool *p, bool all);
 /* The same, not all, soon and elsewhere; here where the thread of os/lazy.h does not run. To be called many times a second, with the monotonic time. */
 bool slab_pool_tend(struct slab_pool *p, int64_t now_ms);

@@ -274,10 +274,10 @@ static void test_what_is_wholly_free_goes_back_first(void **state)
         give(f, FIRST_HUGE + i, 30);
     }
     give(f, FIRST_HUGE + 5, BLOCK);
-    assert_false(slab_pool_settle(&f->pool, false));
+    assert_false(slab_pool_tend(&f->pool, 1000));
     give(f, FIRST_HUGE + 6, BLOCK);
-    assert_true(slab_pool_settle(&f->pool, false));
-    assert_false(slab_pool_settle(&f->pool, false));
+    assert_true(slab_pool_tend(&f->pool, 1000));
+    assert_false(slab_pool_tend(&f->pool, 1000));
     assert_int_equal(discarded(f, FIRST_HUGE + 5) + discarded(f, FIRST_HUGE + 6), BLOCK);
     for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(discarded(f, FIRST_HUGE + i), 0);
@@ -292,50 +292,75 @@ static void test_what_is_wholly_free_goes_back_first(void **state)
     full_free(f);
 }
 
-static void test_a_huge_page_is_split_when_most_is_idle(void **state)
+/* Whether anything more goes back in that second (ms). */
+static bool goes_back(struct full *f, int64_t now_ms)
 {
-    (void)state;
-    struct full *f = full_new();
-    give(f, FIRST_HUGE, 30);
-    give(f, FIRST_HUGE + 1, 100);
-    give(f, FIRST_HUGE + 2, 120);
-    assert_false(slab_pool_settle(&f->pool, false));
-    give(f, FIRST_HUGE + 3, 100);
-    assert_true(slab_pool_settle(&f->pool, false));
-    assert_false(slab_pool_settle(&f->pool, false));
-    assert_int_equal(discarded(f, FIRST_HUGE + 2), 120);
-    assert_int_equal(discarded(f, FIRST_HUGE + 1) + discarded(f, FIRST_HUGE + 3) + discarded(f, FIRST_HUGE), 0);
-    full_free(f);
+    bool any = slab_pool_tend(&f->pool, now_ms);
+    while (slab_pool_tend(&f->pool, now_ms)) {}
+    return any;
 }
 
-static void test_any_huge_page_is_split_when_much_is_idle(void **state)
-{
-    (void)state;
-    struct full *f = full_new();
-    for (unsigned i = 0; i < HUGE_BLOCKS; i++) {
-        give(f, FIRST_HUGE + i, 25);
-    }
-    while (slab_pool_settle(&f->pool, false)) {}
-    uint64_t idle = slab_pool_stats(&f->pool).idle_bytes, taken = slab_pool_stats(&f->pool).taken_bytes;
-    assert_true(idle < taken / 8 + (1 << 20));
-    assert_true(idle > taken / 8);
-    full_free(f);
-}
-
-static void test_huge_pages_are_split_when_it_is_quiet(void **state)
+static void test_huge_pages_are_split_when_few_slabs_come_back(void **state)
 {
     (void)state;
     struct full *f = full_new();
     for (unsigned i = 0; i < 10; i++) {
-        give(f, FIRST_HUGE + i, 25);
+        give(f, FIRST_HUGE + i, i == 5 ? 60 : 25);
     }
-    assert_false(slab_pool_tend(&f->pool, 500));
-    assert_false(slab_pool_tend(&f->pool, 1000)); /* in the first second many came back, */
-    assert_false(slab_pool_tend(&f->pool, 1999));
-    assert_true(slab_pool_tend(&f->pool, 2000)); /* in the second none */
-    while (slab_pool_tend(&f->pool, 2001)) {}
+    assert_false(goes_back(f, 1000)); /* many have since the beginning */
+    assert_false(goes_back(f, 1999));
+    assert_true(slab_pool_tend(&f->pool, 2000));
+    assert_int_equal(discarded(f, FIRST_HUGE + 5), 60); /* what has most first */
+    (void)goes_back(f, 2000);
     struct slab_pool_stats stats = slab_pool_stats(&f->pool);
     assert_true(stats.idle_bytes <= stats.taken_bytes / 64 + (1 << 20));
+    assert_true(stats.idle_bytes > stats.taken_bytes / 64);
+    full_free(f);
+}
+
+static void test_blocks_that_are_half_free_are_vacated_first(void **state)
+{
+    (void)state;
+    struct full *f = full_new();
+    uint32_t firsts[SLAB_POOL_RANKS];
+    for (unsigned i = 0; i < 4; i++) {
+        give(f, FIRST_HUGE + i, 60 + 20 * i);
+    }
+    give(f, FIRST_HUGE + 4, 10); /* this is the next to be taken of */
+    assert_false(goes_back(f, 1000));
+    assert_false(slab_pool_is_vacating(&f->pool));
+    assert_false(goes_back(f, 2000));
+    assert_true(slab_pool_is_vacating(&f->pool));
+    assert_int_equal(slab_pool_emptiest(&f->pool, false, firsts), 4);
+    assert_int_equal(slab_pool_emptiest(&f->pool, true, firsts), 3);
+    assert_int_equal(firsts[0], (FIRST_HUGE + 3) * BLOCK);
+    for (uint32_t number = firsts[0] + 120; number < firsts[0] + BLOCK; number++) { /* somebody does */
+        slab_pool_give(&f->pool, number);
+        f->has[number] = false;
+    }
+    assert_false(goes_back(f, 3000)); /* it gets on */
+    assert_true(slab_pool_is_vacating(&f->pool));
+    assert_true(goes_back(f, 4000)); /* it does not */
+    assert_false(slab_pool_is_vacating(&f->pool));
+    assert_int_equal(discarded(f, FIRST_HUGE + 3), BLOCK);
+    full_free(f);
+}
+
+static void test_huge_pages_are_split_after_some_time(void **state)
+{
+    (void)state;
+    struct full *f = full_new();
+    for (unsigned second = 1; second < 10; second++) {
+        for (unsigned i = 0; i < 3; i++) {
+            give(f, FIRST_HUGE + 3 * second + i, 30);
+        }
+        assert_false(goes_back(f, second * 1000));
+    }
+    give(f, FIRST_HUGE, 30);
+    assert_true(goes_back(f, 10 * 1000));
+    struct slab_pool_stats stats = slab_pool_stats(&f->pool);
+    assert_true(stats.idle_bytes <= stats.taken_bytes / 8 + (1 << 20));
+    assert_true(stats.idle_bytes > stats.taken_bytes / 8);
     full_free(f);
 }
 
@@ -364,9 +389,9 @@ int main(void)
         cmocka_unit_test(test_the_fullest_block_is_taken_of),
         cmocka_unit_test(test_each_use_has_its_blocks),
         cmocka_unit_test(test_what_is_wholly_free_goes_back_first),
-        cmocka_unit_test(test_a_huge_page_is_split_when_most_is_idle),
-        cmocka_unit_test(test_any_huge_page_is_split_when_much_is_idle),
-        cmocka_unit_test(test_huge_pages_are_split_when_it_is_quiet),
+        cmocka_unit_test(test_huge_pages_are_split_when_few_slabs_come_back),
+        cmocka_unit_test(test_huge_pages_are_split_after_some_time),
+        cmocka_unit_test(test_blocks_that_are_half_free_are_vacated_first),
         cmocka_unit_test(test_addresses_are_halved_until_granted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

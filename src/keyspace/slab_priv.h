@@ -114,10 +114,10 @@ static inline size_t slab_good_bytes(size_t bytes)
 /* Slabs become sparse when blocks are freed here and there. Whoever knows what names a block moves it: slab_alloc() another one, slab_free() this
  * one; so slab by slab is emptied and goes back. */
 
-/* Without the lock: whether so much is free in the slabs that it may be worth while. */
+/* Without the lock: whether so much is free in the slabs that it may be worth while, or the pool wants blocks to be vacated. */
 bool slab_may_be_sparse(const struct slabs *s);
 /* A block that should move; NULL when nothing is sparse: no size has two slabs' worth of free blocks that are a twenty-fourth of its memory, or, if
- * `thorough`, one slab's worth. Goes on with a slab that it has begun with: one in the pool's emptiest blocks of 2 MB, else the emptiest of a few. */
+ * `thorough`, one slab's worth; nor anything in what the pool wants vacated. Goes on with a slab that it has begun with: one in the pool's emptiest blocks of 2 MB, else the emptiest of a few. */
 void *slab_sparse_block(struct slabs *s, bool thorough);
 /* Whether any size is, not thoroughly. */
 bool slab_is_sparse(const struct slabs *s);

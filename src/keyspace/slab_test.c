@@ -235,28 +235,29 @@ static void test_sparse_slabs_are_emptied(void **state)
     world_free(w);
 }
 
-/* Half of what fills blocks of the pool is dropped at random and the rest moved together: then nearly half of the pool's blocks are free as a whole, not half of
- * each. */
-static void test_the_pools_blocks_are_emptied_one_after_the_other(void **state)
+/* ---- the blocks of the pool ---------------------------------------------------------------------------------------- */
+
+enum {
+    BYTES = 1024,
+    IN_A_SLAB = SLAB_BYTES / BYTES,
+    POOL_BLOCKS = 20,
+    COUNT = POOL_BLOCKS * SLAB_POOL_BLOCK_SLABS * IN_A_SLAB
+};
+
+/* What fills them, each with its number in it. */
+static uint32_t **fill_pool(struct slabs *s)
 {
-    (void)state;
-    enum { BYTES = 1024, POOL_BLOCKS = 16, POOL_BLOCK_BYTES = 2 << 20, COUNT = POOL_BLOCKS * POOL_BLOCK_BYTES / BYTES };
-    struct world *w = world_new();
-    struct slabs *s = &w->slabs[0];
-    struct random r;
     static uint32_t *blocks[COUNT];
-    random_init(&r, 7, 8);
     for (uint32_t i = 0; i < COUNT; i++) {
         blocks[i] = slab_alloc(s, BYTES);
         assert_non_null(blocks[i]);
         *blocks[i] = i;
     }
-    for (uint32_t i = 0; i < COUNT; i++) {
-        if (random_below(&r, 2)) {
-            slab_free(s, blocks[i], BYTES);
-            blocks[i] = NULL;
-        }
-    }
+    return blocks;
+}
+
+static void move_together(struct slabs *s, uint32_t **blocks)
+{
     for (uint32_t *from; (from = slab_sparse_block(s, false));) {
         uint32_t i = *from;
         blocks[i] = slab_alloc(s, BYTES);
@@ -264,12 +265,66 @@ static void test_the_pools_blocks_are_emptied_one_after_the_other(void **state)
         slab_free(s, from, BYTES);
     }
     slab_check(s);
-    while (slab_pool_settle(&w->pool, false)) {}
-    assert_true(w->pool.bare_count >= POOL_BLOCKS / 2 - 3); /* six of eight */
+}
+
+static void drop_all(struct slabs *s, uint32_t **blocks)
+{
     for (uint32_t i = 0; i < COUNT; i++) {
         assert_true(!blocks[i] || *blocks[i] == i);
         slab_free(s, blocks[i], BYTES);
     }
+}
+
+/* Half is dropped at random and the rest moved together: then nearly half of the pool's blocks are free as a whole, not half of each. */
+static void test_the_pools_blocks_are_emptied_one_after_the_other(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct slabs *s = &w->slabs[0];
+    struct random r;
+    uint32_t **blocks = fill_pool(s);
+    random_init(&r, 7, 8);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        if (random_below(&r, 2)) {
+            slab_free(s, blocks[i], BYTES);
+            blocks[i] = NULL;
+        }
+    }
+    move_together(s, blocks);
+    while (slab_pool_settle(&w->pool, true)) {}
+    assert_true(w->pool.bare_count >= POOL_BLOCKS / 2 - 3);
+    drop_all(s, blocks);
+    world_free(w);
+}
+
+/* Full slabs are moved, too, when nothing else makes blocks free. */
+static void test_the_pools_blocks_are_vacated(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct slabs *s = &w->slabs[0];
+    struct random r;
+    uint32_t **blocks = fill_pool(s);
+    random_init(&r, 9, 10);
+    for (uint32_t i = 0; i < COUNT; i += IN_A_SLAB) {
+        bool drops = random_below(&r, 5);
+        for (uint32_t k = i; drops && k < i + IN_A_SLAB; k++) {
+            slab_free(s, blocks[k], BYTES);
+            blocks[k] = NULL;
+        }
+    }
+    move_together(s, blocks);
+    uint64_t taken = slab_taken_bytes(s);
+    assert_false(slab_may_be_sparse(s));
+    for (int64_t second = 1; second <= 2; second++) {
+        while (slab_pool_tend(&w->pool, second * 1000)) {}
+    }
+    assert_true(slab_may_be_sparse(s));
+    move_together(s, blocks);
+    assert_int_equal(slab_taken_bytes(s), taken);
+    while (slab_pool_settle(&w->pool, true)) {}
+    assert_true((POOL_BLOCKS - w->pool.bare_count) * (uint64_t)SLAB_POOL_BLOCK_SLABS * SLAB_BYTES < taken * 3 / 2);
+    drop_all(s, blocks);
     world_free(w);
 }
 
@@ -297,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_powers_of_two_are_aligned),
         cmocka_unit_test(test_sparse_slabs_are_emptied),
         cmocka_unit_test(test_the_pools_blocks_are_emptied_one_after_the_other),
+        cmocka_unit_test(test_the_pools_blocks_are_vacated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
