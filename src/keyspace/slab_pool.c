@@ -337,6 +337,8 @@ uint32_t slab_pool_take(struct slab_pool *p, enum slab_pool_use use)
 {
     lock_acquire(&p->lock);
     struct slab_block *b;
+    use = p->block_count > SMALL_PAGE_BLOCKS ? use
+                                             : SLAB_POOL_ENTRIES; /* there is no huge page yet that could be split */
     while (!(b = best_for(p, use)) && add_block_at_once(p) == OK) {}
     b = b ? b : best_for(p, SLAB_POOL_ENTRIES); /* there is no more memory */
     uint32_t number = b ? take_of(p, b, use) : 0;
