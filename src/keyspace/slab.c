@@ -537,7 +537,7 @@ void slab_check(const struct slabs *s)
         slab_count++;
     }
     assert(slab_count == s->slab_count);
-    with_room -= s->draining ? 1 : 0;
+    with_room -= s->draining && !is_full(s, s->draining) ? 1 : 0;
     for (unsigned size_class = 0; size_class < SLAB_CLASS_COUNT; size_class++) {
         slab_count -= s->classes[size_class].slab_count;
         free_count -= s->classes[size_class].free_count;

@@ -320,6 +320,10 @@ static void test_the_pools_blocks_are_vacated(void **state)
         while (slab_pool_tend(&w->pool, second * 1000)) {}
     }
     assert_true(slab_may_be_sparse(s));
+    assert_non_null(slab_sparse_block(s, false));
+    slab_check(s);
+    slab_stop_draining(s);
+    slab_check(s);
     move_together(s, blocks);
     assert_int_equal(slab_taken_bytes(s), taken);
     while (slab_pool_settle(&w->pool, true)) {}
