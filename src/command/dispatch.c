@@ -33,8 +33,8 @@
  * old.
  *
  * Brief calls (BRIEF rows, small arguments) of one command go further: those of a batch that follow each other are timed
- * together, and each counts with their mean. They do so little that none of them can be slow while the others are not;
- * whoever wants to hear of calls so short (slowlog-log-slower-than) has each timed. */
+ * together, and each counts with their mean. They do so little that none of them can be slow while the others are not,
+ * but for those that have to make room (begin_long_lap()); whoever wants to hear of calls so short (slowlog-log-slower-than) has each timed. */
 enum { NOW_AGE_NS_MAX = 200 * 1000, BRIEF_ARGUMENT_BYTES_MAX = 4096, BRIEF_US_MAX = 1000, LONG_TOGETHER = 4 };
 
 static struct timing {

@@ -395,13 +395,19 @@ static bool is_sparse(const struct slabs *s, unsigned size_class, bool thorough)
                           (uint64_t)c->free_count * SPARSE_PART > (uint64_t)c->slab_count * capacity;
 }
 
-bool slab_is_sparse(const struct slabs *s)
+/* The first class that is; SLAB_CLASS_COUNT: none. */
+static unsigned sparse_class(const struct slabs *s, bool thorough)
 {
     unsigned size_class = 0;
-    while (size_class < SLAB_CLASS_COUNT && !is_sparse(s, size_class, false)) {
+    while (size_class < SLAB_CLASS_COUNT && !is_sparse(s, size_class, thorough)) {
         size_class++;
     }
-    return size_class < SLAB_CLASS_COUNT;
+    return size_class;
+}
+
+bool slab_is_sparse(const struct slabs *s)
+{
+    return sparse_class(s, false) < SLAB_CLASS_COUNT;
 }
 
 /* Into the first slab with room, until that is full, then the next: no slab that is full loses a block, so it ends. */
@@ -428,9 +434,12 @@ static uint32_t emptiest(const struct slabs *s, unsigned size_class)
 /* Of a block of the pool a slab that should be emptied if that one should; 0: none. */
 static uint32_t drainable_in(const struct slabs *s, uint32_t first, bool vacating)
 {
-    for (uint32_t number = first; number < first + SLAB_POOL_BLOCK_SLABS; number++) {
-        if (is_owned(s, number) && (vacating || is_sparse(s, record_of(s, number)->size_class, true))) {
-            return number;
+    for (uint32_t word = first / 64; word < (first + SLAB_POOL_BLOCK_SLABS) / 64 && word < s->owned_words; word++) {
+        for (uint64_t owned = s->owned[word]; owned; owned &= owned - 1) {
+            uint32_t number = word * 64 + (uint32_t)__builtin_ctzll(owned);
+            if (vacating || is_sparse(s, record_of(s, number)->size_class, true)) {
+                return number;
+            }
         }
     }
     return 0;
@@ -440,7 +449,7 @@ static uint32_t drainable_in(const struct slabs *s, uint32_t first, bool vacatin
 static uint32_t drainable_in_emptiest(const struct slabs *s, bool vacating)
 {
     uint32_t firsts[SLAB_POOL_RANKS], number = 0;
-    unsigned count = s->use == SLAB_POOL_ENTRIES ? slab_pool_emptiest(s->pool, vacating, firsts) : 0;
+    unsigned count = slab_pool_emptiest(s->pool, vacating, firsts);
     for (unsigned i = 0; i < count && !number; i++) {
         number = drainable_in(s, firsts[i], vacating);
     }
@@ -449,10 +458,7 @@ static uint32_t drainable_in_emptiest(const struct slabs *s, bool vacating)
 
 static uint32_t choose_to_drain(const struct slabs *s, bool thorough)
 {
-    unsigned size_class = 0;
-    while (size_class < SLAB_CLASS_COUNT && !is_sparse(s, size_class, thorough)) {
-        size_class++;
-    }
+    unsigned size_class = sparse_class(s, thorough);
     if (size_class == SLAB_CLASS_COUNT) {
         return slab_pool_is_vacating(s->pool) ? drainable_in_emptiest(s, true) : 0;
     }

@@ -401,7 +401,7 @@ unsigned slab_pool_emptiest(struct slab_pool *p, bool vacating, uint32_t ret_fir
 
 /* ---- giving back ------------------------------------------------------------------------------------------------- */
 
-/* The block with the most idle slabs for which a huge page would be split. */
+/* The block with the most idle slabs for which a huge page would be split; there is one. */
 static struct slab_block *idlest(const struct slab_pool *p)
 {
     unsigned list = SLAB_POOL_RANKS - 1;
@@ -428,11 +428,11 @@ static uint32_t kept_whole(const struct slab_pool *p)
 /* The block whose idle slabs should go back; NULL: none, so much may be kept. */
 static struct slab_block *to_settle(const struct slab_pool *p, bool all)
 {
-    uint32_t keep = all ? 0 : kept(p), whole = all ? 0 : kept_whole(p);
-    if (p->cheap_count > 0 && (whole == keep ? p->idle_count : p->cheap_count) > keep) {
+    bool splits = p->idle_count > (all ? 0 : kept_whole(p));
+    if (p->cheap_count > (all ? 0 : kept(p)) || (splits && p->cheap_count > 0)) {
         return &p->blocks[p->lists[SLAB_POOL_IDLE][BEST]];
     }
-    return p->idle_count > whole ? idlest(p) : NULL;
+    return splits ? idlest(p) : NULL;
 }
 
 /* Discards the slabs of a set, neighbours together. */
@@ -460,7 +460,7 @@ static void note_second(struct slab_pool *p, int64_t now_ms)
 {
     if (now_ms - p->second_ms >= SECOND_MS) {
         p->busy_seconds = p->given_count > p->taken_count / BUSY_PART ? p->busy_seconds + 1 : 0;
-        __atomic_store_n(&p->vacating, should_vacate(p), __ATOMIC_RELAXED);
+        PUBLISH(p->vacating, should_vacate(p));
         p->given_count = 0;
         p->second_ms = now_ms;
     }

@@ -29,6 +29,10 @@
 #include "os/lock.h"
 #include "os/worker.h"
 
+/* Values that are read without a lock. */
+#define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+#define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+
 enum { SLAB_BYTES = 16 * 1024, SLAB_WORDS = 5, SLAB_POOL_BLOCK_SLABS = 128 };
 
 /* What its shard knows of a slab; slab.c alone uses it. */
@@ -91,7 +95,7 @@ unsigned slab_pool_emptiest(struct slab_pool *p, bool vacating, uint32_t ret_fir
 /* Whether shards should empty the slabs that they have in such blocks, so that these become free as a whole; without the lock. */
 static inline bool slab_pool_is_vacating(const struct slab_pool *p)
 {
-    return __atomic_load_n(&p->vacating, __ATOMIC_RELAXED);
+    return PEEK(p->vacating);
 }
 /* Gives the memory of one block's idle slabs back to the system when too much of it is kept: more than 1/64 of what is in use and a megabyte, and not as long as
  * it should wait for the rest of a huge page; or anything, if `all`. False when there was nothing to do. */

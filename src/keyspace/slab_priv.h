@@ -21,10 +21,6 @@
 
 #include "keyspace/slab_pool_priv.h"
 
-/* Values that are read without a lock. */
-#define PUBLISH(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
-#define PEEK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
-
 /* A block of a shard's slabs; 0: none. */
 typedef uint32_t handle;
 
@@ -117,7 +113,8 @@ static inline size_t slab_good_bytes(size_t bytes)
 /* Without the lock: whether so much is free in the slabs that it may be worth while, or the pool wants blocks to be vacated. */
 bool slab_may_be_sparse(const struct slabs *s);
 /* A block that should move; NULL when nothing is sparse: no size has two slabs' worth of free blocks that are a twenty-fourth of its memory, or, if
- * `thorough`, one slab's worth; nor anything in what the pool wants vacated. Goes on with a slab that it has begun with: one in the pool's emptiest blocks of 2 MB, else the emptiest of a few. */
+ * `thorough`, one slab's worth; nor has it anything in what the pool wants vacated. Goes on with a slab that it has begun with: one in the pool's emptiest blocks
+ * of 2 MB, else the emptiest of a few. Of entries' slabs. */
 void *slab_sparse_block(struct slabs *s, bool thorough);
 /* Whether any size is, not thoroughly. */
 bool slab_is_sparse(const struct slabs *s);

@@ -183,7 +183,8 @@ static bool compact(struct round *r)
     for (unsigned i = 0; i < r->shard_count && !more; i++) {
         struct shard *s = shard_in_turn(r, i);
         bool going = shard_has_rests(s); /* what is about to be freed is not moved first */
-        more = !going && slab_may_be_sparse(&s->slabs) && compact_shard(s, false, r->end_us, r->now.wall_ms);
+        more = !going && slab_may_be_sparse(&s->slabs) &&
+               (compact_shard(s, false, r->end_us, r->now.wall_ms) || is_over(r)); /* to find nothing takes time, too */
     }
     return more;
 }
