@@ -29,7 +29,7 @@ static void free_bytes(struct blob *b)
     if (is_mapped(b->room)) {
         lazy_unmap(b->bytes, b->room);
     } else {
-        lazy_free(b->bytes);
+        mem_free(b->bytes);
     }
 }
 

@@ -47,31 +47,6 @@ void lazy_stop(void)
     worker_fini(&helper);
 }
 
-static_assert(LAZY_BYTES_MIN >= sizeof(struct message), "a block holds its message");
-
-static void deliver_free(struct message *m, struct worker *w)
-{
-    (void)w;
-    uint64_t bytes = mem_block_bytes(m);
-    mem_free(m);
-    __atomic_sub_fetch(&pending_bytes, bytes, __ATOMIC_RELAXED);
-}
-
-void lazy_free(void *block)
-{
-    struct message *m = block;
-    uint64_t bytes = mem_block_bytes(block);
-    if (bytes < LAZY_BYTES_MIN) {
-        mem_free(block);
-        return;
-    }
-    m->deliver = deliver_free;
-    __atomic_add_fetch(&pending_bytes, bytes, __ATOMIC_RELAXED);
-    if (!lazy_post(m)) {
-        deliver_free(m, NULL);
-    }
-}
-
 static void deliver_unmap(struct message *m, struct worker *w)
 {
     (void)w;

@@ -12,18 +12,14 @@
 
 struct message;
 
-enum { LAZY_BYTES_MIN = 1 << 20 }; /* smaller ones are freed at once: that is 90 us at most */
-
-/* Starts the thread. Until then, and after the stop, all is freed at once. ERR_SYSTEM, ERR_NOMEM. */
+/* Starts the thread. Until then, and after the stop, all is given back at once. ERR_SYSTEM, ERR_NOMEM. */
 MUST_USE err lazy_start(void);
 /* Whether it runs. Any thread. */
 bool lazy_runs(void);
 /* When everything handed over is freed or done. Nobody hands over meanwhile. Harmless when it was not started. */
 void lazy_stop(void);
 
-/* Frees a block of mem_alloc(): a large one soon. NULL is fine. Any thread; never waits. */
-void lazy_free(void *block);
-/* The same with one of mem_map(). */
+/* Gives a block of mem_map() back to the system, soon. NULL is fine. Any thread; never waits. */
 void lazy_unmap(void *block, size_t bytes);
 /* What was handed over to be freed and is not yet. Any thread. */
 uint64_t lazy_pending_bytes(void);

@@ -109,26 +109,53 @@ size_t mem_block_bytes(const void *block)
 
 static uint64_t mapped_bytes; /* atomic */
 
+void *mem_map_aligned(size_t bytes, int protection, int flags)
+{
+    char *mapping = mmap(NULL, bytes + MEM_HUGE_BYTES, protection, flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping == MAP_FAILED) {
+        return NULL;
+    }
+    size_t before = -(uintptr_t)mapping % MEM_HUGE_BYTES, after = MEM_HUGE_BYTES - before;
+    if (before > 0) {
+        munmap(mapping, before);
+    }
+    munmap(mapping + before + bytes, after);
+    return mapping + before;
+}
+
 void *mem_map(size_t bytes)
 {
     assert(bytes % MEM_MAP_STEP == 0);
-    void *block =
-        mem_is_refused() ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (block == MAP_FAILED) {
+    void *block = mem_is_refused() ? NULL : mem_map_aligned(bytes, PROT_READ | PROT_WRITE, 0);
+    if (block) {
+        madvise(block, bytes, MADV_HUGEPAGE);
+        __atomic_add_fetch(&mapped_bytes, bytes, __ATOMIC_RELAXED);
+    }
+    return block;
+}
+
+/* To other addresses, aligned, or its huge pages would be split. */
+static void *remap_elsewhere(void *block, size_t bytes, size_t new_bytes)
+{
+    void *to = mem_map_aligned(new_bytes, PROT_NONE, MAP_NORESERVE);
+    if (to && mremap(block, bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED) {
+        munmap(to, new_bytes);
         return NULL;
     }
-    __atomic_add_fetch(&mapped_bytes, bytes, __ATOMIC_RELAXED);
-    return block;
+    return to;
 }
 
 void *mem_remap(void *block, size_t bytes, size_t new_bytes)
 {
     assert(new_bytes % MEM_MAP_STEP == 0);
-    void *to = mem_is_refused() ? MAP_FAILED : mremap(block, bytes, new_bytes, MREMAP_MAYMOVE);
-    if (to == MAP_FAILED) {
+    if (mem_is_refused()) {
         return NULL;
     }
-    __atomic_add_fetch(&mapped_bytes, new_bytes - bytes, __ATOMIC_RELAXED);
+    void *to = mremap(block, bytes, new_bytes, 0);
+    to = to != MAP_FAILED ? to : remap_elsewhere(block, bytes, new_bytes);
+    if (to) {
+        __atomic_add_fetch(&mapped_bytes, new_bytes - bytes, __ATOMIC_RELAXED);
+    }
     return to;
 }
 

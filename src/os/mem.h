@@ -21,13 +21,16 @@ size_t mem_block_bytes(const void *block);
 /* What a block of `bytes` would occupy, without allocating. */
 size_t mem_good_bytes(size_t bytes);
 
-/* Blocks straight from the system, of a multiple of MEM_MAP_STEP bytes: all zeros, and costing memory only where they are written. One that grows
- * keeps its memory, wherever its addresses are then; what is new of it is zeros, too. NULL when the system refuses (or a test says so). */
-enum { MEM_MAP_STEP = 64 * 1024 };
+/* Blocks straight from the system, of a multiple of MEM_MAP_STEP bytes: all zeros, and costing memory only where they are written, a huge page at a time where the
+ * system has one. One that grows keeps its memory, wherever its addresses are then; what is new of it is zeros, too. NULL when the system refuses (or a test says
+ * so). */
+enum { MEM_MAP_STEP = 64 * 1024, MEM_HUGE_BYTES = 2 << 20 };
 void *mem_map(size_t bytes) MUST_USE;
 void *mem_remap(void *block, size_t bytes, size_t new_bytes) MUST_USE;
 /* NULL is fine. */
 void mem_unmap(void *block, size_t bytes);
+/* New addresses from a multiple of MEM_HUGE_BYTES on, a huge page, with the protection and more flags of mmap(); for munmap(). NULL when the system refuses. */
+void *mem_map_aligned(size_t bytes, int protection, int flags) MUST_USE;
 
 struct mem_stats {
     uint64_t allocated_bytes; /* handed out, by the allocator's account; 0 when it keeps none */

@@ -13,19 +13,12 @@
 void *range_reserve(size_t bytes)
 {
     assert(bytes % RANGE_HUGE_BYTES == 0);
-    size_t more = bytes + RANGE_HUGE_BYTES;
-    char *mapping = mmap(NULL, more, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapping == MAP_FAILED) {
-        return NULL;
+    void *range = mem_map_aligned(bytes, PROT_NONE, MAP_NORESERVE);
+    if (range) {
+        madvise(range, bytes, MADV_DONTDUMP);
+        madvise(range, bytes, MADV_NOHUGEPAGE);
     }
-    size_t before = -(uintptr_t)mapping % RANGE_HUGE_BYTES, after = RANGE_HUGE_BYTES - before;
-    if (before > 0) {
-        munmap(mapping, before);
-    }
-    munmap(mapping + before + bytes, after);
-    madvise(mapping + before, bytes, MADV_DONTDUMP);
-    madvise(mapping + before, bytes, MADV_NOHUGEPAGE);
-    return mapping + before;
+    return range;
 }
 
 void range_release(void *range, size_t bytes)

@@ -7,8 +7,9 @@
 #include <stddef.h>
 
 #include "base/attr.h"
+#include "os/mem.h"
 
-enum { RANGE_HUGE_BYTES = 2 << 20 }; /* a huge page; ranges begin at a multiple of it */
+enum { RANGE_HUGE_BYTES = MEM_HUGE_BYTES }; /* a huge page; ranges begin at a multiple of it */
 
 /* Addresses alone, which cost nothing and may not be touched yet; `bytes` is a multiple of RANGE_HUGE_BYTES. NULL when the system refuses. */
 void *range_reserve(size_t bytes) MUST_USE;

@@ -1,4 +1,5 @@
-/* Ranges of addresses: what is committed is zero, keeps what is written until it is discarded, and may be refused. */
+/* Ranges of addresses: what is committed is zero, keeps what is written until it is discarded, and may be refused. And blocks that are mapped: they keep what they
+ * have, and their huge pages, when they grow. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +8,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "os/mem.h"
 #include "os/range.h"
 
 enum { RANGE_BYTES = 8 * RANGE_HUGE_BYTES, PART_BYTES = 64 * 1024 };
@@ -80,10 +84,39 @@ static void test_nothing_becomes_huge_by_itself(void **state)
     range_release(range, RANGE_BYTES);
 }
 
+/* It has to go elsewhere, since the addresses behind it are taken. */
+static void test_a_mapped_block_stays_aligned(void **state)
+{
+    (void)state;
+    enum { BYTES = 2 * MEM_HUGE_BYTES, MORE_BYTES = 3 * MEM_HUGE_BYTES };
+    char *block = mem_map(BYTES), flags[256] = "";
+    assert_non_null(block);
+    assert_int_equal((uintptr_t)block % MEM_HUGE_BYTES, 0);
+    memset(block, 1, BYTES);
+    void *behind =
+        mmap(block + BYTES, MEM_MAP_STEP, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    char *moved = mem_remap(block, BYTES, MORE_BYTES);
+    assert_non_null(moved);
+    assert_ptr_not_equal(moved, block);
+    assert_int_equal((uintptr_t)moved % MEM_HUGE_BYTES, 0);
+    assert_int_equal(moved[BYTES - 1], 1);
+    assert_true(is_zero(moved + BYTES, MORE_BYTES - BYTES));
+    flags_of(moved, flags);
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0) {
+        assert_non_null(strstr(flags, " hg")); /* small pages, one fault each, would take many times as long */
+    }
+    assert_ptr_equal(mem_remap(moved, MORE_BYTES, MEM_MAP_STEP), moved);
+    mem_unmap(moved, MEM_MAP_STEP);
+    if (behind != MAP_FAILED) {
+        munmap(behind, MEM_MAP_STEP);
+    }
+}
+
 static void test_what_cannot_be_had_is_refused(void **state)
 {
     (void)state;
     assert_null(range_reserve((size_t)1 << 60));
+    assert_null(mem_map((size_t)1 << 60));
 }
 
 int main(void)
@@ -91,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts_come_and_go),
         cmocka_unit_test(test_nothing_becomes_huge_by_itself),
+        cmocka_unit_test(test_a_mapped_block_stays_aligned),
         cmocka_unit_test(test_what_cannot_be_had_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
