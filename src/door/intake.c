@@ -5,8 +5,8 @@
  *
  * A claim reserves nothing: the first block is as large as what came with it, and grows by doubling, with what is little to copy. Whoever has
  * sent BELIEVED_BYTES gets the room for all that he has announced. From there on nothing is copied any more, and what is not written yet are
- * addresses: a block of that size is fresh pages, which cost memory when they are touched, piece by piece. So a turn
- * of the loop costs what its pieces cost, and memory is once the value.
+ * addresses: a block of that size is fresh pages, which cost memory when they are touched, piece by piece, or in one of 4 MB and more a huge page at a
+ * time. So a turn of the loop costs what its pieces cost, and memory is once the value.
  *
  * When it is full a block has the room that a copy would have been given, so an entry may own it and its account is exact. Until then it is owned
  * here; from then on held, by who says so: the entry that stores it is its owner, and argv stays good until the call is over.

@@ -4,9 +4,9 @@
  *
  * Holds are taken by who is sure of an owner (under its lock), and let go anywhere. Who holds it may make it owned, once more or again.
  *
- * A large one is mapped (mem_map()): it grows without being copied, and what has not been written of it is zeros that cost no memory. Smaller ones come from the allocator
- * and go back to it without delay, so that the next one gets memory that has its pages and is in the cache: pages that
- * are new each time cost more than all else that is done with a megabyte. */
+ * A large one is mapped (mem_map()): it grows without being copied, and what has not been written of it is zeros that cost no memory, but for the rest of a huge page
+ * that is begun. Smaller ones come from the allocator and go back to it without delay, so that the next one gets memory that has its pages and is in the cache: pages
+ * that are new each time cost more than all else that is done with a megabyte. */
 #ifndef OS_BLOB_H
 #define OS_BLOB_H
 
