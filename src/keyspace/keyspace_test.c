@@ -1,4 +1,5 @@
 /* The keyspace as a whole: expiry in order, what each change notes, flush and swap, scans, random keys, counts. */
+#include "keyspace/keyspace_priv.h"
 #include "keyspace/testing_priv.h"
 
 #include "os/mem.h"
@@ -637,6 +638,43 @@ static void test_sparse_entries_move_together(void **state)
     }
 }
 
+/* Blocks of the pool that stay half free become free as a whole, also those of indexes, of which no size is sparse any more. */
+static void test_ticks_vacate_blocks(void **state)
+{
+    (void)state;
+    enum { LARGE = 12000, SMALL = 400000, SECONDS = 10 };
+    struct bench b;
+    struct now now = {.wall_ms = NOW, .mono_ms = 1};
+    uint32_t firsts[SLAB_POOL_FIRSTS];
+    char large[2000];
+    memset(large, 'x', sizeof large);
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    for (unsigned i = 0; i < LARGE; i++) { /* what comes later has huge pages */
+        bench_set(&b, 1, i, slice_make(large, sizeof large), NO_DEADLINE);
+    }
+    for (unsigned i = 0; i < SMALL; i++) {
+        bench_set(&b, 0, i, S(""), NO_DEADLINE);
+    }
+    for (unsigned i = 0; i < SMALL; i++) {
+        assert_true(i % 8 == 0 || bench_remove(&b, 0, i));
+    }
+    bool vacated = false;
+    for (unsigned second = 0; second < SECONDS; second++, now.mono_ms += 1000) {
+        vacated = vacated || slab_pool_is_vacating(&b.ks->slab_pool);
+        for (int64_t due = now.mono_ms; due <= now.mono_ms + 1 || limbo_is_sparse(&b.ks->limbo);) {
+            due = keyspace_tick(b.ks, 0, now, TICK_US);
+        }
+    }
+    assert_true(vacated);
+    assert_int_equal(slab_pool_emptiest(&b.ks->slab_pool, true, firsts), 0);
+    assert_true(b.ks->slab_pool.bare_count >= 3);
+    keyspace_check(b.ks);
+    for (unsigned i = 0; i < SMALL; i += 8) {
+        assert_true(bench_has(&b, 0, i));
+    }
+    bench_fini(&b);
+}
+
 /* All that a tick may have to do goes on at the same time: none of it waits until another is done. */
 static void test_chores_take_turns(void **state)
 {
@@ -737,6 +775,7 @@ int main(void)
         cmocka_unit_test(test_random_keys),
         cmocka_unit_test(test_locking_many_keys),
         cmocka_unit_test(test_sparse_entries_move_together),
+        cmocka_unit_test(test_ticks_vacate_blocks),
         cmocka_unit_test(test_chores_take_turns),
         cmocka_unit_test(test_a_tick_that_takes_its_time),
         cmocka_unit_test(test_shard_count),

@@ -6,9 +6,9 @@
  * A bit for each block says whether it is allocated. The record has the bits of up to 320 blocks, which are of 56 bytes or more; where blocks are smaller
  * the bits are the last 128 bytes of the slab.
  *
- * Invariants: (I1) a slab is in its class's list exactly when one of its blocks is free and it is not the one that is
- * drained. (I2) live_count is the count of its bits that stand for
- * blocks. (I3) No slab is without blocks. (I4) slab_in(place) is the slab whose record has that place, 0 where there is none. */
+ * Invariants: (I1) a slab is in its class's list exactly when one of its blocks is free and it is not drained. (I2) live_count is the count of its bits that stand for
+ * blocks. (I3) No slab is without blocks. (I4) slab_in(place) is the slab whose record has that place, 0 where there is none. (I5) drained.left is
+ * the count of slabs that are drained; when it is 0 there are none any more, and drained.count is 0. */
 #include "keyspace/slab_priv.h"
 
 #include "base/assert.h"
@@ -229,6 +229,43 @@ static uint32_t slab_in(const struct slabs *s, uint32_t place)
     return place - SLAB_DIRECT_COUNT < s->table_end ? s->table[place - SLAB_DIRECT_COUNT] : 0;
 }
 
+/* ---- draining ---------------------------------------------------------------------------------------------------- */
+
+static bool is_full(const struct slabs *s, uint32_t number)
+{
+    return record_of(s, number)->live_count == record_of(s, number)->capacity;
+}
+
+/* Whether it is to be emptied and gets nothing new. */
+static bool is_drained(const struct slabs *s, uint32_t number)
+{
+    return number - s->drained.first < s->drained.count;
+}
+
+static void start_draining(struct slabs *s, uint32_t first, uint32_t count)
+{
+    s->drained.first = first;
+    s->drained.count = count;
+    s->drained.left = 0;
+    for (uint32_t number = first; number < first + count; number++) {
+        bool owned = is_owned(s, number);
+        s->drained.left += owned;
+        if (owned && !is_full(s, number)) {
+            unlink_slab(s, number);
+        }
+    }
+}
+
+void slab_stop_draining(struct slabs *s)
+{
+    for (uint32_t number = s->drained.first; is_drained(s, number); number++) {
+        if (is_owned(s, number) && !is_full(s, number)) {
+            link_slab(s, number);
+        }
+    }
+    s->drained.count = 0;
+}
+
 /* ---- coming and going -------------------------------------------------------------------------------------------- */
 
 /* A new slab of a class, at the front of its list; 0 when the system refuses memory. Its first block is not at its start but somewhere, so that the
@@ -238,6 +275,9 @@ static uint32_t add_slab(struct slabs *s, unsigned size_class)
     uint32_t number = slab_pool_take(s->pool, s->use), place;
     if (!number) {
         return 0;
+    }
+    if (is_drained(s, number)) { /* the pool has no better place any more */
+        slab_stop_draining(s);
     }
     if (!take_place(s, number, &place)) {
         slab_pool_give(s->pool, number);
@@ -266,10 +306,10 @@ static void drop_slab(struct slabs *s, uint32_t number)
 {
     const struct slab *slab = record_of(s, number);
     uint32_t place = slab->place;
-    if (number == s->draining) {
-        s->draining = 0;
-    } else {
+    if (!is_drained(s, number)) {
         unlink_slab(s, number);
+    } else if (--s->drained.left == 0) {
+        s->drained.count = 0;
     }
     PUBLISH(s->slab_count, s->slab_count - 1);
     s->classes[slab->size_class].slab_count--;
@@ -345,7 +385,7 @@ void slab_free(struct slabs *s, void *memory, size_t bytes)
     live[block / 64] &= ~((uint64_t)1 << block % 64);
     s->classes[slab->size_class].free_count++;
     PUBLISH(s->used_bytes, s->used_bytes - block_bytes);
-    if (slab->live_count-- == slab->capacity && number != s->draining) {
+    if (slab->live_count-- == slab->capacity && !is_drained(s, number)) {
         link_slab(s, number);
     }
     if (slab->live_count == 0) {
@@ -379,7 +419,7 @@ uint64_t slab_used_bytes(const struct slabs *s)
 
 bool slab_may_be_sparse(const struct slabs *s)
 {
-    if (s->use == SLAB_POOL_ENTRIES && slab_pool_is_vacating(s->pool)) {
+    if (slab_pool_is_vacating(s->pool)) {
         return true;
     }
     uint64_t taken = slab_taken_bytes(s), used = slab_used_bytes(s);
@@ -405,18 +445,14 @@ static unsigned sparse_class(const struct slabs *s, bool thorough)
     return size_class;
 }
 
-bool slab_is_sparse(const struct slabs *s)
-{
-    return sparse_class(s, false) < SLAB_CLASS_COUNT;
-}
-
 /* Into the first slab with room, until that is full, then the next: no slab that is full loses a block, so it ends. */
 bool slab_should_move(const struct slabs *s, const void *block)
 {
     uint32_t number = (uint32_t)((size_t)((const char *)block - s->base) / SLAB_BYTES);
     const struct slab *slab = record_of(s, number);
-    return slab->live_count < slab->capacity && number != s->classes[slab->size_class].first &&
-           is_sparse(s, slab->size_class, false);
+    return is_drained(s, number) ||
+           (slab->live_count < slab->capacity && number != s->classes[slab->size_class].first &&
+            is_sparse(s, slab->size_class, false));
 }
 
 /* The emptiest of the slabs with room that come first. */
@@ -448,7 +484,7 @@ static uint32_t drainable_in(const struct slabs *s, uint32_t first, bool vacatin
 /* The same in one of the emptiest blocks, so that those become free as a whole. Without `vacating` only what the others of its class have room for. */
 static uint32_t drainable_in_emptiest(const struct slabs *s, bool vacating)
 {
-    uint32_t firsts[SLAB_POOL_RANKS], number = 0;
+    uint32_t firsts[SLAB_POOL_FIRSTS], number = 0;
     unsigned count = slab_pool_emptiest(s->pool, vacating, firsts);
     for (unsigned i = 0; i < count && !number; i++) {
         number = drainable_in(s, firsts[i], vacating);
@@ -466,45 +502,36 @@ static uint32_t choose_to_drain(const struct slabs *s, bool thorough)
     return number ? number : emptiest(s, size_class);
 }
 
-static bool is_full(const struct slabs *s, uint32_t number)
+bool slab_is_sparse(struct slabs *s)
 {
-    return record_of(s, number)->live_count == record_of(s, number)->capacity;
-}
-
-/* Takes a slab out of its list, so that nothing new comes into it. */
-static void begin_draining(struct slabs *s, bool thorough)
-{
-    s->draining = choose_to_drain(s, thorough);
-    if (s->draining && !is_full(s, s->draining)) {
-        unlink_slab(s, s->draining);
+    bool vacating = slab_pool_is_vacating(s->pool);
+    uint32_t number = vacating && !s->drained.count ? drainable_in_emptiest(s, true) : 0;
+    if (number) {
+        start_draining(s, number / SLAB_POOL_BLOCK_SLABS * SLAB_POOL_BLOCK_SLABS, SLAB_POOL_BLOCK_SLABS);
+    } else if (!vacating) {
+        slab_stop_draining(s);
     }
+    return s->drained.count > 0 || sparse_class(s, false) < SLAB_CLASS_COUNT;
 }
 
 void *slab_sparse_block(struct slabs *s, bool thorough)
 {
-    if (!s->draining) {
-        begin_draining(s, thorough);
-    }
-    if (!s->draining) {
+    uint32_t number = s->drained.count ? s->drained.first : choose_to_drain(s, thorough);
+    if (!number) {
         return NULL;
     }
-    const struct slab *slab = record_of(s, s->draining);
-    const uint64_t *live = live_of(s, s->draining);
+    if (!s->drained.count) {
+        start_draining(s, number, 1);
+    }
+    const struct slab *slab = record_of(s, number);
+    const uint64_t *live = live_of(s, number);
     unsigned word = 0;
     while (!live[word]) {
         word++;
     }
     unsigned block = word * 64 + (unsigned)__builtin_ctzll(live[word]);
     assert(block < slab->capacity);
-    return memory_of(s, s->draining) + (size_t)block * class_bytes(slab->size_class);
-}
-
-void slab_stop_draining(struct slabs *s)
-{
-    if (s->draining && !is_full(s, s->draining)) {
-        link_slab(s, s->draining);
-    }
-    s->draining = 0;
+    return memory_of(s, number) + (size_t)block * class_bytes(slab->size_class);
 }
 
 /* ---- check ------------------------------------------------------------------------------------------------------- */
@@ -528,7 +555,7 @@ static size_t check_slab(const struct slabs *s, uint32_t place)
 
 void slab_check(const struct slabs *s)
 {
-    uint32_t hole_count = 0, with_room = 0, slab_count = 0, free_count = 0;
+    uint32_t hole_count = 0, with_room = 0, slab_count = 0, free_count = 0, drained = 0;
     uint64_t used_bytes = 0;
     for (uint32_t place = 1; place < SLAB_DIRECT_COUNT + s->table_end; place++) {
         if (!slab_in(s, place)) {
@@ -538,12 +565,13 @@ void slab_check(const struct slabs *s)
         }
         const struct slab *slab = record_of(s, slab_in(s, place));
         used_bytes += check_slab(s, place);
-        with_room += slab->live_count < slab->capacity;
+        with_room += slab->live_count < slab->capacity && !is_drained(s, slab_in(s, place));
+        drained += is_drained(s, slab_in(s, place));
         free_count += slab->capacity - slab->live_count;
         slab_count++;
     }
     assert(slab_count == s->slab_count);
-    with_room -= s->draining && !is_full(s, s->draining) ? 1 : 0;
+    assert(drained == (s->drained.count ? s->drained.left : 0));
     for (unsigned size_class = 0; size_class < SLAB_CLASS_COUNT; size_class++) {
         slab_count -= s->classes[size_class].slab_count;
         free_count -= s->classes[size_class].free_count;

@@ -162,7 +162,7 @@ static void count_block(struct slab_pool *p, const struct slab_block *b, int sig
     p->free_count += (uint32_t)(sign * free_count);
     p->idle_count += (uint32_t)(sign * idle_count);
     p->cheap_count += (uint32_t)(rank(b, SLAB_POOL_IDLE) == BEST ? sign * idle_count : 0);
-    p->rest_count += (uint32_t)(b->use == SLAB_POOL_ENTRIES && !is_free(b) ? sign * free_count : 0);
+    p->rest_counts[b->use] += (uint32_t)(is_free(b) ? 0 : sign * free_count);
 }
 
 struct ranks {
@@ -254,7 +254,8 @@ static err add_block(struct slab_pool *p, bool huge) HOLDS(p->lock)
 static bool wants_block(const struct slab_pool *p)
 {
     uint32_t few = FEW_COUNT + (p->block_count - p->bare_count) * BLOCK_SLABS / FEW_PART;
-    return p->block_count >= SMALL_PAGE_BLOCKS && (p->free_count < few || p->free_count - p->rest_count < few / 4);
+    return p->block_count >= SMALL_PAGE_BLOCKS &&
+           (p->free_count < few || p->free_count - p->rest_counts[SLAB_POOL_ENTRIES] < few / 4);
 }
 
 /* Adds a block if one is wanted. False when none is, or memory is refused. */
@@ -337,11 +338,13 @@ uint32_t slab_pool_take(struct slab_pool *p, enum slab_pool_use use)
 {
     lock_acquire(&p->lock);
     struct slab_block *b;
-    use = p->block_count > SMALL_PAGE_BLOCKS ? use
-                                             : SLAB_POOL_ENTRIES; /* there is no huge page yet that could be split */
-    while (!(b = best_for(p, use)) && add_block_at_once(p) == OK) {}
+    enum slab_pool_use apart;
+    do {
+        apart = p->block_count > SMALL_PAGE_BLOCKS ? use : SLAB_POOL_ENTRIES; /* else no huge page could be split */
+        b = best_for(p, apart);
+    } while (!b && add_block_at_once(p) == OK);
     b = b ? b : best_for(p, SLAB_POOL_ENTRIES); /* there is no more memory */
-    uint32_t number = b ? take_of(p, b, use) : 0;
+    uint32_t number = b ? take_of(p, b, apart) : 0;
     bool wants = wants_block(p);
     lock_release(&p->lock);
     if (UNLIKELY(wants)) {
@@ -368,16 +371,18 @@ void slab_pool_give(struct slab_pool *p, uint32_t number)
     lock_release(&p->lock);
 }
 
-/* Of the blocks of entries those that are begun, are in lists from `list_least` on, and are not the next to be taken of, the emptiest first; where all have small
- * pages none. */
-static unsigned emptiest(const struct slab_pool *p, unsigned list_least, uint32_t *ret_firsts)
+/* Of the blocks of a use those that are begun, are in lists from `list_least` on, and are not the next to be taken of, the emptiest first; but the first blocks,
+ * which never have huge pages, need not be emptied. */
+static unsigned emptiest(const struct slab_pool *p, enum slab_pool_use use, unsigned list_least, uint32_t *ret_firsts)
 {
-    const uint32_t *lists = &p->lists[SLAB_POOL_FREE][SLAB_POOL_ENTRIES * SLAB_POOL_RANKS];
-    uint32_t next = fullest(p, SLAB_POOL_ENTRIES);
+    const uint32_t *lists = &p->lists[SLAB_POOL_FREE][use * SLAB_POOL_RANKS];
+    uint32_t next = fullest(p, use);
     unsigned count = 0;
-    for (unsigned list = SLAB_POOL_RANKS; list-- > list_least && p->block_count > SMALL_PAGE_BLOCKS;) {
-        uint32_t block =
-            lists[list] == next && next != NO_BLOCK ? p->blocks[next].links[SLAB_POOL_FREE].next : lists[list];
+    for (unsigned list = SLAB_POOL_RANKS; list-- > list_least;) {
+        uint32_t block = lists[list];
+        while (block != NO_BLOCK && (block < SMALL_PAGE_BLOCKS || block == next)) {
+            block = p->blocks[block].links[SLAB_POOL_FREE].next;
+        }
         if (block != NO_BLOCK) {
             ret_firsts[count++] = block * BLOCK_SLABS;
         }
@@ -385,16 +390,20 @@ static unsigned emptiest(const struct slab_pool *p, unsigned list_least, uint32_
     return count;
 }
 
-/* Those that can be vacated: the others have room for what is in one. */
+/* Those that can be vacated: the others of their use have room for what is in one. */
 static unsigned half_free(const struct slab_pool *p, uint32_t *ret_firsts)
 {
-    return p->rest_count >= BLOCK_SLABS ? emptiest(p, SLAB_POOL_RANKS / 2, ret_firsts) : 0;
+    unsigned count = 0;
+    for (enum slab_pool_use use = 0; use < SLAB_POOL_USES; use++) {
+        count += p->rest_counts[use] >= BLOCK_SLABS ? emptiest(p, use, SLAB_POOL_RANKS / 2, ret_firsts + count) : 0;
+    }
+    return count;
 }
 
-unsigned slab_pool_emptiest(struct slab_pool *p, bool vacating, uint32_t ret_firsts[SLAB_POOL_RANKS])
+unsigned slab_pool_emptiest(struct slab_pool *p, bool vacating, uint32_t ret_firsts[SLAB_POOL_FIRSTS])
 {
     lock_acquire(&p->lock);
-    unsigned count = vacating ? half_free(p, ret_firsts) : emptiest(p, 0, ret_firsts);
+    unsigned count = vacating ? half_free(p, ret_firsts) : emptiest(p, SLAB_POOL_ENTRIES, 0, ret_firsts);
     lock_release(&p->lock);
     return count;
 }
@@ -416,10 +425,16 @@ static uint32_t kept(const struct slab_pool *p)
     return KEEP_COUNT + p->taken_count / KEEP_PART;
 }
 
+/* Whether many slabs come back: in this second, so far. */
+static bool is_busy(const struct slab_pool *p)
+{
+    return p->given_count > p->taken_count / BUSY_PART;
+}
+
 /* How many slabs may be idle before huge pages are split for them. */
 static uint32_t kept_whole(const struct slab_pool *p)
 {
-    if (p->vacating || (p->busy_seconds > 0 && p->busy_seconds < PATIENCE_S)) {
+    if (p->vacating || (p->busy_seconds < PATIENCE_S && (p->busy_seconds > 0 || is_busy(p)))) {
         return UINT32_MAX;
     }
     return p->busy_seconds > 0 ? KEEP_COUNT + p->taken_count / BUSY_KEEP_PART : kept(p);
@@ -449,7 +464,7 @@ static void discard(char *memory, const uint64_t set[static BLOCK_WORDS])
 /* Whether blocks that are mostly free should be emptied, which would else be split: there is room in the others, and it gets on. */
 static bool should_vacate(const struct slab_pool *p)
 {
-    uint32_t firsts[SLAB_POOL_RANKS];
+    uint32_t firsts[SLAB_POOL_FIRSTS];
     bool is_time = p->busy_seconds == 0 || p->busy_seconds >= PATIENCE_S;
     return (p->vacating ? p->given_count > 0 : is_time) && p->idle_count - p->cheap_count > kept(p) &&
            half_free(p, firsts) > 0;
@@ -459,7 +474,7 @@ static bool should_vacate(const struct slab_pool *p)
 static void note_second(struct slab_pool *p, int64_t now_ms)
 {
     if (now_ms - p->second_ms >= SECOND_MS) {
-        p->busy_seconds = p->given_count > p->taken_count / BUSY_PART ? p->busy_seconds + 1 : 0;
+        p->busy_seconds = is_busy(p) ? p->busy_seconds + 1 : 0;
         PUBLISH(p->vacating, should_vacate(p));
         p->given_count = 0;
         p->second_ms = now_ms;

@@ -15,7 +15,8 @@
  * To give back a part of a huge page splits it, after which each of its small pages has to be found anew, now and whenever the TLB has lost it; on a virtual
  * machine with shadow page tables that is a fault of 10 to 40 us each time, and one such page after the other made the workers' turns as long as 10 ms. So blocks are
  * to become free as a whole: slabs are taken of the fullest ones, and shards empty what they have in the one with the most free ones (slab_pool_emptiest()). When
- * few slabs come back any more, or many have for ten seconds, blocks that are half free are vacated, full slabs and all; what is too much then splits huge pages.
+ * few slabs come back any more, or many have for ten seconds, blocks that are half free are vacated, full slabs and all, entries and indexes; what is too much then
+ * splits huge pages.
  * A block that has gone back as a whole may become a huge page again.
  *
  * Nothing is ever unmapped: who reads without a lock finds at worst other data or zeros. Slab 0 is given to nobody and reads as zeros.
@@ -51,11 +52,11 @@ struct slab_block;
 
 /* Slabs that can be taken before another block is needed; of them those that somebody had and that still have their memory. */
 enum slab_pool_set { SLAB_POOL_FREE, SLAB_POOL_IDLE, SLAB_POOL_SETS };
-/* What a slab is taken for. Each has blocks of its own as far as that costs no memory: those of entries are emptied (slab_sparse_block()), which what belongs to an
- * index would prevent. */
+/* What a slab is taken for. Each has blocks of its own as far as that costs no memory: those of entries are emptied slab by slab, those of indexes only when all
+ * segments are walked anyway (slab_priv.h). */
 enum slab_pool_use { SLAB_POOL_ENTRIES, SLAB_POOL_INDEXES, SLAB_POOL_USES };
 /* Lists of blocks: of each use, by the size of a set; and the best. */
-enum { SLAB_POOL_RANKS = 16, SLAB_POOL_LISTS = SLAB_POOL_USES * SLAB_POOL_RANKS + 1 };
+enum { SLAB_POOL_RANKS = 16, SLAB_POOL_FIRSTS = SLAB_POOL_USES * SLAB_POOL_RANKS, SLAB_POOL_LISTS };
 
 struct slab_pool {
     char *base;         /* slab n stands at n * SLAB_BYTES */
@@ -71,14 +72,14 @@ struct slab_pool {
     uint32_t lists[SLAB_POOL_SETS][SLAB_POOL_LISTS]; /* their first blocks */
     uint32_t taken_count;                            /* slabs that somebody has */
     uint32_t free_count, idle_count;                 /* slabs in the sets */
-    uint32_t rest_count;    /* of the free ones, those in the blocks that entries have begun with */
-    uint32_t cheap_count;   /* of the idle ones, those that are cheap to give back */
-    uint32_t given_count;   /* slabs that have come back in this second, */
-    int64_t second_ms;      /* which began then */
-    uint32_t busy_seconds;  /* so many one after the other, up to the last, in which many came back */
-    bool vacating;          /* atomic */
-    struct message tending; /* to the other thread */
-    bool is_tended;         /* atomic: the message is on its way */
+    uint32_t rest_counts[SLAB_POOL_USES]; /* of the free ones, those in the blocks that each use has begun with */
+    uint32_t cheap_count;                 /* of the idle ones, those that are cheap to give back */
+    uint32_t given_count;                 /* slabs that have come back in this second, */
+    int64_t second_ms;                    /* which began then */
+    uint32_t busy_seconds;                /* so many one after the other, up to the last, in which many came back */
+    bool vacating;                        /* atomic */
+    struct message tending;               /* to the other thread */
+    bool is_tended;                       /* atomic: the message is on its way */
 };
 
 /* Reserves addresses, at most `bytes`, which is halved until the system grants it. ERR_NOMEM when it grants next to nothing. */
@@ -89,10 +90,10 @@ void slab_pool_fini(struct slab_pool *p);
 /* A slab's number, its content undefined; 0 when the system refuses memory. */
 uint32_t slab_pool_take(struct slab_pool *p, enum slab_pool_use use);
 void slab_pool_give(struct slab_pool *p, uint32_t number);
-/* Blocks of entries that have free slabs, but not only those, the emptiest first: the number of the first slab of each. `vacating`: only those of which half is
- * free. Returns how many; none where all have small pages. */
-unsigned slab_pool_emptiest(struct slab_pool *p, bool vacating, uint32_t ret_firsts[SLAB_POOL_RANKS]);
-/* Whether shards should empty the slabs that they have in such blocks, so that these become free as a whole; without the lock. */
+/* Blocks of entries that have free slabs, but not only those, the emptiest first: the number of the first slab of each. `vacating`: those of which half is free,
+ * also of indexes. Returns how many. The first blocks, which have small pages, are not among them. */
+unsigned slab_pool_emptiest(struct slab_pool *p, bool vacating, uint32_t ret_firsts[SLAB_POOL_FIRSTS]);
+/* Whether all should empty the slabs that they have in blocks that are half free, so that these become free as a whole; without the lock. */
 static inline bool slab_pool_is_vacating(const struct slab_pool *p)
 {
     return PEEK(p->vacating);

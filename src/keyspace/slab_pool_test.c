@@ -307,7 +307,8 @@ static void test_huge_pages_are_split_when_few_slabs_come_back(void **state)
     for (unsigned i = 0; i < 10; i++) {
         give(f, FIRST_HUGE + i, i == 5 ? 60 : 25);
     }
-    assert_false(goes_back(f, 1000)); /* many have since the beginning */
+    assert_false(goes_back(f, 999)); /* many have since the beginning */
+    assert_false(goes_back(f, 1000));
     assert_false(goes_back(f, 1999));
     assert_true(slab_pool_tend(&f->pool, 2000));
     assert_int_equal(discarded(f, FIRST_HUGE + 5), 60); /* what has most first */
@@ -322,7 +323,7 @@ static void test_blocks_that_are_half_free_are_vacated_first(void **state)
 {
     (void)state;
     struct full *f = full_new();
-    uint32_t firsts[SLAB_POOL_RANKS];
+    uint32_t firsts[SLAB_POOL_FIRSTS];
     for (unsigned i = 0; i < 4; i++) {
         give(f, FIRST_HUGE + i, 60 + 20 * i);
     }
@@ -343,6 +344,27 @@ static void test_blocks_that_are_half_free_are_vacated_first(void **state)
     assert_true(goes_back(f, 4000)); /* it does not */
     assert_false(slab_pool_is_vacating(&f->pool));
     assert_int_equal(discarded(f, FIRST_HUGE + 3), BLOCK);
+    full_free(f);
+}
+
+static void test_blocks_of_indexes_are_vacated(void **state)
+{
+    (void)state;
+    struct full *f = full_new();
+    uint32_t firsts[SLAB_POOL_FIRSTS];
+    give(f, FIRST_HUGE, BLOCK);
+    give(f, FIRST_HUGE + 1, BLOCK);
+    for (unsigned i = 0; i < 2 * BLOCK; i++) {
+        (void)take(f, SLAB_POOL_INDEXES);
+    }
+    give(f, FIRST_HUGE, 90);
+    give(f, FIRST_HUGE + 1, 110);
+    assert_false(goes_back(f, 1000));
+    assert_false(goes_back(f, 2000));
+    assert_true(slab_pool_is_vacating(&f->pool));
+    assert_int_equal(slab_pool_emptiest(&f->pool, false, firsts), 0);
+    assert_int_equal(slab_pool_emptiest(&f->pool, true, firsts), 1);
+    assert_int_equal(firsts[0], (FIRST_HUGE + 1) * BLOCK);
     full_free(f);
 }
 
@@ -392,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_huge_pages_are_split_when_few_slabs_come_back),
         cmocka_unit_test(test_huge_pages_are_split_after_some_time),
         cmocka_unit_test(test_blocks_that_are_half_free_are_vacated_first),
+        cmocka_unit_test(test_blocks_of_indexes_are_vacated),
         cmocka_unit_test(test_addresses_are_halved_until_granted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,7 +60,10 @@ struct slabs {
     uint32_t hole_hint;  /* none before it */
     uint32_t slab_count; /* read without the lock */
     enum slab_pool_use use;
-    uint32_t draining;                             /* the slab whose blocks are to move; 0: none */
+    struct {
+        uint32_t first, count,
+            left; /* slabs whose blocks are to move, numbers in the pool; how many of them there still are */
+    } drained;
     ALIGNED(CACHE_LINE_BYTES) uint64_t used_bytes; /* of all blocks; read without the lock */
     struct slab_class classes[SLAB_CLASS_COUNT];
 };
@@ -108,20 +111,23 @@ static inline size_t slab_good_bytes(size_t bytes)
 
 /* ---- giving back --------------------------------------------------------------------------------------------------- */
 /* Slabs become sparse when blocks are freed here and there. Whoever knows what names a block moves it: slab_alloc() another one, slab_free() this
- * one; so slab by slab is emptied and goes back. */
+ * one; so slab by slab is emptied and goes back. Who can tell from a block what names it, asks for one after the other; who would have to look for that comes to
+ * all of them and asks whether they should move. */
 
 /* Without the lock: whether so much is free in the slabs that it may be worth while, or the pool wants blocks to be vacated. */
 bool slab_may_be_sparse(const struct slabs *s);
 /* A block that should move; NULL when nothing is sparse: no size has two slabs' worth of free blocks that are a twenty-fourth of its memory, or, if
  * `thorough`, one slab's worth; nor has it anything in what the pool wants vacated. Goes on with a slab that it has begun with: one in the pool's emptiest blocks
- * of 2 MB, else the emptiest of a few. Of entries' slabs. */
+ * of 2 MB, else the emptiest of a few. */
 void *slab_sparse_block(struct slabs *s, bool thorough);
-/* Whether any size is, not thoroughly. */
-bool slab_is_sparse(const struct slabs *s);
-/* For who comes to all blocks anyway: whether this one should move. When all have been asked about and moved, nothing is sparse. */
-bool slab_should_move(const struct slabs *s, const void *block);
 /* Gives up the slab that slab_sparse_block() was at: something in it cannot move now. */
 void slab_stop_draining(struct slabs *s);
+
+/* For who comes to all blocks: whether any should move, because a size is sparse, not thoroughly, or the pool wants one of its blocks vacated. That one is
+ * chosen here, and kept until it is empty or nothing is to be vacated. */
+bool slab_is_sparse(struct slabs *s);
+/* Whether this one should. When all have been asked about and moved, nothing is sparse, and what was to be vacated is. */
+bool slab_should_move(const struct slabs *s, const void *block);
 
 /* Bytes of the slabs that the shard has, and of the blocks that are allocated; without the lock. */
 uint64_t slab_taken_bytes(const struct slabs *s);

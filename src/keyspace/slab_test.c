@@ -240,7 +240,8 @@ static void test_sparse_slabs_are_emptied(void **state)
 enum {
     BYTES = 1024,
     IN_A_SLAB = SLAB_BYTES / BYTES,
-    POOL_BLOCKS = 20,
+    POOL_BLOCKS = 50,
+    SMALL_PAGES = 12, /* blocks that are not emptied as a whole */
     COUNT = POOL_BLOCKS * SLAB_POOL_BLOCK_SLABS * IN_A_SLAB
 };
 
@@ -292,19 +293,15 @@ static void test_the_pools_blocks_are_emptied_one_after_the_other(void **state)
     }
     move_together(s, blocks);
     while (slab_pool_settle(&w->pool, true)) {}
-    assert_true(w->pool.bare_count >= POOL_BLOCKS / 2 - 3);
+    assert_true(w->pool.bare_count >= (POOL_BLOCKS - SMALL_PAGES) / 2 - 3);
     drop_all(s, blocks);
     world_free(w);
 }
 
-/* Full slabs are moved, too, when nothing else makes blocks free. */
-static void test_the_pools_blocks_are_vacated(void **state)
+/* Drops what is in four slabs of five. */
+static void drop_slabs(struct slabs *s, uint32_t **blocks)
 {
-    (void)state;
-    struct world *w = world_new();
-    struct slabs *s = &w->slabs[0];
     struct random r;
-    uint32_t **blocks = fill_pool(s);
     random_init(&r, 9, 10);
     for (uint32_t i = 0; i < COUNT; i += IN_A_SLAB) {
         bool drops = random_below(&r, 5);
@@ -313,12 +310,35 @@ static void test_the_pools_blocks_are_vacated(void **state)
             blocks[k] = NULL;
         }
     }
+}
+
+/* Of those that can have huge pages. */
+static uint64_t blocks_with_memory(const struct slab_pool *p)
+{
+    return p->block_count - SMALL_PAGES - p->bare_count;
+}
+
+/* Lets so much time pass that blocks are to be vacated. */
+static void begin_vacating(struct slab_pool *p)
+{
+    for (int64_t second = 1; second <= 2; second++) {
+        while (slab_pool_tend(p, second * 1000)) {}
+    }
+    assert_true(slab_pool_is_vacating(p));
+}
+
+/* Full slabs are moved, too, when nothing else makes blocks free. */
+static void test_the_pools_blocks_are_vacated(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct slabs *s = &w->slabs[0];
+    uint32_t **blocks = fill_pool(s);
+    drop_slabs(s, blocks);
     move_together(s, blocks);
     uint64_t taken = slab_taken_bytes(s);
     assert_false(slab_may_be_sparse(s));
-    for (int64_t second = 1; second <= 2; second++) {
-        while (slab_pool_tend(&w->pool, second * 1000)) {}
-    }
+    begin_vacating(&w->pool);
     assert_true(slab_may_be_sparse(s));
     assert_non_null(slab_sparse_block(s, false));
     slab_check(s);
@@ -327,7 +347,83 @@ static void test_the_pools_blocks_are_vacated(void **state)
     move_together(s, blocks);
     assert_int_equal(slab_taken_bytes(s), taken);
     while (slab_pool_settle(&w->pool, true)) {}
-    assert_true((POOL_BLOCKS - w->pool.bare_count) * (uint64_t)SLAB_POOL_BLOCK_SLABS * SLAB_BYTES < taken * 3 / 2);
+    assert_true(blocks_with_memory(&w->pool) * SLAB_POOL_BLOCK_SLABS * SLAB_BYTES < taken * 5 / 4);
+    drop_all(s, blocks);
+    world_free(w);
+}
+
+/* Asks about each, as who owns indexes does. */
+static void walk_and_move(struct slabs *s, uint32_t **blocks)
+{
+    for (uint32_t i = 0; i < COUNT; i++) {
+        uint32_t *from = blocks[i];
+        if (from && slab_should_move(s, from)) {
+            blocks[i] = slab_alloc(s, BYTES);
+            *blocks[i] = i;
+            slab_free(s, from, BYTES);
+        }
+    }
+    slab_check(s);
+}
+
+/* What belongs to indexes is found by walks; in one of their blocks there are entries. */
+static void test_blocks_of_indexes_are_vacated(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 20 };
+    struct world *w = world_new();
+    struct slabs *s = &w->slabs[0], *entries = &w->slabs[1];
+    slabs_init(s, &w->pool, SLAB_POOL_INDEXES, &w->limbo);
+    uint32_t **blocks = fill_pool(s);
+    drop_slabs(s, blocks);
+    assert_false(slab_is_sparse(s));
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        put(w, 1, i, SLAB_BLOCK_MAX);
+    }
+    uint64_t taken = slab_taken_bytes(s) + slab_taken_bytes(entries);
+    begin_vacating(&w->pool);
+    unsigned rounds = 0;
+    while (slab_is_sparse(s)) {
+        slab_check(s);
+        walk_and_move(s, blocks);
+        assert_true(++rounds < 2 * POOL_BLOCKS);
+    }
+    assert_true(rounds > POOL_BLOCKS / 4);
+    for (unsigned char *from; (from = slab_sparse_block(entries, false));) {
+        drop(w, 1, *from);
+        put(w, 1, *from, SLAB_BLOCK_MAX);
+    }
+    while (slab_pool_settle(&w->pool, true)) {}
+    assert_int_equal(slab_taken_bytes(s) + slab_taken_bytes(entries), taken);
+    assert_true(blocks_with_memory(&w->pool) * SLAB_POOL_BLOCK_SLABS * SLAB_BYTES < taken * 5 / 4);
+    drop_all(s, blocks);
+    world_free(w);
+}
+
+/* What is being vacated gets nothing new, unless there is no other place; then it is given up. */
+static void test_what_is_vacated_gets_nothing_new(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct slabs *s = &w->slabs[0];
+    slabs_init(s, &w->pool, SLAB_POOL_INDEXES, &w->limbo);
+    uint32_t **blocks = fill_pool(s);
+    drop_slabs(s, blocks);
+    begin_vacating(&w->pool);
+    assert_true(slab_is_sparse(s));
+    uint32_t left = s->drained.left;
+    assert_true(left > 0);
+    uint32_t filled = 0;
+    for (; s->drained.count > 0; filled++) {
+        assert_int_equal(s->drained.left, left);
+        assert_true(filled < COUNT);
+        if (!blocks[filled]) {
+            blocks[filled] = slab_alloc(s, BYTES);
+            *blocks[filled] = filled;
+        }
+    }
+    assert_false(slab_should_move(s, blocks[filled - 1]));
+    slab_check(s);
     drop_all(s, blocks);
     world_free(w);
 }
@@ -357,6 +453,8 @@ int main(void)
         cmocka_unit_test(test_sparse_slabs_are_emptied),
         cmocka_unit_test(test_the_pools_blocks_are_emptied_one_after_the_other),
         cmocka_unit_test(test_the_pools_blocks_are_vacated),
+        cmocka_unit_test(test_blocks_of_indexes_are_vacated),
+        cmocka_unit_test(test_what_is_vacated_gets_nothing_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
