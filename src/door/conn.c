@@ -183,11 +183,20 @@ static void closed(struct stream *s, err reason)
 
 /* ---- large arguments --------------------------------------------------------------------------------------------- */
 
+/* Has what they still miss come to where it is to be. */
+static void place_rest(struct conn *c)
+{
+    char *place = NULL;
+    size_t bytes = intake_place(c->intake, &place);
+    stream_place(&c->stream, place, bytes);
+}
+
 /* Takes from the front of *input what large arguments still miss. */
 static void fill_intake(struct conn *c, slice *input)
 {
     err e = intake_fill(c->intake, input);
     c->in.failure = e != OK ? e : c->in.failure;
+    place_rest(c);
     publish_intake(c);
 }
 
@@ -394,6 +403,20 @@ static void received(struct stream *s, slice bytes)
     settle(c);
 }
 
+/* Of a large argument. */
+static void placed(struct stream *s, size_t bytes)
+{
+    role_assume_worker();
+    struct conn *c = container_of(s, struct conn, stream);
+    metric_add(METRIC_net_input_bytes, bytes);
+    desk_note_active(c->desk, c);
+    intake_placed(c->intake, bytes);
+    place_rest(c);
+    publish_intake(c);
+    bound_intake(c);
+    settle(c);
+}
+
 void conn_go_on(struct conn *c)
 {
     if (c->state == CONN_ENDS) {
@@ -497,7 +520,7 @@ static bool owes(const struct stream *s)
 }
 
 static const struct stream_ops stream_ops = {
-    .coming = coming, .received = received, .drained = drained, .owes = owes, .closed = closed};
+    .coming = coming, .received = received, .placed = placed, .drained = drained, .owes = owes, .closed = closed};
 
 bool conn_is_shaking_hands(const struct conn *c)
 {

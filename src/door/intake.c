@@ -1,12 +1,12 @@
 /* Blocks for large arguments.
  *
- *     come:   64 KB   128 KB   192 KB   256 KB   more
- *     room:   64 KB   128 KB   256 KB   256 KB   all of it
+ *     come:   10 KB   20 KB   30 KB   more
+ *     room:   10 KB   20 KB   40 KB   all of it, and what comes is received to there
  *
  * A claim reserves nothing: the first block is as large as what came with it, and grows by doubling, with what is little to copy. Whoever has
- * sent BELIEVED_BYTES gets the room for all that he has announced. From there on nothing is copied any more, and what is not written yet are
- * addresses: a block of that size is fresh pages, which cost memory when they are touched, piece by piece, or in one of 4 MB and more a huge page at a
- * time. So a turn of the loop costs what its pieces cost, and memory is once the value.
+ * sent more than BELIEVED_BYTES gets the room for all that he has announced. From there on nothing is copied any more, and what is not written yet is mostly
+ * addresses: fresh pages cost memory when they are touched, piece by piece. In a block that is mapped that is a huge page at a time, so there it is
+ * more that must have come. So a turn of the loop costs what its pieces cost, and memory is once the value.
  *
  * When it is full a block has the room that a copy would have been given, so an entry may own it and its account is exact. Until then it is owned
  * here; from then on held, by who says so: the entry that stores it is its owner, and argv stays good until the call is over.
@@ -23,7 +23,11 @@
 #include "base/num.h"
 #include "os/mem.h"
 
-enum { BELIEVED_BYTES = 256 * 1024 };
+enum {
+    BELIEVED_BYTES = 32 * 1024,
+    BELIEVED_MAPPED_BYTES = 256 * 1024,
+    PLACE_BYTES_MIN = 32 * 1024, /* missing: less comes with what is behind it */
+};
 
 struct intake {
     struct call_block *blocks;
@@ -84,14 +88,21 @@ err intake_begin(struct intake *i, unsigned argument, size_t bytes)
     return OK;
 }
 
+/* Whether who has sent so much of the last argument gets room for all of it. */
+static bool is_believed(const struct intake *i, size_t come)
+{
+    return come > (last(i)->bytes < BLOB_MAPPED_BYTES_MIN ? BELIEVED_BYTES : BELIEVED_MAPPED_BYTES);
+}
+
 /* Makes room for `needed` bytes of the last argument. */
 static err make_room(struct intake *i, size_t needed)
 {
-    if (needed <= i->room) {
+    struct call_block *l = last(i);
+    size_t grown = needed <= i->room ? needed : num_max_u64(needed, 2 * i->room);
+    size_t wanted = is_believed(i, needed) ? l->bytes : num_min_u64(l->bytes, grown);
+    if (wanted <= i->room) {
         return OK;
     }
-    struct call_block *l = last(i);
-    size_t wanted = needed > BELIEVED_BYTES ? l->bytes : num_min_u64(l->bytes, num_max_u64(needed, 2 * i->room));
     size_t room = blob_good_room(wanted);
     struct blob *b = l->blob ? blob_resize(l->blob, i->filled, room) : blob_new(room);
     if (!b) {
@@ -112,16 +123,32 @@ err intake_fill(struct intake *i, slice *input)
     if (e != OK) {
         return e;
     }
+    memcpy(last(i)->blob->bytes + i->filled, piece.ptr, piece.len);
+    intake_placed(i, piece.len);
+    *input = slice_sub(*input, piece.len, SIZE_MAX);
+    return OK;
+}
+
+size_t intake_place(struct intake *i, char **ret_place)
+{
+    size_t missing = last(i)->bytes - i->filled;
+    if (missing < PLACE_BYTES_MIN || !is_believed(i, i->filled)) {
+        return 0;
+    }
+    assert(i->room >= last(i)->bytes);
+    *ret_place = last(i)->blob->bytes + i->filled;
+    return missing;
+}
+
+void intake_placed(struct intake *i, size_t bytes)
+{
     struct blob *b = last(i)->blob;
-    memcpy(b->bytes + i->filled, piece.ptr, piece.len);
-    i->filled += piece.len;
+    i->filled += bytes;
     if (is_full(i)) {
         assert(i->room == blob_good_room(last(i)->bytes));
         blob_hold(b);
         blob_disown(b);
     }
-    *input = slice_sub(*input, piece.len, SIZE_MAX);
-    return OK;
 }
 
 size_t intake_bytes(const struct intake *i)
@@ -131,7 +158,7 @@ size_t intake_bytes(const struct intake *i)
 
 size_t intake_spare_bytes(const struct intake *i)
 {
-    return i->room > BELIEVED_BYTES ? 0 : i->room - i->filled;
+    return i->count == 0 || is_believed(i, i->filled) ? 0 : i->room - i->filled;
 }
 
 void intake_lend(const struct intake *i, struct call *call)

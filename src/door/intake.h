@@ -17,6 +17,12 @@ MUST_USE err intake_begin(struct intake *i, unsigned argument, size_t bytes);
 /* Takes what it misses from the front of *input. ERR_NOMEM: the request cannot be received. */
 MUST_USE err intake_fill(struct intake *i, slice *input);
 
+/* Where what the last argument misses may come, and how much of it, for who can receive to there instead of filling it in; 0: it is not worth it, or its sender
+ * is not believed yet. The place stays until the next call. */
+size_t intake_place(struct intake *i, char **ret_place);
+/* So much has come there. */
+void intake_placed(struct intake *i, size_t bytes);
+
 /* What has come, and how much more room it has asked the system for that is not for an argument's very end. */
 size_t intake_bytes(const struct intake *i);
 size_t intake_spare_bytes(const struct intake *i);

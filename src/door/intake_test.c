@@ -86,6 +86,41 @@ static void test_a_claim_reserves_nothing(void **state)
     intake_free(NULL);
 }
 
+/* For who has sent enough of it, until little is missing. */
+static void test_what_is_missing_has_a_place(void **state)
+{
+    (void)state;
+    static const size_t lens[] = {40000, 300000, 100 << 20}, first[] = {40000, 33000, 263000};
+    for (unsigned i = 0; i < countof(lens); i++) {
+        struct intake *in = intake_new();
+        char *place = NULL;
+        assert_int_equal(intake_begin(in, 0, lens[i]), OK);
+        assert_int_equal(intake_place(in, &place), 0);
+        size_t come = 0;
+        for (slice piece; intake_place(in, &place) == 0 && come < lens[i]; come += 1000) {
+            piece = slice_make(bytes + come, 1000);
+            assert_int_equal(intake_fill(in, &piece), OK);
+        }
+        assert_int_equal(come, first[i]);
+        if (lens[i] == 300000) {
+            assert_int_equal(intake_place(in, &place), lens[i] - come);
+            memcpy(place, bytes + come, lens[i] - come - 1000);
+            intake_placed(in, lens[i] - come - 1000);
+            assert_int_equal(intake_bytes(in), lens[i] - 1000);
+            assert_int_equal(intake_spare_bytes(in), 0);
+            assert_int_equal(intake_place(in, &place), 0);
+            slice argv[1];
+            struct call call = {.argc = 1, .argv = argv};
+            assert_int_equal(fill(in, slice_make(bytes + lens[i] - 1000, 2000)), 1000);
+            assert_int_equal(intake_place(in, &place), 0);
+            intake_lend(in, &call);
+            assert_int_equal(argv[0].len, lens[i]);
+            assert_memory_equal(argv[0].ptr, bytes, lens[i]);
+        }
+        intake_free(in);
+    }
+}
+
 static void test_freed_at_any_point(void **state)
 {
     (void)state;
@@ -109,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_they_take_what_is_theirs),
         cmocka_unit_test(test_a_claim_reserves_nothing),
+        cmocka_unit_test(test_what_is_missing_has_a_place),
         cmocka_unit_test(test_freed_at_any_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

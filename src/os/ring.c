@@ -12,12 +12,16 @@
  * it uses all that it has in turn, and memory that was used once stays. Those sockets wait their turn in a queue and no more of them are armed
  * at a time than there are buffers, or ten thousand of them would fail over and over.
  *
+ * Into places: a large value is received where it is to stay, by a request for each piece. A request that stays armed would have taken all that is there into
+ * buffers by then; so it is cancelled, and for some time requests of that socket receive one piece and end. No more bytes are asked for at a time than the
+ * buffers hold, or a crowd of large values would come in one turn.
+ *
  * Sending: a send is asked for, submitted and completed within one ring_enter(): it does not wait for the peer (MSG_DONTWAIT), so the
  * kernel does it while it is submitted. Hence no buffer of an owner is the kernel's while other code runs.
  *
  * Ending: a request that is armed keeps its socket open, so ring_detach() cancels it; the slot stays taken, without a socket, until the
- * kernel has said the request's last word. A request that was not even submitted names an fd that is about to be closed, and perhaps to
- * be another's: it is submitted first.
+ * kernel has said the request's last word. One that receives into a place is cancelled before ring_detach() returns, for the place goes away. A request that was not
+ * even submitted names an fd that is about to be closed, and perhaps to be another's: it is submitted first.
  *
  * Everything else that a loop waits for is in its epoll instance, which is one fd polled here.
  *
@@ -25,7 +29,7 @@
  * (I1) A slot is free exactly if it has no socket and is neither armed nor starved.
  * (I2) After ring_enter() no send is in flight and none unaccounted. For that their completions must find room: no send is made while
  *      half of the places are taken.
- * (I3) stopping implies armed; starved implies not armed.
+ * (I3) stopping implies armed; starved implies not armed. place_count slots are armed for a place.
  *
  * One thread: the ring is made disabled, and whoever enters it first enables it and is from then on the only one. */
 #include "os/ring.h"
@@ -48,8 +52,19 @@ enum {
     BUFFER_COUNT_MAX = 64,   /* a power of two */
     TURN_BYTES = 256 * 1024, /* received in a turn; without it who sends without end would make turns of 4 MB */
     SLOT_COUNT_FIRST = 64,
+    PLACE_BYTES_MAX = 256 * 1024,                          /* of one request */
+    PIECES_AFTER_PLACE = 8,                                /* before a request stays armed again */
+    PLACED_BYTES_MAX = BUFFER_COUNT_MAX * RING_READ_BYTES, /* of all */
     ANNOUNCED_COUNT = 16, /* completions: what they need is fetched from memory at a time */
     BUFFER_GROUP = 0,
+};
+
+/* How the kernel receives for a slot. */
+enum armed {
+    ARMED_NOT,
+    ARMED_MULTISHOT, /* into buffers, for good */
+    ARMED_PIECE,     /* into one buffer */
+    ARMED_PLACE      /* into a place of the owner's */
 };
 
 /* The lowest bits of a completion's name say what it completes, the others which. */
@@ -62,9 +77,10 @@ struct slot {
     uint32_t next;       /* free: the next free one; starved: the next of those */
     uint32_t submission; /* in which it was armed */
     bool wanted;         /* its owner wants to receive */
-    bool armed;          /* the kernel receives */
-    bool stopping;       /* the kernel has been told to cease */
-    bool starved;        /* to be armed when there are buffers */
+    enum armed armed;
+    unsigned pieces_ahead; /* are received one by one: another place may be asked for */
+    bool stopping;         /* the kernel has been told to cease */
+    bool starved;          /* to be armed when there are buffers */
 };
 
 struct ring {
@@ -79,6 +95,7 @@ struct ring {
     uint32_t slot_count;
     uint32_t first_free;
     uint32_t first_starved, last_starved;
+    uint32_t place_count;      /* slots that receive into places */
     uint32_t submission_count; /* wraps */
     uint32_t send_count;
     struct ring_socket *sends[SEND_COUNT_MAX];
@@ -295,14 +312,41 @@ err ring_attach(struct ring *r, struct ring_socket *s, int fd, const struct ring
 
 /* ---- receiving ----------------------------------------------------------------------------------------------------- */
 
+/* Where the socket's owner wants the next bytes, and how many of them one request should receive. */
+static size_t place_of(const struct ring *r, const struct slot *slot, char **ret_place)
+{
+    bool crowded = (r->place_count + 1) * (size_t)PLACE_BYTES_MAX > PLACED_BYTES_MAX;
+    return crowded ? 0 : num_min_u64(slot->ops->place(slot->socket, ret_place), PLACE_BYTES_MAX);
+}
+
+static uint64_t receive_name(const struct ring *r, const struct slot *slot)
+{
+    return (uint64_t)(slot - r->slots) << KIND_BITS | KIND_RECEIVE;
+}
+
 static void arm(struct ring *r, struct slot *slot)
 {
+    char *place;
+    size_t bytes = place_of(r, slot, &place);
     struct io_uring_sqe *request = new_request(r);
-    io_uring_prep_recv_multishot(request, slot->fd, NULL, 0, 0);
-    request->flags |= IOSQE_BUFFER_SELECT;
-    request->buf_group = BUFFER_GROUP;
-    name_request(request, KIND_RECEIVE, (uint64_t)(slot - r->slots));
-    slot->armed = true;
+    if (bytes > 0) {
+        io_uring_prep_recv(request, slot->fd, place, bytes, 0);
+        slot->armed = ARMED_PLACE;
+        slot->pieces_ahead = PIECES_AFTER_PLACE;
+        r->place_count++;
+    } else if (slot->pieces_ahead > 0) {
+        io_uring_prep_recv(request, slot->fd, NULL, RING_READ_BYTES, 0);
+        slot->armed = ARMED_PIECE;
+        slot->pieces_ahead--;
+    } else {
+        io_uring_prep_recv_multishot(request, slot->fd, NULL, 0, 0);
+        slot->armed = ARMED_MULTISHOT;
+    }
+    if (bytes == 0) {
+        request->flags |= IOSQE_BUFFER_SELECT;
+        request->buf_group = BUFFER_GROUP;
+    }
+    io_uring_sqe_set_data64(request, receive_name(r, slot));
     slot->submission = r->submission_count;
 }
 
@@ -310,11 +354,23 @@ static void stop(struct ring *r, struct slot *slot)
 {
     if (slot->armed && !slot->stopping) {
         struct io_uring_sqe *request = new_request(r);
-        io_uring_prep_cancel64(request, (uint64_t)(slot - r->slots) << KIND_BITS | KIND_RECEIVE, 0);
+        io_uring_prep_cancel64(request, receive_name(r, slot), 0);
         request->flags |= IOSQE_CQE_SKIP_SUCCESS;
         name_request(request, KIND_CANCEL, 0);
         slot->stopping = true;
     }
+}
+
+/* The kernel does not touch the slot's place after this; that the request is over it says later. */
+static void stop_at_once(struct ring *r, const struct slot *slot)
+{
+    struct io_uring_sync_cancel_reg what = {
+        .addr = receive_name(r, slot), .fd = -1, .timeout = {.tv_sec = -1, .tv_nsec = -1}};
+    int failure;
+    do {
+        failure = io_uring_register_sync_cancel(&r->uring, &what);
+    } while (failure == -EINTR);
+    assert(failure == 0 || failure == -ENOENT);
 }
 
 static void starve(struct ring *r, struct slot *slot)
@@ -361,6 +417,15 @@ void ring_stop_receiving(struct ring *r, const struct ring_socket *s)
     stop(r, slot);
 }
 
+void ring_ask_place(struct ring *r, const struct ring_socket *s)
+{
+    struct slot *slot = slot_of(r, s);
+    char *place;
+    if (slot->armed == ARMED_MULTISHOT && place_of(r, slot, &place) > 0) {
+        stop(r, slot);
+    }
+}
+
 bool ring_is_receiving(const struct ring *r, const struct ring_socket *s)
 {
     return slot_of(r, s)->wanted;
@@ -375,7 +440,11 @@ void ring_detach(struct ring *r, struct ring_socket *s)
     if (slot->armed && slot->submission == r->submission_count) {
         submit(r);
     }
-    stop(r, slot);
+    if (slot->armed == ARMED_PLACE) {
+        stop_at_once(r, slot);
+    } else {
+        stop(r, slot);
+    }
     slot->socket = NULL;
     slot->wanted = false;
     if (!slot->armed && !slot->starved) {
@@ -392,7 +461,8 @@ static void disarmed(struct ring *r, struct slot *slot, int result)
 {
     bool ended = result == 0;
     bool cut_short = result > 0 || result == -ENOBUFS || result == -ECANCELED || result == -EINTR || result == -EAGAIN;
-    slot->armed = false;
+    r->place_count -= slot->armed == ARMED_PLACE;
+    slot->armed = ARMED_NOT;
     slot->stopping = false;
     if (!slot->socket) {
         free_slot(r, slot);
@@ -451,6 +521,8 @@ static bool received(struct ring *r, const struct io_uring_cqe *completion)
             handed_over = true;
         }
         provide(r, completion->flags >> IORING_CQE_BUFFER_SHIFT);
+    } else if (r->slots[number].armed == ARMED_PLACE && r->slots[number].socket && completion->res > 0) {
+        r->slots[number].ops->placed(r->slots[number].socket, (size_t)completion->res);
     }
     if (!(completion->flags & IORING_CQE_F_MORE)) {
         disarmed(r, &r->slots[number], completion->res);

@@ -33,6 +33,10 @@ struct ring_ops {
     void (*coming)(struct ring_socket *s, slice bytes);
     /* Bytes of the peer, lent until it returns. They may come after ring_stop_receiving(), too: those that were on their way. */
     void (*received)(struct ring_socket *s, slice bytes);
+    /* Where the next bytes of the peer are wanted instead, and how many at most; 0: nowhere. Asked when the kernel is told to receive. The place stays until
+     * placed(), which says how many have come there, or ring_detach(). */
+    size_t (*place)(struct ring_socket *s, char **ret_place);
+    void (*placed)(struct ring_socket *s, size_t bytes);
     /* Nothing more will be received: the peer has sent its last byte (OK, not told while stopped), or the socket has failed (ERR_SYSTEM). */
     void (*ended)(struct ring_socket *s, err reason);
     /* What is to be sent, asked immediately before it is: lent until sent(). May be empty: then sent() does not come. */
@@ -55,6 +59,8 @@ void ring_detach(struct ring *r, struct ring_socket *s);
 /* Has the kernel receive for it until the end, or until it is stopped. Harmless when it does already. */
 void ring_receive(struct ring *r, const struct ring_socket *s);
 void ring_stop_receiving(struct ring *r, const struct ring_socket *s);
+/* There is a place now: has place() asked as soon as what was received already is delivered. */
+void ring_ask_place(struct ring *r, const struct ring_socket *s);
 /* Whether it is asked to, and the end has not come. */
 bool ring_is_receiving(const struct ring *r, const struct ring_socket *s);
 

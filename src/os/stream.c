@@ -4,6 +4,8 @@
  * connections hold no read buffer at all. What several streams have read is handed over together (loop_arrivals()), so that their owners can look
  * ahead (coming()). A pause costs no system call unless bytes do arrive meanwhile: only then READ is given up.
  *
+ * A place that the owner has named is received into at once; what has come behind it goes into the loop's buffer with the same system call.
+ *
  * Sending on epoll: one send() at the end of the turn for everything that the turn appended, or sendmsg() when blobs are between it.
  * Interest in WRITE exists only while the socket has taken less than there is.
  *
@@ -45,6 +47,7 @@
 #include "base/assert.h"
 #include "base/num.h"
 
+enum { PLACE_BYTES_MAX = 256 * 1024 }; /* received into a place at a time */
 enum { OUT_KEEP_BYTES = 16 * 1024, LAYER_PIECE_BYTES = 64 * 1024, LAYER_OUT_BYTES_MAX = 256 * 1024 };
 enum { SCRAP_BYTES = 4096, SCRAP_ROUNDS = 64, SEND_PIECES_MAX = 64 };
 
@@ -518,6 +521,22 @@ static void add_arrival(struct stream *s, size_t bytes)
     }
 }
 
+/* Bytes have come to where the owner wanted them. */
+static void land(struct stream *s, size_t bytes)
+{
+    s->bytes_in += bytes;
+    s->place_bytes = 0;
+    s->ops->placed(s, bytes);
+}
+
+/* As much as a turn should, into the owner's place if there is one, and behind it into the buffer. */
+static ssize_t receive_into(struct stream *s, size_t place_bytes, char *buffer)
+{
+    struct iovec into[] = {{s->place, place_bytes}, {buffer, STREAM_READ_BYTES}};
+    struct msghdr message = {.msg_iov = into, .msg_iovlen = place_bytes < s->place_bytes ? 1 : 2};
+    return place_bytes > 0 ? recvmsg(s->watch.fd, &message, 0) : recv(s->watch.fd, buffer, STREAM_READ_BYTES, 0);
+}
+
 static void receive(struct stream *s)
 {
     if (UNLIKELY(has_unread(s))) {
@@ -527,10 +546,17 @@ static void receive(struct stream *s)
         }
     }
     struct loop_arrivals *a = loop_arrivals(s->loop);
-    ssize_t count = recv(s->watch.fd, a->buffer + a->bytes, STREAM_READ_BYTES, 0);
+    size_t place_bytes = s->layer ? 0 : num_min_u64(s->place_bytes, PLACE_BYTES_MAX);
+    ssize_t count = receive_into(s, place_bytes, a->buffer + a->bytes);
     if (count > 0) {
-        s->bytes_in += (uint64_t)count;
-        add_arrival(s, (size_t)count);
+        size_t placed = num_min_u64((size_t)count, place_bytes), rest = (size_t)count - placed;
+        if (placed > 0) {
+            land(s, placed);
+        }
+        if (rest > 0 && !s->dead) {
+            s->bytes_in += rest;
+            add_arrival(s, rest);
+        }
     } else if (count == 0) {
         end_after_flush(s, OK);
     } else if (errno != EAGAIN && errno != EINTR) {
@@ -558,6 +584,15 @@ static void look_at_end(struct stream *s)
         note_end(s, count > 0 || has_unread(s));
     } else if (errno != EAGAIN && errno != EINTR) {
         die(s, ERR_SYSTEM);
+    }
+}
+
+void stream_place(struct stream *s, char *place, size_t bytes)
+{
+    s->place = place;
+    s->place_bytes = bytes;
+    if (bytes > 0 && ring_of(s) && !s->dead) {
+        ring_ask_place(ring_of(s), &s->socket);
     }
 }
 
@@ -597,6 +632,25 @@ static void ring_received(struct ring_socket *socket, slice bytes)
     take_in(s, bytes);
 }
 
+static size_t ring_place(struct ring_socket *socket, char **ret_place)
+{
+    const struct stream *s = stream_of(socket);
+    *ret_place = s->place;
+    return s->layer || !is_reading(s) ? 0 : s->place_bytes;
+}
+
+static void ring_placed(struct ring_socket *socket, size_t bytes)
+{
+    struct stream *s = stream_of(socket);
+    if (!s->ending) {
+        land(s, bytes);
+    }
+    if (s->paused && !s->dead) {
+        ring_stop_receiving(ring_of(s), socket);
+        update_interest(s);
+    }
+}
+
 static void ring_ended(struct ring_socket *socket, err reason)
 {
     struct stream *s = stream_of(socket);
@@ -629,8 +683,13 @@ static void ring_sent(struct ring_socket *socket, ssize_t count)
     settle_output(s);
 }
 
-static const struct ring_ops ring_ops = {
-    .coming = ring_coming, .received = ring_received, .ended = ring_ended, .sending = ring_sending, .sent = ring_sent};
+static const struct ring_ops ring_ops = {.coming = ring_coming,
+                                         .received = ring_received,
+                                         .place = ring_place,
+                                         .placed = ring_placed,
+                                         .ended = ring_ended,
+                                         .sending = ring_sending,
+                                         .sent = ring_sent};
 
 /* ---- the loop's call ----------------------------------------------------------------------------------------------- */
 

@@ -2,7 +2,8 @@
  * bytes to send; whoever uses it sees neither readiness nor the loop's engine.
  *
  * In:  received() is called with bytes lent until it returns; the owner consumes or copies them. stream_pause() stops reading (nothing more
- *      is delivered after it returns, except the hang-up of a peer that has left no bytes unread), stream_resume() starts it again.
+ *      is delivered after it returns, except the hang-up of a peer that has left no bytes unread), stream_resume() starts it again. Who knows
+ *      that much is to come may have it come where it stays (stream_place()).
  * Out: the owner appends to stream_out() and the stream sends it once at the end of the turn (stream_touch()), then as the peer takes it, a
  *      share each turn;
  *      large blobs are held there instead of copied (output.h).
@@ -32,6 +33,8 @@ struct stream_ops {
      * NULL. */
     void (*coming)(struct stream *s, slice bytes);
     void (*received)(struct stream *s, slice bytes);
+    /* So many bytes have come to where stream_place() said; it is used up. May come after stream_pause(), too. NULL when that is never called. */
+    void (*placed)(struct stream *s, size_t bytes);
     void (*drained)(struct stream *s); /* may be NULL */
     /* Whether it will say more, asked when the peer has sent its last byte: the end waits until not. May be NULL: no. */
     bool (*owes)(const struct stream *s);
@@ -74,6 +77,8 @@ struct stream {
     struct deferred flush;
     struct deferred finish;
     struct output out;
+    char *place; /* where what comes next is to go; */
+    size_t place_bytes;
     struct list held;   /* pieces, received when the owner was paused */
     size_t held_bytes;  /* of them */
     uint64_t bytes_in;  /* ever received from the socket */
@@ -107,6 +112,11 @@ void stream_touch(struct stream *s);
 /* Sends now what can be sent: for long batches within one turn. */
 void stream_flush(struct stream *s);
 size_t stream_pending_bytes(const struct stream *s);
+
+/* The next bytes that come, so many at most, are to go to `place`, instead of being lent to received(): once, and placed() tells how many did. Until then, or
+ * closed(), the place belongs to the stream, and only received() and placed() may give it another or (0 bytes) none. What had been received before still comes
+ * to received(), which has to say anew then what the place is; and all of it does when there is a layer. */
+void stream_place(struct stream *s, char *place, size_t bytes);
 
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
