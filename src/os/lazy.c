@@ -8,6 +8,8 @@
 static struct worker helper;
 static bool running;           /* atomic */
 static uint64_t pending_bytes; /* atomic */
+static struct timer tending;
+static int64_t tend_ms;
 
 struct mapped {
     struct message message;
@@ -23,9 +25,26 @@ static void run(void *argument)
     loop_run(helper.loop);
 }
 
+static void tend(struct timer *t, struct now now)
+{
+    mem_tend();
+    err e = loop_timer_set(helper.loop, t, now.mono_ms + tend_ms);
+    assert(e == OK); /* there is a place for it */
+}
+
+static err start_tending(void)
+{
+    timer_init(&tending, tend);
+    tend_ms = mem_defer_purging();
+    return tend_ms > 0 ? loop_timer_set(helper.loop, &tending, clock_mono_ms() + tend_ms) : OK;
+}
+
 err lazy_start(void)
 {
     err e = worker_init(&helper, 0, LOOP_EPOLL);
+    if (e == OK) {
+        e = start_tending();
+    }
     if (e == OK) {
         e = thread_start(&helper.thread, "lazy-free", run, NULL);
     }
@@ -44,6 +63,9 @@ void lazy_stop(void)
 {
     __atomic_store_n(&running, false, __ATOMIC_RELEASE);
     worker_stop(&helper);
+    if (tend_ms > 0 && helper.loop) {
+        loop_timer_clear(helper.loop, &tending);
+    }
     worker_fini(&helper);
 }
 

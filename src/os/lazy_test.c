@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <unistd.h>
 
 #include "os/mem.h"
 #include "os/worker.h"
@@ -28,6 +29,40 @@ static void test_large_blocks_are_freed_by_another_thread(void **state)
     lazy_stop();
     assert_int_equal(lazy_pending_bytes(), 0);
     assert_true(mem_stats().allocated_bytes < before.allocated_bytes + BYTES);
+}
+
+/* Whoever allocates and frees: nothing goes back before it has been free for some calls of mem_tend(). */
+static void test_what_has_long_been_free_goes_back(void **state)
+{
+    (void)state;
+    enum { BLOCKS = 200, BYTES = 512 * 1024, FREED_BYTES = BLOCKS * BYTES };
+    static void *blocks[BLOCKS];
+    if (mem_defer_purging() == 0) {
+        skip(); /* a sanitizer's allocator */
+    }
+    uint64_t before = mem_stats().resident_bytes;
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        blocks[i] = mem_alloc(BYTES);
+        memset(blocks[i], 1, BYTES);
+    }
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        mem_free(blocks[i]);
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        usleep(60 * 1000); /* jemalloc would do some of it each 50 ms */
+        for (unsigned k = 0; k < 5000; k++) {
+            mem_free(mem_alloc(BYTES / 8));
+        }
+    }
+    assert_true(mem_stats().resident_bytes > before + FREED_BYTES * 9 / 10);
+    for (unsigned i = 0; i < MEM_TENDS - 1; i++) {
+        mem_tend();
+    }
+    assert_true(mem_stats().resident_bytes > before + FREED_BYTES * 9 / 10);
+    for (unsigned i = 0; i < MEM_TENDS; i++) {
+        mem_tend();
+    }
+    assert_true(mem_stats().resident_bytes < before + FREED_BYTES / 10);
 }
 
 static unsigned delivered;
@@ -58,6 +93,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_large_blocks_are_freed_by_another_thread),
+        cmocka_unit_test(test_what_has_long_been_free_goes_back),
         cmocka_unit_test(test_a_message_is_delivered_there_and_nowhere_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,20 +205,16 @@ static const char *allocator_name(void)
     return name;
 }
 
-/* Else who frees does it, so that one who frees much is away for milliseconds, and what nobody frees after stays. */
-static void start_purging(void)
+static void refresh_figures(void)
 {
-    size_t threads = 1;
-    bool on = true;
-    mallctl("max_background_threads", NULL, NULL, &threads, sizeof threads);
-    mallctl("background_thread", NULL, NULL, &on, sizeof on);
+    uint64_t epoch = 1;
+    mallctl("epoch", NULL, NULL, &epoch, sizeof epoch);
 }
 
 struct mem_stats mem_stats(void)
 {
     uint64_t mapped = __atomic_load_n(&mapped_bytes, __ATOMIC_RELAXED);
-    uint64_t epoch = 1; /* refreshes the figures */
-    mallctl("epoch", NULL, NULL, &epoch, sizeof epoch);
+    refresh_figures();
     return (struct mem_stats){
         .allocated_bytes = figure("stats.allocated") + mapped,
         .active_bytes = figure("stats.active") + mapped,
@@ -235,9 +231,53 @@ void mem_purge(void)
     mallctl("arena." TEXT_OF(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
 }
 
+/* jemalloc's own way is that whoever allocates or frees purges a part, 20 times a second; its background thread takes that over only when nobody else
+ * has come first. */
+int64_t mem_defer_purging(void)
+{
+    ssize_t never = -1, decay_ms = 0;
+    size_t decay_size = sizeof decay_ms;
+    mallctl("opt.dirty_decay_ms", &decay_ms, &decay_size, NULL, 0);
+    if (decay_ms <= 0) {
+        return 0;
+    }
+    mallctl("arenas.dirty_decay_ms", NULL, NULL, &never, sizeof never); /* of those that are made from now on */
+    unsigned count = 0;
+    size_t count_size = sizeof count;
+    mallctl("arenas.narenas", &count, &count_size, NULL, 0);
+    for (unsigned arena = 0; arena < count; arena++) { /* those that there are */
+        char name[64];
+        snprintf(name, sizeof name, "arena.%u.dirty_decay_ms", arena);
+        mallctl(name, NULL, NULL, &never, sizeof never);
+    }
+    return decay_ms / MEM_TENDS + 1;
+}
+
+void mem_tend(void)
+{
+    enum { KEPT_BYTES = 1 << 20, KEPT_PART = 64 }; /* of what is in use */
+    static unsigned calls;
+    static uint64_t least_bytes;
+    refresh_figures();
+    uint64_t bytes = figure("stats.arenas." TEXT_OF(MALLCTL_ARENAS_ALL) ".pdirty") * figure("arenas.page");
+    least_bytes = calls > 0 && least_bytes < bytes ? least_bytes : bytes;
+    if (++calls < MEM_TENDS) {
+        return;
+    }
+    if (least_bytes > KEPT_BYTES + figure("stats.active") / KEPT_PART) {
+        mem_purge();
+    }
+    calls = 0;
+}
+
 #else
 
-static void start_purging(void)
+int64_t mem_defer_purging(void)
+{
+    return 0;
+}
+
+void mem_tend(void)
 {
 }
 
@@ -273,5 +313,4 @@ void mem_purge(void)
 void mem_init(void)
 {
     init_refusals();
-    start_purging();
 }

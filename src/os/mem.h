@@ -39,11 +39,17 @@ struct mem_stats {
     const char *allocator;   /* "jemalloc-5.3.0", "libc" */
 };
 struct mem_stats mem_stats(void);
-/* Gives free pages back to the system. */
+/* Gives free pages back to the system, which takes long when there are many. */
 void mem_purge(void);
 
-/* Once, before other threads: from now on free memory goes back to the system on a thread of jemalloc's own, some seconds after it was freed. With LARDER_TEST_HOOKS
- * and LARDER_MEMORY_FILE that file is a struct mem_refusals, by which a test refuses memory. */
+/* From now on who frees does not give anything back to the system, so that nobody is away for milliseconds because much was freed; mem_tend() does. Returns how often that is to
+ * be called, in ms: ten times in jemalloc's decay time (10 s unless MALLOC_CONF says otherwise). 0: the allocator does it in its own way. */
+int64_t mem_defer_purging(void);
+enum { MEM_TENDS = 10 };
+/* By one thread: gives back what has been free since MEM_TENDS calls, if that is more than a megabyte and 1/64 of what is in use. May take long. */
+void mem_tend(void);
+
+/* Once, before other threads. With LARDER_TEST_HOOKS and LARDER_MEMORY_FILE that file is a struct mem_refusals, by which a test refuses memory. */
 void mem_init(void);
 
 #ifdef LARDER_TEST_HOOKS
