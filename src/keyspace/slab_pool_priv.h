@@ -15,9 +15,8 @@
  * To give back a part of a huge page splits it, after which each of its small pages has to be found anew, now and whenever the TLB has lost it; on a virtual
  * machine with shadow page tables that is a fault of 10 to 40 us each time, and one such page after the other made the workers' turns as long as 10 ms. So blocks are
  * to become free as a whole: slabs are taken of the fullest ones, and shards empty what they have in the one with the most free ones (slab_pool_emptiest()). When
- * few slabs come back any more, or many have for ten seconds, blocks that are half free are vacated, full slabs and all, entries and indexes; what is too much then
- * splits huge pages.
- * A block that has gone back as a whole may become a huge page again.
+ * few slabs come back any more, or many have for ten seconds, blocks that are half free are vacated, full slabs and all, of entries and of indexes; what is too much
+ * then splits huge pages. A block that has gone back as a whole may become a huge page again.
  *
  * Nothing is ever unmapped: who reads without a lock finds at worst other data or zeros. Slab 0 is given to nobody and reads as zeros.
  *

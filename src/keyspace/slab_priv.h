@@ -61,8 +61,8 @@ struct slabs {
     uint32_t slab_count; /* read without the lock */
     enum slab_pool_use use;
     struct {
-        uint32_t first, count,
-            left; /* slabs whose blocks are to move, numbers in the pool; how many of them there still are */
+        uint32_t first, count; /* slabs whose blocks are to move, numbers in the pool; */
+        uint32_t left;         /* how many of them there still are */
     } drained;
     ALIGNED(CACHE_LINE_BYTES) uint64_t used_bytes; /* of all blocks; read without the lock */
     struct slab_class classes[SLAB_CLASS_COUNT];
