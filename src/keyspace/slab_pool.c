@@ -250,12 +250,18 @@ static err add_block(struct slab_pool *p, bool huge) HOLDS(p->lock)
 
 /* ---- the other thread -------------------------------------------------------------------------------------------- */
 
+/* Whether each use has blocks of its own: not before there is a huge page that could be split. */
+static bool keeps_apart(const struct slab_pool *p)
+{
+    return p->block_count > SMALL_PAGE_BLOCKS;
+}
+
 /* Whether a huge page should be readied, since few slabs are free for entries, or very few for indexes: small ones are quickly there when they are needed. */
 static bool wants_block(const struct slab_pool *p)
 {
     uint32_t few = FEW_COUNT + (p->block_count - p->bare_count) * BLOCK_SLABS / FEW_PART;
-    return p->block_count >= SMALL_PAGE_BLOCKS &&
-           (p->free_count < few || p->free_count - p->rest_counts[SLAB_POOL_ENTRIES] < few / 4);
+    uint32_t for_indexes = p->free_count - (keeps_apart(p) ? p->rest_counts[SLAB_POOL_ENTRIES] : 0);
+    return p->block_count >= SMALL_PAGE_BLOCKS && (p->free_count < few || for_indexes < few / 4);
 }
 
 /* Adds a block if one is wanted. False when none is, or memory is refused. */
@@ -340,7 +346,7 @@ uint32_t slab_pool_take(struct slab_pool *p, enum slab_pool_use use)
     struct slab_block *b;
     enum slab_pool_use apart;
     do {
-        apart = p->block_count > SMALL_PAGE_BLOCKS ? use : SLAB_POOL_ENTRIES; /* else no huge page could be split */
+        apart = keeps_apart(p) ? use : SLAB_POOL_ENTRIES;
         b = best_for(p, apart);
     } while (!b && add_block_at_once(p) == OK);
     b = b ? b : best_for(p, SLAB_POOL_ENTRIES); /* there is no more memory */
