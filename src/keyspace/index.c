@@ -6,8 +6,8 @@
  *                     '---► segment
  *
  * Invariants: (I1) a segment of depth d stands in the 2^(depth - d) neighbouring slots of the directory that share its
- * prefix. (I2) `bytes` is the sum of directory and segments. (I3) deepest_count counts
- * the segments whose depth is the directory's. Those of a segment are in index_segment_priv.h.
+ * prefix. (I2) `bytes` is the sum of directory and segments. (I3) deepest_count counts the segments whose depth is the
+ * directory's. Those of a segment are in index_segment_priv.h.
  *
  * Growing and splitting get a fresh segment before they change anything, so that a failure leaves everything as it
  * was. */

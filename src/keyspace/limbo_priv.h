@@ -52,7 +52,7 @@ void limbo_put(struct limbo *l, struct limbo_block *block);
 /* This worker holds on to nothing. Frees up to LIMBO_PER_TICK blocks whose time has come; true when there are more. */
 bool limbo_tick(struct limbo *l, unsigned worker_index);
 
-/* Whether slabs are so sparse that blocks should move (slab_priv.h): who has some replaces those that should by others, and puts them here. */
+/* Whether blocks should move, since slabs are sparse or the pool wants some vacated (slab_is_sparse()): who has some replaces those that should by others, and puts them here. */
 bool limbo_is_sparse(struct limbo *l);
 bool limbo_should_move(struct limbo *l, const struct limbo_block *block);
 

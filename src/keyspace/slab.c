@@ -6,9 +6,9 @@
  * A bit for each block says whether it is allocated. The record has the bits of up to 320 blocks, which are of 56 bytes or more; where blocks are smaller
  * the bits are the last 128 bytes of the slab.
  *
- * Invariants: (I1) a slab is in its class's list exactly when one of its blocks is free and it is not drained. (I2) live_count is the count of its bits that stand for
- * blocks. (I3) No slab is without blocks. (I4) slab_in(place) is the slab whose record has that place, 0 where there is none. (I5) drained.left is
- * the count of slabs that are drained; when it is 0 there are none any more, and drained.count is 0. */
+ * Invariants: (I1) a slab is in its class's list exactly when one of its blocks is free and it is not drained. (I2) live_count is the count of its bits
+ * that stand for blocks. (I3) No slab is without blocks. (I4) slab_in(place) is the slab whose record has that place, 0 where there is none. (I5) drained.left is
+ * the count of slabs that are drained, and drained.count is 0 exactly when that is. */
 #include "keyspace/slab_priv.h"
 
 #include "base/assert.h"
@@ -263,7 +263,7 @@ void slab_stop_draining(struct slabs *s)
             link_slab(s, number);
         }
     }
-    s->drained.count = 0;
+    s->drained.count = s->drained.left = 0;
 }
 
 /* ---- coming and going -------------------------------------------------------------------------------------------- */
@@ -571,7 +571,8 @@ void slab_check(const struct slabs *s)
         slab_count++;
     }
     assert(slab_count == s->slab_count);
-    assert(drained == (s->drained.count ? s->drained.left : 0));
+    assert(drained == s->drained.left);
+    assert((drained == 0) == (s->drained.count == 0));
     for (unsigned size_class = 0; size_class < SLAB_CLASS_COUNT; size_class++) {
         slab_count -= s->classes[size_class].slab_count;
         free_count -= s->classes[size_class].free_count;

@@ -55,7 +55,11 @@ enum slab_pool_set { SLAB_POOL_FREE, SLAB_POOL_IDLE, SLAB_POOL_SETS };
  * segments are walked anyway (slab_priv.h). */
 enum slab_pool_use { SLAB_POOL_ENTRIES, SLAB_POOL_INDEXES, SLAB_POOL_USES };
 /* Lists of blocks: of each use, by the size of a set; and the best. */
-enum { SLAB_POOL_RANKS = 16, SLAB_POOL_FIRSTS = SLAB_POOL_USES * SLAB_POOL_RANKS, SLAB_POOL_LISTS };
+enum {
+    SLAB_POOL_RANKS = 16,
+    SLAB_POOL_FIRSTS = SLAB_POOL_USES * SLAB_POOL_RANKS,
+    SLAB_POOL_LISTS = SLAB_POOL_FIRSTS + 1
+};
 
 struct slab_pool {
     char *base;         /* slab n stands at n * SLAB_BYTES */

@@ -1,16 +1,9 @@
 /* The loop: timers in order, events that end each other within one batch, an fd number that is reused within one, deferred work. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "os/loop.h"
+#include "os/testing_priv.h"
 
-static enum loop_engine engine;
 static struct loop *loop;
 
 static int make_loop(void **state)
@@ -346,7 +339,7 @@ static void test_run_ends_after_the_turn_that_stopped_it(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_loop, drop_loop)
 
-int main(void)
+static int run(const char *name)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_timers_fire_in_order_of_their_deadlines),
@@ -362,11 +355,10 @@ int main(void)
         TEST(test_what_is_deferred_to_the_next_turn_runs_once_in_each),
         TEST(test_run_ends_after_the_turn_that_stopped_it),
     };
-    int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
-    engine = LOOP_URING;
-    if (loop_new(engine, &loop) == OK) {
-        loop_free(loop);
-        failed += cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
-    }
-    return failed;
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_on_each_engine(run);
 }

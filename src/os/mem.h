@@ -42,11 +42,11 @@ struct mem_stats mem_stats(void);
 /* Gives free pages back to the system, which takes long when there are many. */
 void mem_purge(void);
 
-/* From now on who frees does not give anything back to the system, so that nobody is away for milliseconds because much was freed; mem_tend() does. Returns how often that is to
- * be called, in ms: ten times in jemalloc's decay time (10 s unless MALLOC_CONF says otherwise). 0: the allocator does it in its own way. */
-int64_t mem_defer_purging(void);
+/* From now on who frees does not give anything back to the system, so that nobody is away for milliseconds because much was freed; mem_tend() does. Returns how
+ * often that is to be called, in ms: MEM_TENDS times in jemalloc's decay time (10 s unless MALLOC_CONF says otherwise). 0: the allocator does it in its own way. */
 enum { MEM_TENDS = 10 };
-/* By one thread: gives back what has been free since MEM_TENDS calls, if that is more than a megabyte and 1/64 of what is in use. May take long. */
+int64_t mem_defer_purging(void);
+/* By one thread: every MEM_TENDS calls gives back all that is free, if at each of them more was than a megabyte and 1/64 of what is in use. May take long. */
 void mem_tend(void);
 
 /* Once, before other threads. With LARDER_TEST_HOOKS and LARDER_MEMORY_FILE that file is a struct mem_refusals, by which a test refuses memory. */

@@ -52,9 +52,8 @@ enum {
     BUFFER_COUNT_MAX = 64,   /* a power of two */
     TURN_BYTES = 256 * 1024, /* received in a turn; without it who sends without end would make turns of 4 MB */
     SLOT_COUNT_FIRST = 64,
-    PLACE_BYTES_MAX = 256 * 1024,                          /* of one request */
-    PIECES_AFTER_PLACE = 8,                                /* before a request stays armed again */
-    PLACED_BYTES_MAX = BUFFER_COUNT_MAX * RING_READ_BYTES, /* of all */
+    PIECES_AFTER_PLACE = 8, /* before a request stays armed again */
+    PLACE_COUNT_MAX = BUFFER_COUNT_MAX * RING_READ_BYTES / RING_PLACE_BYTES_MAX,
     ANNOUNCED_COUNT = 16, /* completions: what they need is fetched from memory at a time */
     BUFFER_GROUP = 0,
 };
@@ -312,11 +311,12 @@ err ring_attach(struct ring *r, struct ring_socket *s, int fd, const struct ring
 
 /* ---- receiving ----------------------------------------------------------------------------------------------------- */
 
-/* Where the socket's owner wants the next bytes, and how many of them one request should receive. */
+/* Where the socket's owner wants the next bytes, and how many; 0: nowhere, or too many others have places. */
 static size_t place_of(const struct ring *r, const struct slot *slot, char **ret_place)
 {
-    bool crowded = (r->place_count + 1) * (size_t)PLACE_BYTES_MAX > PLACED_BYTES_MAX;
-    return crowded ? 0 : num_min_u64(slot->ops->place(slot->socket, ret_place), PLACE_BYTES_MAX);
+    size_t bytes = r->place_count < PLACE_COUNT_MAX ? slot->ops->place(slot->socket, ret_place) : 0;
+    assert(bytes <= RING_PLACE_BYTES_MAX);
+    return bytes;
 }
 
 static uint64_t receive_name(const struct ring *r, const struct slot *slot)

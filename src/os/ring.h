@@ -18,6 +18,8 @@ struct ring;
 
 /* The most that one received() is given. */
 enum { RING_READ_BYTES = 64 * 1024 };
+/* The most that a place may have. */
+enum { RING_PLACE_BYTES_MAX = 256 * 1024 };
 
 /* A socket on a ring, embedded in its owner. */
 struct ring_socket {

@@ -47,7 +47,6 @@
 #include "base/assert.h"
 #include "base/num.h"
 
-enum { PLACE_BYTES_MAX = 256 * 1024 }; /* received into a place at a time */
 enum { OUT_KEEP_BYTES = 16 * 1024, LAYER_PIECE_BYTES = 64 * 1024, LAYER_OUT_BYTES_MAX = 256 * 1024 };
 enum { SCRAP_BYTES = 4096, SCRAP_ROUNDS = 64, SEND_PIECES_MAX = 64 };
 
@@ -529,6 +528,12 @@ static void land(struct stream *s, size_t bytes)
     s->ops->placed(s, bytes);
 }
 
+/* How much is received into the owner's place at a time, on either engine; 0: there is none. */
+static size_t next_place_bytes(const struct stream *s)
+{
+    return s->layer ? 0 : num_min_u64(s->place_bytes, RING_PLACE_BYTES_MAX);
+}
+
 /* As much as a turn should, into the owner's place if there is one, and behind it into the buffer. */
 static ssize_t receive_into(struct stream *s, size_t place_bytes, char *buffer)
 {
@@ -546,7 +551,7 @@ static void receive(struct stream *s)
         }
     }
     struct loop_arrivals *a = loop_arrivals(s->loop);
-    size_t place_bytes = s->layer ? 0 : num_min_u64(s->place_bytes, PLACE_BYTES_MAX);
+    size_t place_bytes = next_place_bytes(s);
     ssize_t count = receive_into(s, place_bytes, a->buffer + a->bytes);
     if (count > 0) {
         size_t placed = num_min_u64((size_t)count, place_bytes), rest = (size_t)count - placed;
@@ -636,7 +641,7 @@ static size_t ring_place(struct ring_socket *socket, char **ret_place)
 {
     const struct stream *s = stream_of(socket);
     *ret_place = s->place;
-    return s->layer || !is_reading(s) ? 0 : s->place_bytes;
+    return is_reading(s) ? next_place_bytes(s) : 0;
 }
 
 static void ring_placed(struct ring_socket *socket, size_t bytes)

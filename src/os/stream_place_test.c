@@ -1,10 +1,4 @@
 /* Bytes that a stream receives where its owner wants them: all of them, in order, nothing there after the end, whatever engine brings them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +7,7 @@
 
 #include "base/num.h"
 #include "os/stream.h"
+#include "os/testing_priv.h"
 
 enum { BYTES = 1000000, UNTOUCHED = 'u' };
 
@@ -29,7 +24,6 @@ struct owner {
     err reason;
 };
 
-static enum loop_engine engine;
 static struct loop *loop;
 static struct owner ours;
 static int theirs;
@@ -322,7 +316,7 @@ static void test_a_layer_is_not_passed_by(void **state)
 
 #define WITH(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
+static int run(const char *name)
 {
     const struct CMUnitTest tests[] = {
         WITH(test_all_comes_in_order),
@@ -334,11 +328,10 @@ int main(void)
         WITH(test_a_crowd_is_served),
         WITH(test_a_layer_is_not_passed_by),
     };
-    int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
-    engine = LOOP_URING;
-    if (loop_new(engine, &loop) == OK) {
-        loop_free(loop);
-        failed += cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
-    }
-    return failed;
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_on_each_engine(run);
 }

@@ -1,10 +1,4 @@
 /* Streams over socket pairs and TCP: what is sent arrives, in order, whatever blocks; every end is told once; callbacks may close. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -17,6 +11,7 @@
 #include "base/num.h"
 #include "os/sock.h"
 #include "os/stream.h"
+#include "os/testing_priv.h"
 
 enum { OUT_BYTES_MAX = 8 << 20 };
 
@@ -30,7 +25,6 @@ struct end {
     void (*on_received)(struct end *e);
 };
 
-static enum loop_engine engine;
 static struct loop *loop;
 static struct end ours;
 static int theirs; /* a plain blocking fd, as a client has it */
@@ -1105,7 +1099,7 @@ static void test_a_slow_peer_blocks_a_layer(void **state)
 #define LAYERED(name) cmocka_unit_test_setup_teardown(name, connect_layered, disconnect_layered)
 #define TCP(name) cmocka_unit_test_setup_teardown(name, connect_tcp, disconnect)
 
-int main(void)
+static int run(const char *name)
 {
     const struct CMUnitTest tests[] = {
         UNIX(test_what_a_turn_appends_leaves_at_its_end),
@@ -1156,11 +1150,10 @@ int main(void)
         LAYERED(test_a_layer_takes_blobs),
         LAYERED(test_a_turn_sends_a_share_through_a_layer),
     };
-    int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
-    engine = LOOP_URING;
-    if (loop_new(engine, &loop) == OK) {
-        loop_free(loop);
-        failed += cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
-    }
-    return failed;
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_on_each_engine(run);
 }
