@@ -118,6 +118,45 @@ static inline void bucket_set(struct bucket *b, unsigned slot, uint8_t tag, uint
     b->distances[slot / 4] = (uint8_t)((b->distances[slot / 4] & ~(BUCKET_FAR << shift)) | noted << shift);
 }
 
+/* Slots whose entry has another bucket for its home. */
+static inline unsigned bucket_astray(const struct bucket *b)
+{
+    unsigned noted = b->distances[0] | (unsigned)b->distances[1] << 8 | (unsigned)b->distances[2] << 16, mask = 0;
+    for (noted = (noted | noted >> 1) & 0x555555; noted; noted &= noted - 1) {
+        mask |= 1u << __builtin_ctz(noted) / 2;
+    }
+    return mask & bucket_used(b);
+}
+
+/* Leaves the entries whose coming bit at a depth is 0 where they are and puts the others into the same slots of another
+ * bucket, which has none; returns how many. All must be at home there, and none of either has passed then. */
+static inline unsigned bucket_divide(struct bucket *b, struct bucket *other, uint32_t depth)
+{
+    memcpy(other->words, b->words, sizeof other->words);
+#ifdef __SSE2__
+    __m128i ones[BUCKET_SLOTS / 4]; /* all bits of the words that go */
+    for (unsigned i = 0; i < BUCKET_SLOTS / 4; i++) {
+        __m128i words = _mm_loadu_si128((const __m128i *)(b->words + i * 4));
+        ones[i] = _mm_srai_epi32(_mm_slli_epi32(words, (int)(depth % BUCKET_COMING)), 31);
+    }
+    __m128i line = _mm_loadu_si128((const __m128i *)b); /* of the tags that go; the rest of the line is 0 */
+    __m128i going = _mm_packs_epi16(_mm_packs_epi32(ones[0], ones[1]), _mm_packs_epi32(ones[2], _mm_setzero_si128()));
+    _mm_storeu_si128((__m128i *)other, _mm_and_si128(going, line));
+    _mm_storeu_si128((__m128i *)b, _mm_andnot_si128(going, line));
+#else
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
+        bool goes = bucket_word_bit(b->words[i], depth);
+        other->tags[i] = goes ? b->tags[i] : 0;
+        b->tags[i] = goes ? 0 : b->tags[i];
+    }
+    other->onward = 0;
+    memset(other->distances, 0, sizeof other->distances);
+#endif
+    b->onward = 0;
+    memset(b->distances, 0, sizeof b->distances);
+    return (unsigned)__builtin_popcount(bucket_used(other));
+}
+
 /* Where to look on, NULL when nothing has passed. */
 static inline struct bucket *bucket_next(const struct bucket *b)
 {

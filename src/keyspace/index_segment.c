@@ -193,26 +193,49 @@ void segment_rehash(const struct index *ix, const struct segment *from, struct s
     }
 }
 
-/* Moves all entries of a segment to one of two of the same size, by the coming bit at a depth. One of them may be `from`
- * itself. */
-static void deal(const struct index *ix, struct segment *from, struct segment *const to[2], uint32_t depth)
+/* An entry that does not stand in its home, taken out. */
+struct stray {
+    const struct entry *far; /* NULL: its home is known */
+    uint32_t word;
+    uint8_t tag;
+    uint8_t home; /* a bucket's number */
+};
+
+/* Takes those out of a segment; returns how many. */
+static unsigned take_strays(const struct index *ix, struct segment *g, struct stray strays[static SEGMENT_ENTRIES_MAX])
 {
-    union {
-        struct segment segment;
-        char bytes[sizeof(struct segment) + SEGMENT_BUCKETS_MAX * sizeof(struct bucket)];
-    } before;
-    const struct segment *g = &before.segment;
-    memcpy(&before, from, segment_bytes(from->bucket_count));
-    memset(from->buckets, 0, from->bucket_count * sizeof *from->buckets);
-    from->count = 0;
+    unsigned count = 0;
     for (uint32_t i = 0; i < g->bucket_count; i++) {
-        const struct bucket *b = &g->buckets[i];
-        for (unsigned mask = bucket_used(b); mask; mask &= mask - 1) {
-            unsigned slot = (unsigned)__builtin_ctz(mask), distance = distance_of(ix, g, b, slot);
-            struct segment *chosen = to[bucket_word_bit(b->words[slot], depth)];
-            uint32_t at = i >= distance ? i - distance : i + g->bucket_count - distance;
-            place(chosen, &chosen->buckets[at], b->tags[slot], b->words[slot]);
+        struct bucket *b = &g->buckets[i];
+        for (unsigned mask = bucket_astray(b); mask; mask &= mask - 1) {
+            unsigned slot = (unsigned)__builtin_ctz(mask), distance = bucket_noted_distance(b, slot);
+            struct stray *stray = &strays[count++];
+            *stray = (struct stray){.word = b->words[slot], .tag = b->tags[slot]};
+            stray->home = (uint8_t)(i >= distance ? i - distance : i + g->bucket_count - distance);
+            if (distance == BUCKET_FAR) {
+                stray->far = segment_entry(ix, b, slot);
+                __builtin_prefetch(stray->far); /* needed when all buckets are divided */
+            }
+            b->tags[slot] = 0;
         }
+    }
+    g->count -= count;
+    return count;
+}
+
+/* Buckets keep what is at home in them, in the one segment or the other; the rest is put in anew. */
+static void divide(const struct index *ix, struct segment *g, struct segment *fresh)
+{
+    struct stray strays[SEGMENT_ENTRIES_MAX];
+    const struct stray *end = strays + take_strays(ix, g, strays);
+    for (uint32_t i = 0; i < g->bucket_count; i++) {
+        fresh->count += bucket_divide(&g->buckets[i], &fresh->buckets[i], g->depth);
+    }
+    g->count -= fresh->count;
+    for (const struct stray *stray = strays; stray < end; stray++) {
+        struct segment *to = bucket_word_bit(stray->word, g->depth) ? fresh : g;
+        struct bucket *home = stray->far ? segment_home(to, hash_of(ix, stray->far)) : &to->buckets[stray->home];
+        place(to, home, stray->tag, stray->word);
     }
 }
 
@@ -221,7 +244,7 @@ void segment_split(const struct index *ix, struct segment *g, struct segment *fr
     while (g->untold) {
         tell(ix, g);
     }
-    deal(ix, g, (struct segment *[2]){g, fresh}, g->depth);
+    divide(ix, g, fresh);
     g->depth++;
     g->untold = fresh->untold = g->depth % BUCKET_COMING ? 0 : all_buckets(g);
     assert(fresh->depth == g->depth);
@@ -229,7 +252,13 @@ void segment_split(const struct index *ix, struct segment *g, struct segment *fr
 
 void segment_merge(const struct index *ix, struct segment *g, struct segment *other)
 {
-    deal(ix, other, (struct segment *[2]){g, g}, 0);
+    for (struct bucket *b = other->buckets; b < other->buckets + other->bucket_count; b++) {
+        for (unsigned mask = bucket_used(b); mask; mask &= mask - 1) {
+            unsigned slot = (unsigned)__builtin_ctz(mask), distance = distance_of(ix, other, b, slot);
+            ptrdiff_t at = b - other->buckets - (ptrdiff_t)distance;
+            place(g, &g->buckets[at < 0 ? at + g->bucket_count : at], b->tags[slot], b->words[slot]);
+        }
+    }
     g->depth--;
     g->untold = all_buckets(g);
 }

@@ -26,6 +26,7 @@
 enum {
     SEGMENT_BUCKETS_MIN = 3,
     SEGMENT_BUCKETS_MAX = 63,
+    SEGMENT_ENTRIES_MAX = SEGMENT_BUCKETS_MAX * BUCKET_SLOTS,
     SEGMENT_PLACE_BITS = 16,
     SEGMENT_TELL_EACH = 4, /* insertions: one that was split has room for as many times its buckets */
 };
