@@ -2,7 +2,8 @@
  * somewhere in 256 MB between two readings; the longest steps are printed. On a virtual machine the time in which the host runs somebody else counts as the thread's, and so do
  * interrupts, and the time in which the host moves or copies the memory that is asked for: no server there can do without such turns.
  *
- *   jitter SECONDS          one line of JSON: of each half the longest step in us, and how many were over 100 us */
+ *   jitter SECONDS          one line of JSON: of each half the longest step in us, how many were over 100 us, how many over 5 us, which are interrupts at the least, and
+ *                           what those took together */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@ enum { MEMORY_BYTES = 256 << 20, LINE_BYTES = 64 };
 struct steps {
     int64_t longest_ns;
     int over_100_us;
+    int over_5_us;
+    int64_t over_5_ns;
 };
 
 /* With NULL nothing is done between the readings. */
@@ -28,6 +31,8 @@ static struct steps take_steps(int64_t end, volatile char *memory)
         int64_t now = cpu_ns(), step = now - last;
         s.longest_ns = step > s.longest_ns ? step : s.longest_ns;
         s.over_100_us += step > 100000;
+        s.over_5_us += step > 5000;
+        s.over_5_ns += step > 5000 ? step : 0;
         last = now;
     }
     return s;
@@ -35,7 +40,8 @@ static struct steps take_steps(int64_t end, volatile char *memory)
 
 static void print(const char *name, struct steps s)
 {
-    printf("\"%s\": {\"longest_us\": %lld, \"over_100_us\": %d}", name, (long long)s.longest_ns / 1000, s.over_100_us);
+    printf("\"%s\": {\"longest_us\": %lld, \"over_100_us\": %d, \"over_5_us\": %d, \"over_5_total_us\": %lld}", name,
+           (long long)s.longest_ns / 1000, s.over_100_us, s.over_5_us, (long long)s.over_5_ns / 1000);
 }
 
 int main(int argc, char **argv)

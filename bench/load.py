@@ -61,5 +61,6 @@ def jitter(seconds):
     """What the machine does by itself to a thread on the server's core, in words."""
     done = subprocess.run(["taskset", "-c", SERVER_CORE, ROOT / "build/bench/jitter", str(seconds)], capture_output=True, text=True, check=True)
     idle, memory = json.loads(done.stdout).values()
-    return (f"a thread that does nothing but read its clock: longest step {idle['longest_us'] / 1000:.2f} ms, {idle['over_100_us']} over 100 us; "
+    return (f"a thread that does nothing but read its clock: longest step {idle['longest_us'] / 1000:.2f} ms, {idle['over_100_us']} over 100 us, "
+            f"{idle['over_5_us'] / seconds * 2:.0f} a second over 5 us, which take {idle['over_5_total_us'] / max(idle['over_5_us'], 1):.0f} us; "
             f"that also changes a word of 256 MB: {memory['longest_us'] / 1000:.2f} ms, {memory['over_100_us']} over 100 us, in {seconds / 2:.0f} s each")
