@@ -22,6 +22,7 @@ static void run(void *argument)
 {
     (void)argument;
     role_assume_helper();
+    thread_defer_to_others();
     loop_run(helper.loop);
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -72,6 +73,7 @@ static void count_delivery(struct message *m, struct worker *w)
     (void)m;
     (void)w;
     assert_ptr_equal(worker_self(), NULL);
+    assert_int_equal(sched_getscheduler(0), SCHED_BATCH); /* nobody is interrupted for it */
     delivered++;
 }
 

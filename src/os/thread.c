@@ -88,6 +88,12 @@ int64_t thread_cpu_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+void thread_defer_to_others(void)
+{
+    struct sched_param none = {0};
+    (void)!sched_setscheduler(0, SCHED_BATCH, &none); /* where that is forbidden it interrupts them */
+}
+
 unsigned thread_core_count(void)
 {
     cpu_set_t cores;

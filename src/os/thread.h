@@ -21,6 +21,9 @@ void thread_join(struct thread *t);
 uint32_t thread_id(void);
 /* CPU time of the calling thread in ns; a system call. */
 int64_t thread_cpu_ns(void);
+/* The calling thread does from now on what nobody waits for: where it shares a core it does not interrupt others when it wakes up (SCHED_BATCH), but has the
+ * same part of the time. */
+void thread_defer_to_others(void);
 /* Cores that this process may use, at least 1. */
 unsigned thread_core_count(void);
 
