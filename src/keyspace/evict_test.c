@@ -228,6 +228,55 @@ static void test_a_call_evicts_little_under_a_lowered_limit(void **state)
     bench_fini(&b);
 }
 
+/* Ticks for so long, and returns how many keys they have evicted. */
+static uint64_t evicted_by_ticks(struct bench *b, int64_t ms)
+{
+    uint64_t before = keyspace_key_count(b->ks, 0);
+    for (int64_t end_ms = b->fx.now.mono_ms + ms; b->fx.now.mono_ms < end_ms; b->fx.now.mono_ms++) {
+        while (keyspace_tick(b->ks, 0, b->fx.now, TICK_US) == b->fx.now.mono_ms) {}
+    }
+    return before - keyspace_key_count(b->ks, 0);
+}
+
+/* Ticks make room for calls to come, so that those need not evict; but only while there are such calls. */
+static void test_room_is_made_ahead(void **state)
+{
+    (void)state;
+    enum { COUNT = 20000, CALL_BYTES = 2000 };
+    static char value[1000];
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_ALLKEYS_LRU);
+    for (unsigned i = 0; i < COUNT; i++) {
+        bench_set(&b, 0, i, slice_make(value, sizeof value), NO_DEADLINE);
+    }
+    uint64_t limit = keyspace_used_bytes(b.ks), ahead = limit / 1024;
+    keyspace_set_limit(b.ks, limit, EVICTION_ALLKEYS_LRU);
+    assert_int_equal(evicted_by_ticks(&b, 2000), 0);
+
+    assert_int_equal(keyspace_make_room(b.ks, b.fx.now, CALL_BYTES), OK);
+    uint64_t left = keyspace_key_count(b.ks, 0);
+    assert_true(left < COUNT);
+    assert_in_range(evicted_by_ticks(&b, 10), (ahead - CALL_BYTES) / 1100, ahead / sizeof value);
+    assert_true(keyspace_used_bytes(b.ks) <= limit - ahead);
+    left = keyspace_key_count(b.ks, 0);
+    assert_int_equal(keyspace_make_room(b.ks, b.fx.now, CALL_BYTES), OK);
+    assert_int_equal(keyspace_key_count(b.ks, 0), left);
+
+    /* It goes on as long as it is used up, */
+    for (unsigned i = 0; i < 4; i++) {
+        for (unsigned k = 0; k < 10; k++) {
+            bench_set(&b, 0, COUNT + i * 10 + k, slice_make(value, sizeof value), NO_DEADLINE);
+        }
+        assert_true(evicted_by_ticks(&b, 500) > 0);
+    }
+    /* and not longer. */
+    assert_int_equal(evicted_by_ticks(&b, 2000), 0);
+    bench_set(&b, 0, COUNT + 100, slice_make(value, sizeof value), NO_DEADLINE);
+    assert_int_equal(evicted_by_ticks(&b, 2000), 0);
+    keyspace_check(b.ks);
+    bench_fini(&b);
+}
+
 /* What a huge value needs is made in several goes, each of them short. */
 static void test_room_for_much_is_made_in_goes(void **state)
 {
@@ -301,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_evicted_keys_are_told_and_expired_ones_go_first),
         cmocka_unit_test(test_the_limit_is_kept),
         cmocka_unit_test(test_a_call_evicts_little_under_a_lowered_limit),
+        cmocka_unit_test(test_room_is_made_ahead),
         cmocka_unit_test(test_room_for_much_is_made_in_goes),
         cmocka_unit_test(test_stamps),
     };

@@ -386,22 +386,22 @@ void keyspace_note_rests(struct keyspace *ks, int change)
     __atomic_fetch_add(&ks->rests_count, (uint32_t)change, __ATOMIC_RELAXED);
 }
 
-int64_t keyspace_budget_end_us(int64_t budget_us)
+int64_t keyspace_budget_end_ns(int64_t budget_us)
 {
-    return budget_us > 0 ? clock_mono_us() + budget_us : INT64_MAX;
+    return budget_us > 0 ? clock_lap_ns() + budget_us * 1000 : INT64_MAX;
 }
 
-bool keyspace_budget_is_over(int64_t end_us)
+bool keyspace_budget_is_over(int64_t end_ns)
 {
-    return end_us != INT64_MAX && clock_mono_us() >= end_us;
+    return end_ns != INT64_MAX && clock_lap_ns() >= end_ns;
 }
 
 bool keyspace_reap(struct keyspace *ks, int64_t budget_us)
 {
-    int64_t end_us = keyspace_budget_end_us(budget_us);
+    int64_t end_ns = keyspace_budget_end_ns(budget_us);
     for (unsigned i = 0; i < ks->shard_count && PEEK(ks->rests_count) > 0; i++) {
         while (shard_reap(&ks->shards[i])) {
-            if (keyspace_budget_is_over(end_us)) {
+            if (keyspace_budget_is_over(end_ns)) {
                 return false;
             }
         }

@@ -7,7 +7,8 @@
  *
  * Room is made for what a call brings before it locks anything. It evicts as many as that could need and some more, so
  * that a huge value is paid for by who stores it, in several runs; the rest, after a limit was lowered, goes in the
- * ticks' slices.
+ * ticks' slices. While calls ask for room, the ticks also make a thousandth of the limit free ahead, so that where there is
+ * time between the calls hardly one of them has to evict.
  *
  * Threads: any. */
 #include "base/assert.h"
@@ -21,7 +22,11 @@ enum {
     EVICT_PER_RUN = 1024, /* at most, for a huge call: less than a millisecond's work */
     EVICT_BYTES_LEAST = 64, /* that an eviction frees */
     VICTIM_CHOICES = 3,
-    LIMIT_PART = 64, /* of the limit that the published total may be off */
+    LIMIT_PART = 64,   /* of the limit that the published total may be off */
+    AHEAD_PART = 1024, /* of the limit that the ticks make free before it is asked for */
+    AHEAD_BYTES_MAX = 1 << 20,
+    WANTED_MS = 1000, /* since a call or a tick had to make room */
+    STEP_MIN = 1024,
     STEP_MAX = 64 * 1024,
 };
 
@@ -45,9 +50,14 @@ int64_t keyspace_publish_step(const struct keyspace *ks)
 void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum eviction eviction)
 {
     assert(eviction < EVICTION_COUNT);
-    uint64_t step = maxmemory_bytes > 0 ? maxmemory_bytes / LIMIT_PART / ks->shard_count : STEP_MAX;
-    PUBLISH(ks->publish_step, (int64_t)num_min_u64(step, STEP_MAX));
+    uint64_t ahead = num_min_u64(maxmemory_bytes / AHEAD_PART, AHEAD_BYTES_MAX), step = STEP_MAX;
+    if (maxmemory_bytes > 0) { /* all shards together keep less to themselves than is free ahead, where that is much */
+        step =
+            num_min_u64(maxmemory_bytes / LIMIT_PART, num_max_u64(ahead, STEP_MIN * ks->shard_count)) / ks->shard_count;
+    }
+    PUBLISH(ks->publish_step, (int64_t)step);
     PUBLISH(ks->limit_bytes, maxmemory_bytes);
+    PUBLISH(ks->ahead_bytes, ahead);
     PUBLISH(ks->eviction, eviction);
     __atomic_store_n(&ks->limit_changed, true, __ATOMIC_RELEASE);
 }
@@ -95,6 +105,19 @@ struct keyspace_slabs keyspace_slabs(struct keyspace *ks)
 uint64_t keyspace_peak_bytes(const struct keyspace *ks)
 {
     return num_max_u64(PEEK(ks->peak_bytes), keyspace_used_bytes(ks));
+}
+
+uint64_t room_ahead_bytes(const struct keyspace *ks, struct now now)
+{
+    return now.mono_ms < PEEK(ks->room_wanted_until_ms) ? PEEK(ks->ahead_bytes) : 0;
+}
+
+void room_note_wanted(struct keyspace *ks, struct now now)
+{
+    int64_t until_ms = now.mono_ms + WANTED_MS;
+    if (PEEK(ks->room_wanted_until_ms) != until_ms) {
+        PUBLISH(ks->room_wanted_until_ms, until_ms);
+    }
 }
 
 /* ---- victims -------------------------------------------------------------------------------------------------------- */
@@ -164,6 +187,9 @@ COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes, ui
     for (unsigned evicted = !found; most > 0 && evicted > 0; most -= num_min_u64(most, evicted)) {
         evicted = room_evict(ks, &u, now, bytes, most);
         found = found || evicted > 0;
+    }
+    if (found) {
+        room_note_wanted(ks, now);
     }
     arena_fini(&u.arena);
     return found;

@@ -36,26 +36,26 @@ void unasked_end(struct unasked *u, struct keyspace *ks)
 /* ---- moving together ------------------------------------------------------------------------------------------------ */
 
 /* Moves entries together in one shard until the time is up; false when there is nothing (more) to do. */
-static bool compact_shard(struct shard *s, bool thorough, int64_t end_us, int64_t now_wall_ms)
+static bool compact_shard(struct shard *s, bool thorough, int64_t end_ns, int64_t now_wall_ms)
 {
     unsigned moved;
     do {
         shard_lock(s);
         moved = shard_compact(s, COMPACT_PER_LOCK, thorough, now_wall_ms);
         shard_unlock(s);
-    } while (moved > 0 && !keyspace_budget_is_over(end_us));
+    } while (moved > 0 && !keyspace_budget_is_over(end_ns));
     return moved > 0;
 }
 
 bool keyspace_purge(struct keyspace *ks, int64_t budget_us)
 {
-    int64_t end_us = keyspace_budget_end_us(budget_us);
+    int64_t end_ns = keyspace_budget_end_ns(budget_us);
     bool more = !keyspace_reap(ks, budget_us);
     for (unsigned i = 0; i < ks->shard_count && !more; i++) {
-        more = compact_shard(&ks->shards[i], true, end_us, clock_wall_ms());
+        more = compact_shard(&ks->shards[i], true, end_ns, clock_wall_ms());
     }
     while (!more && slab_pool_settle(&ks->slab_pool, true)) {
-        more = keyspace_budget_is_over(end_us);
+        more = keyspace_budget_is_over(end_ns);
     }
     return !more;
 }
@@ -77,7 +77,7 @@ struct round {
     unsigned worker_index;
     unsigned shard_count; /* of the shards that are this worker's */
     struct now now;
-    int64_t end_us;
+    int64_t end_ns;
     int64_t next_due_ms; /* wall */
     bool frozen;
     struct unasked unasked;
@@ -91,7 +91,7 @@ static struct shard *shard_in_turn(const struct round *r, unsigned i)
 
 static bool is_over(const struct round *r)
 {
-    return keyspace_budget_is_over(r->end_us);
+    return keyspace_budget_is_over(r->end_ns);
 }
 
 static bool may_expire(const struct round *r)
@@ -170,11 +170,15 @@ static bool adopt(struct round *r)
 
 static bool evict(struct round *r)
 {
+    uint64_t ahead = room_ahead_bytes(r->ks, r->now);
     bool evicted = !r->frozen;
-    while (evicted && room_is_short(r->ks, 0) && !is_over(r)) {
-        evicted = room_evict(r->ks, &r->unasked, r->now, 0, UINT64_MAX) > 0;
+    while (evicted && room_is_short(r->ks, ahead) && !is_over(r)) {
+        evicted = room_evict(r->ks, &r->unasked, r->now, ahead, UINT64_MAX) > 0;
+        if (ahead > 0) {
+            room_note_wanted(r->ks, r->now);
+        }
     }
-    return evicted && room_is_short(r->ks, 0);
+    return evicted && room_is_short(r->ks, ahead);
 }
 
 static bool compact(struct round *r)
@@ -184,20 +188,20 @@ static bool compact(struct round *r)
         struct shard *s = shard_in_turn(r, i);
         bool going = shard_has_rests(s); /* what is about to be freed is not moved first */
         more = !going && slab_may_be_sparse(&s->slabs) &&
-               (compact_shard(s, false, r->end_us, r->now.wall_ms) || is_over(r)); /* to find nothing takes time, too */
+               (compact_shard(s, false, r->end_ns, r->now.wall_ms) || is_over(r)); /* to find nothing takes time, too */
     }
     return more;
 }
 
 /* Moves segments of one shard's indexes until the time is up or it has come through them; false when it has. */
-static bool compact_indexes(struct shard *s, int64_t end_us)
+static bool compact_indexes(struct shard *s, int64_t end_ns)
 {
     bool more;
     do {
         shard_lock(s);
         more = shard_compact_index(s);
         shard_unlock(s);
-    } while (more && !keyspace_budget_is_over(end_us));
+    } while (more && !keyspace_budget_is_over(end_ns));
     return more;
 }
 
@@ -210,7 +214,7 @@ static bool compact_index(struct round *r)
     }
     bool more = false;
     for (unsigned i = 0; i < r->shard_count && !more; i++) {
-        more = compact_indexes(&ks->shards[r->worker_index + r->keeper->index_shard * ks->worker_count], r->end_us);
+        more = compact_indexes(&ks->shards[r->worker_index + r->keeper->index_shard * ks->worker_count], r->end_ns);
         r->keeper->index_shard = (r->keeper->index_shard + !more) % r->shard_count;
         more = more || is_over(r);
     }
@@ -229,21 +233,29 @@ static bool (*const chores[])(struct round *r) = {
 };
 
 /* Does one after the other until the time of the tick is up: then those that had none come first in the next one. True
- * when some have more to do. */
+ * when some have more to do. Those that had nothing are asked again when all are done or in another millisecond, so that a
+ * tick of a few microseconds is not used up by asking. */
 static bool do_chores(struct round *r)
 {
-    unsigned first = r->keeper->first_chore;
-    bool more = false;
+    struct housekeeper *k = r->keeper;
+    unsigned first = k->first_chore;
+    if (k->busy_chores == 0 || k->asked_ms != r->now.mono_ms) {
+        k->busy_chores = (1u << countof(chores)) - 1;
+        k->asked_ms = r->now.mono_ms;
+    }
     for (unsigned i = 0; i < countof(chores); i++) {
         unsigned chore = (first + i) % countof(chores);
-        bool busy = chores[chore](r);
-        more = more || busy;
-        if (busy && is_over(r)) {
-            r->keeper->first_chore = (chore + 1) % countof(chores);
+        if (!(k->busy_chores >> chore & 1)) {
+            continue;
+        }
+        if (!chores[chore](r)) {
+            k->busy_chores &= ~(1u << chore);
+        } else if (is_over(r)) {
+            k->first_chore = (chore + 1) % countof(chores);
             break;
         }
     }
-    return more;
+    return k->busy_chores != 0;
 }
 
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now, int64_t budget_us)
@@ -258,7 +270,7 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
         .shard_count =
             (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count,
         .now = now,
-        .end_us = keyspace_budget_end_us(budget_us),
+        .end_ns = keyspace_budget_end_ns(budget_us),
         .next_due_ms = now.wall_ms + TICK_MS,
         .frozen = keyspace_is_frozen(ks, now),
     };

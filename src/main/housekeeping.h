@@ -12,9 +12,9 @@ struct housekeeping {
     struct deferred slice;
     struct worker *worker; /* NULL: never begun */
     struct keyspace *keyspace;
-    int64_t due_us;  /* monotonic, since when a slice is wanted; 0: none is */
-    int64_t in_ms;   /* monotonic, the millisecond in which */
-    unsigned slices; /* so many slices have been worked */
+    int64_t due_ns;    /* by the lap clock, since when a slice is wanted; 0: none is */
+    int64_t in_ms;     /* monotonic, the millisecond in which */
+    int64_t worked_us; /* slices had so much time */
 };
 
 /* Before the worker's thread is started; both stay until housekeeping_end(). ERR_NOMEM. */
