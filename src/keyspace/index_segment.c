@@ -100,6 +100,13 @@ static uint64_t bucket_bit(const struct segment *g, const struct bucket *b)
     return (uint64_t)1 << (b - g->buckets);
 }
 
+/* Whether one insertion in SEGMENT_TELL_EACH has to tell a bucket from now on, so that all are told before the split, and before other segments are split. */
+static bool must_tell(const struct segment *g)
+{
+    uint32_t untold_most = g->bucket_count - (uint32_t)__builtin_ctzll(g->untold); /* the first are told first */
+    return untold_most * SEGMENT_TELL_EACH + SEGMENT_TOLD_BEFORE > segment_limit(g->bucket_count) - g->count;
+}
+
 /* Tells those of the entries in one bucket where they are unknown. */
 static void tell(const struct index *ix, struct segment *g)
 {
@@ -134,7 +141,7 @@ void segment_put(const struct index *ix, struct segment *g, uint64_t hash, const
 {
     uint32_t word = bucket_word(slab_handle(ix->slabs, e), bucket_coming(hash, g->depth));
     place(g, segment_home(g, hash), bucket_tag(hash), word);
-    if (g->untold && g->count % SEGMENT_TELL_EACH == 0) {
+    if (g->untold && must_tell(g)) {
         tell(ix, g);
     }
 }

@@ -6,9 +6,9 @@
  *
  * Entries do not store their hashes, and to read them again is what would make a split long: some 600 that are in no
  * cache. So a slot has the coming bits of its entry's hash: those two of the directory's among which the segment's
- * depth is, the bit at which it will be split. When a split has used the second, all are unknown; from then on every
- * fourth insertion tells those of one bucket, from its keys, so that they are known before the next split. (All segments
- * of an index come to that at about the same time, and to tell a bucket costs half as much as the insertion.)
+ * depth is, the bit at which it will be split. When a split has used the second, all are unknown; and when only as many
+ * insertions are left until the next as that takes, every fourth tells those of one bucket, from its keys. (To tell a bucket costs as much as the
+ * insertion. A cache that is full, where as many go as come, hardly ever does.)
  *
  * Invariants: (I1) From an entry's home pointers lead to where it stands. (I2) A segment has at most segment_limit()
  * entries, so that one of its buckets has room. (I3) A bucket that points onward is full: who makes a hole fills it with
@@ -28,7 +28,8 @@ enum {
     SEGMENT_BUCKETS_MAX = 63,
     SEGMENT_ENTRIES_MAX = SEGMENT_BUCKETS_MAX * BUCKET_SLOTS,
     SEGMENT_PLACE_BITS = 16,
-    SEGMENT_TELL_EACH = 4, /* insertions: one that was split has room for as many times its buckets */
+    SEGMENT_TELL_EACH = 4,    /* insertions: one that was split has room for as many times its buckets */
+    SEGMENT_TOLD_BEFORE = 64, /* the split: insertions; segments that grow alike differ by as many */
 };
 
 struct segment {

@@ -154,6 +154,35 @@ static void test_a_split_reads_no_entries(void **state)
     world_free(w);
 }
 
+static unsigned count_untold(struct world *w, unsigned from, unsigned end)
+{
+    unsigned count = 0;
+    for (unsigned i = from; i < end; i++) {
+        count += !index_is_told(&w->index, hash_of(w, &i));
+    }
+    return count;
+}
+
+/* Where as many keys go as come no split is near, so none is prepared. */
+static void test_a_full_cache_reads_no_entries(void **state)
+{
+    (void)state;
+    enum { COUNT = 1500 };
+    struct world *w = world_new();
+    for (unsigned i = 0; i < COUNT; i++) {
+        put(w, i);
+    }
+    assert_int_equal(w->index.depth, 2); /* where the bits that were known are used up */
+    assert_int_equal(count_untold(w, 0, COUNT), COUNT);
+    for (unsigned i = COUNT; i < KEYS; i++) {
+        take(w, i - COUNT);
+        put(w, i);
+    }
+    assert_int_equal(count_untold(w, KEYS - COUNT, KEYS), COUNT);
+    index_check(&w->index);
+    world_free(w);
+}
+
 static void test_a_walk_meets_what_was_there_throughout(void **state)
 {
     (void)state;
@@ -336,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_agrees_with_a_model),
         cmocka_unit_test(test_bytes_per_key),
         cmocka_unit_test(test_a_split_reads_no_entries),
+        cmocka_unit_test(test_a_full_cache_reads_no_entries),
         cmocka_unit_test(test_a_walk_meets_what_was_there_throughout),
         cmocka_unit_test(test_a_quiet_walk_meets_everything_once),
         cmocka_unit_test(test_any_cursor_is_safe),
