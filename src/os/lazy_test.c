@@ -8,8 +8,10 @@
 
 #include <sched.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/num.h"
 #include "os/mem.h"
 #include "os/worker.h"
 
@@ -67,6 +69,7 @@ static void test_what_has_long_been_free_goes_back(void **state)
 }
 
 static unsigned delivered;
+static int usual_nice;
 
 static void count_delivery(struct message *m, struct worker *w)
 {
@@ -74,6 +77,7 @@ static void count_delivery(struct message *m, struct worker *w)
     (void)w;
     assert_ptr_equal(worker_self(), NULL);
     assert_int_equal(sched_getscheduler(0), SCHED_BATCH); /* nobody is interrupted for it */
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), num_min_i64(usual_nice + 10, 19));
     delivered++;
 }
 
@@ -82,6 +86,7 @@ static void test_a_message_is_delivered_there_and_nowhere_else(void **state)
     (void)state;
     struct message messages[2] = {{.deliver = count_delivery}, {.deliver = count_delivery}};
     assert_false(lazy_post(&messages[0]));
+    usual_nice = getpriority(PRIO_PROCESS, 0);
     assert_int_equal(lazy_start(), OK);
     assert_true(lazy_post(&messages[0]));
     assert_true(lazy_post(&messages[1]));

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 
-enum { NAME_BYTES_MAX = 15, CRASH_STACK_BYTES = 64 * 1024 };
+enum { NAME_BYTES_MAX = 15, CRASH_STACK_BYTES = 64 * 1024, DEFERRING_NICE = 10 };
 
 struct start {
     void (*run)(void *argument);
@@ -92,6 +93,7 @@ void thread_defer_to_others(void)
 {
     struct sched_param none = {0};
     (void)!sched_setscheduler(0, SCHED_BATCH, &none); /* where that is forbidden it interrupts them */
+    (void)!nice(DEFERRING_NICE);                      /* of Linux's threads each has its own */
 }
 
 unsigned thread_core_count(void)

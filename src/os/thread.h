@@ -21,8 +21,8 @@ void thread_join(struct thread *t);
 uint32_t thread_id(void);
 /* CPU time of the calling thread in ns; a system call. */
 int64_t thread_cpu_ns(void);
-/* The calling thread does from now on what nobody waits for: where it shares a core it does not interrupt others when it wakes up (SCHED_BATCH), but has the
- * same part of the time. */
+/* The calling thread does from now on what nobody waits for: where it shares a core it does not interrupt others when it wakes up (SCHED_BATCH), gives way when they do,
+ * and has a tenth of the time of one that would use all (nice). Not less, since it may hold a lock meanwhile that others want. */
 void thread_defer_to_others(void);
 /* Cores that this process may use, at least 1. */
 unsigned thread_core_count(void);
