@@ -11,7 +11,7 @@
 #include "command/server/latency.h"
 #include "config/config.h"
 
-enum { SLICE_US = 4, SLICE_US_MAX = 20, WORK_US_PER_MS = 500, QUIET_NS = 2000, BUSY_PART = 10 };
+enum { SLICE_US = 3, SLICE_US_MAX = 20, WORK_US_PER_MS = 500, QUIET_NS = 2000, BUSY_PART = 10 };
 
 static int64_t tick(struct housekeeping *h, struct now now, int64_t budget_us)
 {
