@@ -262,7 +262,7 @@ static void look_ahead(struct shard *s)
     uint32_t next[2];
     unsigned count = queue_peek(queue_in_turn(&s->evict.adaptive), countof(next), next);
     if (count > 1) {
-        fetch(slab_at(&s->slabs, next[1]));
+        slab_fetch(&s->slabs, next[1]);
     }
     if (count > 0) {
         uint64_t hash = hash_keyed(s->hash_key, entry_key(slab_at(&s->slabs, next[0])));

@@ -331,6 +331,16 @@ static unsigned free_block(const struct slab *slab, const uint64_t *live)
     return word * 64 + (unsigned)__builtin_ctzll(vacant);
 }
 
+/* Has the block that is allocated next brought to the cache meanwhile. */
+static void fetch_next(const struct slabs *s, uint32_t number, unsigned block_bytes)
+{
+    struct slab *slab = record_of(s, number);
+    slab->hint = (uint16_t)free_block(slab, live_of(s, number));
+    const char *next = memory_of(s, number) + (size_t)slab->hint * block_bytes;
+    __builtin_prefetch(next, 1);
+    __builtin_prefetch(next + block_bytes - 1, 1);
+}
+
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
 
 void slabs_init(struct slabs *s, struct slab_pool *pool, enum slab_pool_use use, struct limbo *limbo)
@@ -360,6 +370,8 @@ void *slab_alloc(struct slabs *s, size_t bytes)
     slab->hint = (uint16_t)block;
     if (++slab->live_count == slab->capacity) {
         unlink_slab(s, number);
+    } else {
+        fetch_next(s, number, block_bytes);
     }
     s->classes[size_class].free_count--;
     PUBLISH(s->used_bytes, s->used_bytes + block_bytes);
@@ -429,6 +441,9 @@ bool slab_may_be_sparse(const struct slabs *s)
 static bool is_sparse(const struct slabs *s, unsigned size_class, bool thorough)
 {
     const struct slab_class *c = &s->classes[size_class];
+    if (c->free_count == 0) {
+        return false;
+    }
     unsigned capacity = capacity_of(size_class);
     return thorough ? c->free_count >= capacity
                     : c->free_count >= 2 * capacity &&
