@@ -20,6 +20,7 @@
 
 enum {
     DEPTH_MAX = 24,
+    DRAIN_BUCKETS = INDEX_DRAIN_MAX / BUCKET_SLOTS,
     ROOT_DEPTH_SHIFT = 48, /* x86-64 and arm64 give programs 48 bits of address */
 };
 
@@ -435,9 +436,9 @@ size_t index_drain(struct index *ix, struct entry *entries[static INDEX_DRAIN_MA
     while (ix->directory && count == 0) {
         struct segment *g = slot_segment(ix->directory->slots[ix->drained]);
         const struct bucket *from = g->buckets + ix->drained_buckets;
-        ix->drained_buckets =
-            (uint32_t)num_min_u64(ix->drained_buckets + INDEX_DRAIN_MAX / BUCKET_SLOTS, g->bucket_count);
+        ix->drained_buckets = (uint32_t)num_min_u64(ix->drained_buckets + DRAIN_BUCKETS, g->bucket_count);
         count = segment_gather(ix, from, g->buckets + ix->drained_buckets, entries);
+        segment_fetch(ix, g, ix->drained_buckets, DRAIN_BUCKETS);
         if (ix->drained_buckets == g->bucket_count) {
             drop_segment(ix, g);
         }

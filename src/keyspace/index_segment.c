@@ -88,6 +88,20 @@ size_t segment_gather(const struct index *ix, const struct bucket *b, const stru
     return count;
 }
 
+static void fetch_entries(const struct index *ix, const struct bucket *b)
+{
+    for (unsigned mask = bucket_used(b); mask; mask &= mask - 1) {
+        __builtin_prefetch(segment_entry(ix, b, (unsigned)__builtin_ctz(mask)));
+    }
+}
+
+void segment_fetch(const struct index *ix, const struct segment *g, uint32_t first, uint32_t count)
+{
+    for (uint32_t i = first; i < first + count && i < g->bucket_count; i++) {
+        fetch_entries(ix, &g->buckets[i]);
+    }
+}
+
 /* ---- coming bits --------------------------------------------------------------------------------------------------- */
 
 static uint64_t all_buckets(const struct segment *g)
@@ -111,9 +125,7 @@ static bool must_tell(const struct segment *g)
 static void tell(const struct index *ix, struct segment *g)
 {
     struct bucket *b = &g->buckets[__builtin_ctzll(g->untold)];
-    for (unsigned mask = bucket_used(b); mask; mask &= mask - 1) {
-        __builtin_prefetch(segment_entry(ix, b, (unsigned)__builtin_ctz(mask))); /* so that the misses overlap */
-    }
+    fetch_entries(ix, b); /* so that the misses overlap */
     for (unsigned mask = bucket_used(b); mask; mask &= mask - 1) {
         unsigned slot = (unsigned)__builtin_ctz(mask);
         uint64_t hash = hash_of(ix, segment_entry(ix, b, slot));

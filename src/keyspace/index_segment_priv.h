@@ -88,6 +88,9 @@ size_t segment_gather_home(const struct index *ix, const struct segment *g, cons
 /* Entries that stand in the buckets from `b` to before `end`. */
 size_t segment_gather(const struct index *ix, const struct bucket *b, const struct bucket *end, struct entry **entries);
 
+/* Has the entries of `count` buckets from the first on, or as many as there are, brought to the cache. */
+void segment_fetch(const struct index *ix, const struct segment *g, uint32_t first, uint32_t count);
+
 /* ---- changing ------------------------------------------------------------------------------------------------------ */
 
 /* How many entries one may have. */
