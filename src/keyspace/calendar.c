@@ -18,6 +18,7 @@ enum {
     SLOT_COUNT = (LEVELS + TWICE_LEVELS) * SLOTS - SLOTS / 2, /* the top level needs only half */
     STALE_SPARE = 1024,                                       /* so many may be stale, however few count */
     PREFETCH_AHEAD = 4,                                       /* records */
+    SOON = 2,                                                 /* records behind the one that is due */
     NEAREST_COUNT = 16,                                       /* of how many the nearest is chosen */
     REWIND_MS = 1000,
 };
@@ -424,6 +425,15 @@ struct entry *calendar_due(struct calendar *c, int64_t now_wall_ms, unsigned *wo
         }
     }
     return NULL;
+}
+
+const struct entry *calendar_soon(const struct calendar *c)
+{
+    const struct wheel *w = c->wheel;
+    unsigned slot = present_slot(w, 0);
+    size_t count;
+    const uint32_t *front = records_front(&w->slots[slot], &count);
+    return count > SOON ? counted(c, w, slot, front[SOON]) : NULL;
 }
 
 int64_t calendar_next_ms(const struct calendar *c)

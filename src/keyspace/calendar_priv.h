@@ -66,6 +66,8 @@ void calendar_forget(struct entry *e);
 /* The entry with the earliest deadline if that has come, still scheduled; NULL when none has, or when the work is used
  * up or memory refused. Each record that is looked at costs one unit of *work; up to half of it goes to moving. */
 struct entry *calendar_due(struct calendar *c, int64_t now_wall_ms, unsigned *work);
+/* After calendar_due() has given one: an entry that will come up soon after it, when that can be said at once; else NULL. */
+const struct entry *calendar_soon(const struct calendar *c);
 /* Whether there is something that can be dealt out ahead; changed by calendar_due() and calendar_deal_ahead() alone. */
 bool calendar_has_ahead(const struct calendar *c);
 /* Deals out up to `work` records of it. */

@@ -56,11 +56,22 @@ static void publish_calendar(struct shard *s)
     PUBLISH(s->has_ahead, calendar_has_ahead(&s->calendar));
 }
 
+/* Has the bucket of one that will be removed soon brought to the cache meanwhile. */
+static void look_ahead(const struct shard *s)
+{
+    const struct space *sp = s->all_spaces;
+    const struct entry *soon = sp->next ? NULL : calendar_soon(&s->calendar);
+    if (soon) {
+        __builtin_prefetch(index_bucket_unlocked(&sp->index, hash_keyed(s->hash_key, entry_key(soon))), 1);
+    }
+}
+
 void shard_expire(struct shard *s, struct effect *fx, unsigned *work, struct histogram *lags)
 {
     shard_assert_locked(s);
     for (struct entry *e; *work > 0 && (e = calendar_due(&s->calendar, fx->now.wall_ms, work));) {
         int64_t lag_ms = fx->now.wall_ms - entry_deadline(e);
+        look_ahead(s);
         if (!remove_unasked(s, NULL, e, fx, CHANGE_EXPIRED, EVENT_expired)) {
             break;
         }
