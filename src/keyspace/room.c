@@ -57,7 +57,7 @@ void keyspace_set_limit(struct keyspace *ks, uint64_t maxmemory_bytes, enum evic
     }
     PUBLISH(ks->publish_step, (int64_t)step);
     PUBLISH(ks->limit_bytes, maxmemory_bytes);
-    PUBLISH(ks->ahead_bytes, ahead);
+    PUBLISH(ks->ahead_bytes, eviction == EVICTION_NONE ? 0 : ahead);
     PUBLISH(ks->eviction, eviction);
     __atomic_store_n(&ks->limit_changed, true, __ATOMIC_RELEASE);
 }
