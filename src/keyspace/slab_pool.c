@@ -33,7 +33,7 @@ enum {
     BEST = SLAB_POOL_LISTS - 1, /* the list of the wholly free ones; of those whose idle slabs are cheap to give back */
 };
 
-static_assert(BLOCK_SLABS * SLAB_BYTES == RANGE_HUGE_BYTES, "a block may be a huge page");
+static_assert(BLOCK_SLABS * SLAB_BYTES == MEM_HUGE_BYTES, "a block may be a huge page");
 
 struct slab_block {
     uint64_t sets[SLAB_POOL_SETS][BLOCK_WORDS];
@@ -59,10 +59,10 @@ static err commit_block(struct slab_pool *p)
     uint32_t block = p->block_count;
     struct slab_block *b = &p->blocks[block];
     char *page = (char *)((uintptr_t)b & ~(uintptr_t)(PAGE_BYTES - 1)),
-         *memory = p->base + (size_t)block * RANGE_HUGE_BYTES;
+         *memory = p->base + (size_t)block * MEM_HUGE_BYTES;
     if (block == p->block_limit || !range_commit(page, PAGE_BYTES) ||
         !range_commit(&p->slabs[(size_t)block * BLOCK_SLABS], BLOCK_SLABS * sizeof(struct slab)) ||
-        !range_commit(memory, RANGE_HUGE_BYTES)) {
+        !range_commit(memory, MEM_HUGE_BYTES)) {
         return ERR_NOMEM;
     }
     p->block_count++;
@@ -80,10 +80,10 @@ err slab_pool_init(struct slab_pool *p, uint64_t bytes)
         if (bytes < LEAST_BYTES) {
             return ERR_NOMEM;
         }
-        p->block_limit = (uint32_t)num_min_u64(bytes / RANGE_HUGE_BYTES, UINT32_MAX / BLOCK_SLABS);
-        records = round_up((size_t)p->block_limit * BLOCK_SLABS * sizeof(struct slab), RANGE_HUGE_BYTES);
-        blocks = round_up(p->block_limit * sizeof(struct slab_block), RANGE_HUGE_BYTES);
-        p->range_bytes = records + blocks + (size_t)p->block_limit * RANGE_HUGE_BYTES;
+        p->block_limit = (uint32_t)num_min_u64(bytes / MEM_HUGE_BYTES, UINT32_MAX / BLOCK_SLABS);
+        records = round_up((size_t)p->block_limit * BLOCK_SLABS * sizeof(struct slab), MEM_HUGE_BYTES);
+        blocks = round_up(p->block_limit * sizeof(struct slab_block), MEM_HUGE_BYTES);
+        p->range_bytes = records + blocks + (size_t)p->block_limit * MEM_HUGE_BYTES;
         p->range = range_reserve(p->range_bytes);
     }
     p->slabs = (struct slab *)p->range;
@@ -194,7 +194,7 @@ static void put_slabs(struct slab_block *b, enum slab_pool_set of, unsigned word
 /* A huge page for a block, and its records, so that who takes its slabs meets no page fault. */
 static void make_memory(struct slab_pool *p, uint32_t block)
 {
-    range_make_huge(p->base + (size_t)block * RANGE_HUGE_BYTES);
+    range_make_huge(p->base + (size_t)block * MEM_HUGE_BYTES);
     char *records = (char *)&p->slabs[(size_t)block * BLOCK_SLABS];
     for (size_t at = 0; at < BLOCK_SLABS * sizeof(struct slab); at += PAGE_BYTES) {
         *(volatile char *)(records + at) = 0;
@@ -518,7 +518,7 @@ bool slab_pool_settle(struct slab_pool *p, bool all)
     end_change(p, b, before);
     lock_release(&p->lock);
 
-    discard(p->base + (size_t)block * RANGE_HUGE_BYTES, set);
+    discard(p->base + (size_t)block * MEM_HUGE_BYTES, set);
 
     lock_acquire(&p->lock);
     if (whole) {

@@ -24,7 +24,7 @@ size_t mem_good_bytes(size_t bytes);
 /* Blocks straight from the system, of a multiple of MEM_MAP_STEP bytes: all zeros, and costing memory only where they are written, a huge page at a time where the
  * system has one. One that grows keeps its memory, wherever its addresses are then; what is new of it is zeros, too. NULL when the system refuses (or a test says
  * so). */
-enum { MEM_MAP_STEP = 64 * 1024, MEM_HUGE_BYTES = 2 << 20 };
+enum { MEM_MAP_STEP = 64 * 1024, MEM_HUGE_BYTES = 2 << 20 /* a huge page */ };
 void *mem_map(size_t bytes) MUST_USE;
 void *mem_remap(void *block, size_t bytes, size_t new_bytes) MUST_USE;
 /* NULL is fine. */

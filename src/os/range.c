@@ -12,7 +12,7 @@
 
 void *range_reserve(size_t bytes)
 {
-    assert(bytes % RANGE_HUGE_BYTES == 0);
+    assert(bytes % MEM_HUGE_BYTES == 0);
     void *range = mem_map_aligned(bytes, PROT_NONE, MAP_NORESERVE);
     if (range) {
         madvise(range, bytes, MADV_DONTDUMP);
@@ -35,10 +35,10 @@ bool range_commit(void *at, size_t bytes)
 
 void range_make_huge(void *at)
 {
-    assert((uintptr_t)at % RANGE_HUGE_BYTES == 0);
-    if (madvise(at, RANGE_HUGE_BYTES, MADV_HUGEPAGE) == 0) {
+    assert((uintptr_t)at % MEM_HUGE_BYTES == 0);
+    if (madvise(at, MEM_HUGE_BYTES, MADV_HUGEPAGE) == 0) {
         *(volatile char *)at = 0;
-        madvise(at, RANGE_HUGE_BYTES, MADV_NOHUGEPAGE);
+        madvise(at, MEM_HUGE_BYTES, MADV_NOHUGEPAGE);
     }
 }
 

@@ -14,7 +14,7 @@
 #include "os/mem.h"
 #include "os/range.h"
 
-enum { RANGE_BYTES = 8 * RANGE_HUGE_BYTES, PART_BYTES = 64 * 1024 };
+enum { RANGE_BYTES = 8 * MEM_HUGE_BYTES, PART_BYTES = 64 * 1024 };
 
 static bool is_zero(const char *at, size_t bytes)
 {
@@ -31,13 +31,13 @@ static void test_parts_come_and_go(void **state)
     (void)state;
     char *range = range_reserve(RANGE_BYTES);
     assert_non_null(range);
-    assert_int_equal((uintptr_t)range % RANGE_HUGE_BYTES, 0);
+    assert_int_equal((uintptr_t)range % MEM_HUGE_BYTES, 0);
     assert_true(range_commit(range + RANGE_BYTES - PART_BYTES, PART_BYTES));
-    assert_true(range_commit(range, RANGE_HUGE_BYTES));
+    assert_true(range_commit(range, MEM_HUGE_BYTES));
     range_make_huge(range);
-    assert_true(is_zero(range, RANGE_HUGE_BYTES));
-    memset(range, 1, RANGE_HUGE_BYTES);
-    assert_true(range_commit(range, RANGE_HUGE_BYTES)); /* again: nothing changes */
+    assert_true(is_zero(range, MEM_HUGE_BYTES));
+    memset(range, 1, MEM_HUGE_BYTES);
+    assert_true(range_commit(range, MEM_HUGE_BYTES)); /* again: nothing changes */
     range_discard(range, PART_BYTES);
     assert_true(is_zero(range, PART_BYTES));
     assert_int_equal(range[PART_BYTES], 1);
@@ -69,15 +69,15 @@ static void test_nothing_becomes_huge_by_itself(void **state)
     (void)state;
     char *range = range_reserve(RANGE_BYTES), flags[256] = "";
     assert_non_null(range);
-    assert_true(range_commit(range, 3 * RANGE_HUGE_BYTES));
+    assert_true(range_commit(range, 3 * MEM_HUGE_BYTES));
     flags_of(range, flags);
     if (!strstr(flags, " nh")) {
         range_release(range, RANGE_BYTES);
         skip(); /* a kernel without huge pages, or one that does not tell */
     }
-    range_make_huge(range + RANGE_HUGE_BYTES);
+    range_make_huge(range + MEM_HUGE_BYTES);
     for (unsigned i = 0; i < 3; i++) {
-        flags_of(range + i * RANGE_HUGE_BYTES, flags);
+        flags_of(range + i * MEM_HUGE_BYTES, flags);
         assert_non_null(strstr(flags, " nh"));
         assert_null(strstr(flags, " hg"));
     }
