@@ -247,18 +247,10 @@ static struct entry *take_next(struct shard *s)
     return record ? slab_at(&s->slabs, record) : NULL;
 }
 
-static void fetch(const void *at)
-{
-    if (at) {
-        __builtin_prefetch(at, 1);
-    }
-}
-
 /* Has what the next evictions will read fetched from memory meanwhile: the second entry in turn, and of the first, which was the second before, the bucket and
  * the ghosts. */
 static void look_ahead(struct shard *s)
 {
-    const struct space *sp = s->all_spaces;
     uint32_t next[2];
     unsigned count = queue_peek(queue_in_turn(&s->evict.adaptive), countof(next), next);
     if (count > 1) {
@@ -266,8 +258,8 @@ static void look_ahead(struct shard *s)
     }
     if (count > 0) {
         uint64_t hash = hash_keyed(s->hash_key, entry_key(slab_at(&s->slabs, next[0])));
-        fetch(ghosts_place(&s->evict.adaptive.ghosts, hash));
-        fetch(sp->next ? NULL : index_bucket_unlocked(&sp->index, hash));
+        __builtin_prefetch(ghosts_place(&s->evict.adaptive.ghosts, hash), 1);
+        shard_fetch_bucket(s, hash);
     }
 }
 

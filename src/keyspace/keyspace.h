@@ -91,8 +91,8 @@ bool keyspace_purge(struct keyspace *ks, int64_t budget_us);
 void keyspace_give_back(struct keyspace *ks);
 
 /* A worker's slice of the housekeeping: expires what is due in the shards assigned to it (index modulo worker count),
- * frees what is retired there, moves what is in sparse slabs together, evicts a little while memory is over the limit, all of it within budget_us and
- * a step of some 10 us more (0: as long as it takes, so that what it does depends on no clock); returns the
+ * frees what is retired there, moves what is in sparse slabs together, evicts a little while memory is over the limit, or near it while calls meet it, all of it within budget_us and
+ * a step more, mostly of a microsecond (0: as long as it takes, so that what it does depends on no clock); returns the
  * monotonic ms when it wants to be called next. Locks by itself, a shard at a time. */
 int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now, int64_t budget_us);
 /* How long after their deadlines a worker's ticks removed what was due, in us (whole ms; by the time that the tick was

@@ -60,9 +60,8 @@ bool keyspace_budget_is_over(int64_t end_ns);
 
 /* Whether memory is over the limit, with as many bytes more. */
 bool room_is_short(const struct keyspace *ks, uint64_t bytes);
-/* How many bytes the ticks are to make free ahead; 0 when nobody has had to make room for a second. */
+/* How many bytes the ticks are to make free ahead; 0 when for a second no room has been made for any (room_evict()). */
 uint64_t room_ahead_bytes(const struct keyspace *ks, struct now now);
-void room_note_wanted(struct keyspace *ks, struct now now);
 /* Evicts a few entries, four or `count_max` at most, from some shard that has any; returns how many, 0 when there is room for
  * `bytes` or the policy finds none in all of them. No shard is locked. */
 unsigned room_evict(struct keyspace *ks, struct unasked *u, struct now now, uint64_t bytes, uint64_t count_max);

@@ -18,14 +18,14 @@
 enum {
     EVICT_PER_LOCK = 4,   /* few, so that the shards are emptied evenly */
     EVICT_PER_CALL = 1,   /* besides what the call itself needs: when the limit was lowered, the ticks do most of it */
-    REAPS_PER_CALL = 1,   /* some 20 entries and 10 us each; the ticks do the most of it */
+    REAPS_PER_CALL = 1,   /* some 20 entries each; the ticks do the most of it */
     EVICT_PER_RUN = 1024, /* at most, for a huge call: less than a millisecond's work */
     EVICT_BYTES_LEAST = 64, /* that an eviction frees */
     VICTIM_CHOICES = 3,
     LIMIT_PART = 64,   /* of the limit that the published total may be off */
     AHEAD_PART = 1024, /* of the limit that the ticks make free before it is asked for */
     AHEAD_BYTES_MAX = 1 << 20,
-    WANTED_MS = 1000, /* since a call or a tick had to make room */
+    WANTED_MS = 1000, /* since an eviction made room for what was to come */
     STEP_MIN = 1024,
     STEP_MAX = 64 * 1024,
 };
@@ -112,14 +112,6 @@ uint64_t room_ahead_bytes(const struct keyspace *ks, struct now now)
     return now.mono_ms < PEEK(ks->room_wanted_until_ms) ? PEEK(ks->ahead_bytes) : 0;
 }
 
-void room_note_wanted(struct keyspace *ks, struct now now)
-{
-    int64_t until_ms = now.mono_ms + WANTED_MS;
-    if (PEEK(ks->room_wanted_until_ms) != until_ms) {
-        PUBLISH(ks->room_wanted_until_ms, until_ms);
-    }
-}
-
 /* ---- victims -------------------------------------------------------------------------------------------------------- */
 
 bool room_is_short(const struct keyspace *ks, uint64_t bytes)
@@ -163,11 +155,22 @@ static unsigned choose_victim_shard(struct keyspace *ks)
     return best;
 }
 
+static void note_wanted(struct keyspace *ks, struct now now)
+{
+    int64_t until_ms = now.mono_ms + WANTED_MS;
+    if (PEEK(ks->room_wanted_until_ms) != until_ms) {
+        PUBLISH(ks->room_wanted_until_ms, until_ms);
+    }
+}
+
 unsigned room_evict(struct keyspace *ks, struct unasked *u, struct now now, uint64_t bytes, uint64_t count_max)
 {
     unsigned first = choose_victim_shard(ks), evicted = 0, count = (unsigned)num_min_u64(count_max, EVICT_PER_LOCK);
     for (unsigned i = 0; i < ks->shard_count && evicted == 0 && room_is_short(ks, bytes); i++) {
         evicted = evict_shard(ks, &ks->shards[(first + i) & (ks->shard_count - 1)], u, now, bytes, count);
+    }
+    if (evicted > 0 && bytes > 0) {
+        note_wanted(ks, now);
     }
     return evicted;
 }
@@ -187,9 +190,6 @@ COLD static bool reclaim(struct keyspace *ks, struct now now, uint64_t bytes, ui
     for (unsigned evicted = !found; most > 0 && evicted > 0; most -= num_min_u64(most, evicted)) {
         evicted = room_evict(ks, &u, now, bytes, most);
         found = found || evicted > 0;
-    }
-    if (found) {
-        room_note_wanted(ks, now);
     }
     arena_fini(&u.arena);
     return found;

@@ -107,6 +107,12 @@ static inline bool shard_has_rests(const struct shard *s)
 {
     return PEEK(s->has_rests);
 }
+/* Has the bucket of a hash brought to the cache, where the shard has one space. */
+static inline void shard_fetch_bucket(const struct shard *s, uint64_t hash)
+{
+    const struct space *sp = s->all_spaces;
+    __builtin_prefetch(sp->next ? NULL : index_bucket_unlocked(&sp->index, hash), 1);
+}
 /* Sum of the offsets of the deadlines from the keyspace's epoch; without the lock. */
 int64_t shard_deadline_offset_ms(const struct shard *s, unsigned db);
 

@@ -174,9 +174,6 @@ static bool evict(struct round *r)
     bool evicted = !r->frozen;
     while (evicted && room_is_short(r->ks, ahead) && !is_over(r)) {
         evicted = room_evict(r->ks, &r->unasked, r->now, ahead, UINT64_MAX) > 0;
-        if (ahead > 0) {
-            room_note_wanted(r->ks, r->now);
-        }
     }
     return evicted && room_is_short(r->ks, ahead);
 }

@@ -59,10 +59,9 @@ static void publish_calendar(struct shard *s)
 /* Has the bucket of one that will be removed soon brought to the cache meanwhile. */
 static void look_ahead(const struct shard *s)
 {
-    const struct space *sp = s->all_spaces;
-    const struct entry *soon = sp->next ? NULL : calendar_soon(&s->calendar);
+    const struct entry *soon = calendar_soon(&s->calendar);
     if (soon) {
-        __builtin_prefetch(index_bucket_unlocked(&sp->index, hash_keyed(s->hash_key, entry_key(soon))), 1);
+        shard_fetch_bucket(s, hash_keyed(s->hash_key, entry_key(soon)));
     }
 }
 

@@ -1,4 +1,4 @@
-/* What can wait and takes long, on a thread of its own, so that no worker is away from its connections meanwhile. Above all giving large blocks back
+/* What can wait and takes long, on a thread of its own, so that no worker is away from its connections meanwhile; on a worker's core it defers to that. Above all giving large blocks back
  * to the system: 100 MB take 9 ms (4 KB pages). Also what the allocator has had free for some seconds (mem_tend()). */
 #ifndef OS_LAZY_H
 #define OS_LAZY_H
