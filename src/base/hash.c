@@ -2,6 +2,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/attr.h"
 #include "base/hash.h"
 #include "base/random.h"
 
@@ -19,9 +20,18 @@ void hash_key_init(struct hash_key *key, const unsigned char seed[static 16])
     }
 }
 
-uint64_t hash_keyed(const struct hash_key *key, slice bytes)
+NOINLINE static uint64_t hash_long(const struct hash_key *key, slice bytes)
 {
     return XXH3_64bits_withSecret(bytes.ptr, bytes.len, key->secret, HASH_SECRET_BYTES);
+}
+
+/* Most keys are short: what the library does for such is compiled in here, without the registers that its other forms need. */
+__attribute__((flatten)) uint64_t hash_keyed(const struct hash_key *key, slice bytes)
+{
+    enum { SHORT_BYTES_MAX = 16 };
+    return LIKELY(bytes.len <= SHORT_BYTES_MAX)
+               ? XXH3_64bits_withSecret(bytes.ptr, bytes.len, key->secret, HASH_SECRET_BYTES)
+               : hash_long(key, bytes);
 }
 
 uint64_t hash_plain(slice bytes)
