@@ -188,43 +188,51 @@ enum { WORD_PLACE_BITS = 11 };
 static_assert(1 << WORD_PLACE_BITS >= 4 * COMMAND_COUNT_MAX, "a probe finds a free place soon");
 
 static struct short_name {
-    uint64_t word; /* lower case, zeros behind it */
+    uint64_t word;    /* lower case, zeros behind it */
+    uint64_t letters; /* CASE_BIT in each byte that is one: only there it may be missing */
     uint16_t len;
     int16_t arity;             /* as the row has it; 0: it has subcommands */
     const struct command *row; /* NULL: nothing stands here */
 } short_names[1 << WORD_PLACE_BITS];
+
+/* What tells a lower case letter from the upper case one. */
+#define CASE_BIT 0x20
+#define CASE_BITS (UINT64_C(0x0101010101010101) * CASE_BIT)
 
 static bool is_short(slice name)
 {
     return name.len - 1 < sizeof(uint64_t);
 }
 
-/* The bytes of a short name as a word, lower case. */
+/* The bytes of a short name as a word. */
 static inline uint64_t word_of(slice name)
 {
-    uint64_t word;
     if (name.len >= 4) {
         uint32_t first, last;
         memcpy(&first, name.ptr, 4);
         memcpy(&last, name.ptr + name.len - 4, 4); /* overlaps the first where the name is shorter than eight */
-        word = first | (uint64_t)last << (8 * (name.len - 4));
-    } else {
-        const unsigned char *c = (const unsigned char *)name.ptr;
-        word = c[0] | (uint64_t)c[name.len / 2] << (name.len / 2 * 8) | (uint64_t)c[name.len - 1] << (name.len - 1) * 8;
+        return first | (uint64_t)last << (8 * (name.len - 4));
     }
-    /* All bytes at once: adding carries into the top bit of those that are at least 'A', and of those behind 'Z'. */
-    const uint64_t each = UINT64_C(0x0101010101010101), top = each << 7;
-    uint64_t low = word & ~top;
-    uint64_t is_upper = (low + each * (0x80 - 'A')) & ~(low + each * (0x7f - 'Z')) & ~word & top;
-    return word | is_upper >> 2;
+    const unsigned char *c = (const unsigned char *)name.ptr;
+    return c[0] | (uint64_t)c[name.len / 2] << (name.len / 2 * 8) | (uint64_t)c[name.len - 1] << (name.len - 1) * 8;
 }
 
-/* Where this name stands, or the empty place where it would. */
+static uint64_t letters_of(slice name)
+{
+    uint64_t letters = 0;
+    for (size_t i = 0; i < name.len; i++) {
+        letters |= (uint64_t)(name.ptr[i] >= 'a' && name.ptr[i] <= 'z' ? CASE_BIT : 0) << (8 * i);
+    }
+    return letters;
+}
+
+/* Where this name stands in any case, or the empty place where it would. */
 static inline struct short_name *place_of_short(uint64_t word, size_t len)
 {
-    unsigned at = (unsigned)(word * UINT64_C(0x9e3779b97f4a7c15) >> (64 - WORD_PLACE_BITS));
-    while (short_names[at].row && (short_names[at].word != word || short_names[at].len != len)) {
+    unsigned at = (unsigned)((word | CASE_BITS) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - WORD_PLACE_BITS));
+    for (const struct short_name *n = &short_names[at]; n->row && ((word | n->letters) != n->word || n->len != len);) {
         at = (at + 1) % countof(short_names);
+        n = &short_names[at];
     }
     return &short_names[at];
 }
@@ -266,7 +274,8 @@ __attribute__((constructor)) static void fill_places(void)
         if (!row->container && is_short(name)) {
             uint64_t word = word_of(name);
             int16_t arity = subcommand_counts[number] > 0 ? 0 : (int16_t)row->arity;
-            *place_of_short(word, name.len) = (struct short_name){word, (uint16_t)name.len, arity, row};
+            *place_of_short(word, name.len) =
+                (struct short_name){word, letters_of(name), (uint16_t)name.len, arity, row};
         }
     }
     for (unsigned i = 0; i < countof(tips); i++) {
