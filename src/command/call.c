@@ -147,9 +147,9 @@ static void note_change(struct call *call, struct call_key *ck, struct entry *e)
     }
 }
 
-struct entry *call_entry(struct call *call, unsigned k)
+/* When more than what dispatch has found may say what the key is. */
+NOINLINE static struct entry *settle_entry(struct call *call, struct call_key *ck)
 {
-    struct call_key *ck = &call->keys[k];
     struct entry *e = current(call, ck);
     if (!e || entry_negative(e)) {
         return brought(ck);
@@ -158,6 +158,15 @@ struct entry *call_entry(struct call *call, unsigned k)
         return brought(ck); /* newer than what could not be replaced by it */
     }
     return e;
+}
+
+struct entry *call_entry(struct call *call, unsigned k)
+{
+    struct call_key *ck = &call->keys[k];
+    if (UNLIKELY(call->changed || ck->outcome)) {
+        return settle_entry(call, ck);
+    }
+    return ck->entry && !entry_negative(ck->entry) ? ck->entry : NULL;
 }
 
 err call_entry_of_kind(struct call *call, unsigned k, enum kind kind, struct entry **ret_entry)

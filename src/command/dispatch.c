@@ -497,21 +497,21 @@ static void begin(struct call *call, struct timing *t) ON(worker)
     }
     call->event = call->command->event;
     __atomic_store_n(&call->session->last_command, call->command, __ATOMIC_RELAXED);
-    effect_init(&call->effect, &call->arena, call->now, keyspace_wants_records(call->engine->keyspace));
 }
 
 /* Whose rules and which database: as of now, since a call before this one in the batch may have changed the database.
  * Whether any key is governed. */
 static bool govern_keys(struct call *call, struct loader *loader)
 {
-    bool governed = false;
-    for (unsigned i = 0; i < call->key_count; i++) {
-        struct call_key *ck = &call->keys[i];
+    bool governed = false, asks = loader && loader_has_rules(loader);
+    struct call_key *keys = call->keys;
+    for (unsigned i = 0, count = call->key_count; i < count; i++) {
+        struct call_key *ck = &keys[i];
         if (UNLIKELY(ck->key.db != call->session->db)) {
             ck->key.db = call->session->db;
             ck->sight.blind = true;
         }
-        ck->rule = loader ? loader->govern(loader, ck->key.db, ck->key.bytes) : NULL;
+        ck->rule = asks ? loader->govern(loader, ck->key.db, ck->key.bytes) : NULL;
         governed |= ck->rule != NULL;
     }
     return governed;
@@ -552,6 +552,7 @@ static void publish(struct call *call)
 static err run_locked(struct call *call, struct loader *loader, bool governed)
 {
     bool returns = call_errand(call); /* it was shown and has changed what it changes when it left */
+    effect_init(&call->effect, &call->arena, call->now, keyspace_wants_records(call->engine->keyspace));
     find_keys(call);
     err e = governed || call->park ? consult(call, loader) : OK;
     if (e == OK) {

@@ -82,7 +82,7 @@ static int set_up(void **state)
 {
     struct setting *s = calloc(1, sizeof *s);
     s->engine = fake_engine_new();
-    s->loader.loader = (struct loader){.govern = govern, .consult = consult, .times = times};
+    s->loader.loader = (struct loader){.has_rules = true, .govern = govern, .consult = consult, .times = times};
     keyspace_set_loader(s->engine->engine.keyspace, &s->loader.loader);
     effect_log_init(&s->log, s->engine->engine.keyspace);
     s->door = fake_door_open(s->engine);

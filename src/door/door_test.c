@@ -120,7 +120,7 @@ static void listen_on(const char *path)
 
 static void house_open(struct house *h)
 {
-    *h = (struct house){.slow.loader = {govern, consult, times}};
+    *h = (struct house){.slow.loader = {true, govern, consult, times}};
     strcpy(h->directory, "/tmp/door_test.XXXXXX");
     assert_non_null(mkdtemp(h->directory));
     snprintf(h->path, sizeof h->path, "%s/socket", h->directory);

@@ -201,17 +201,19 @@ static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *
                                  .unknown = session_needs_auth(&c->session)};
     const struct intake *intake = c->intake;
     unsigned limit = limits.unknown || intake ? 1 : c->ahead;
+    slice rest = slice_sub(input, *at, SIZE_MAX);
     for (*ret_count = 0; *ret_count < limit;) {
         struct call *call = desk_call(d, *ret_count);
         if (!call) {
             return STOP_NOMEM;
         }
         struct resp_request request;
-        enum resp_step step = resp_parse(c->parser, slice_sub(input, *at, SIZE_MAX), &limits, &call->arena, &request);
+        enum resp_step step = resp_parse(c->parser, rest, &limits, &call->arena, &request);
         if (step != RESP_REQUEST) {
             return step == RESP_MORE ? STOP_MORE : STOP_FAULT;
         }
         *at += request.bytes;
+        rest = slice_make(rest.ptr + request.bytes, rest.len - request.bytes);
         if (request.argc == 0) {
             continue;
         }

@@ -55,15 +55,19 @@ static enum glimpse copy_entry(const struct lock *l, uint32_t version, const str
     if (!lock_is_untouched(l, version) || copy->flags & (ENTRY_LONG_KEY | ENTRY_EXTERNAL | ENTRY_NEGATIVE)) {
         return GLIMPSE_NOTHING;
     }
-    size_t bytes = sizeof *e + entry_options_bytes(copy->flags) + copy->key_bytes + copy->value_bytes;
-    if (copy->key_bytes != key.len || bytes > SHARD_GLIMPSE_BYTES_MAX) {
-        return copy->key_bytes != key.len ? GLIMPSE_OTHER : GLIMPSE_NOTHING;
+    if (copy->key_bytes != key.len) {
+        return GLIMPSE_OTHER;
+    }
+    const char *key_copy = entry_inline_bytes(copy);
+    size_t bytes = (size_t)(key_copy - (const char *)copy) + key.len + copy->value_bytes;
+    if (bytes > SHARD_GLIMPSE_BYTES_MAX) {
+        return GLIMPSE_NOTHING;
     }
     copy_block(e, bytes, copy);
     if (!lock_is_untouched(l, version)) {
         return GLIMPSE_NOTHING;
     }
-    return entry_has_key(copy, key) ? GLIMPSE_IT : GLIMPSE_OTHER;
+    return bytes_equal(key_copy, key.ptr, key.len) ? GLIMPSE_IT : GLIMPSE_OTHER;
 }
 
 /* The same of a bucket: GLIMPSE_OTHER when the key is in none of its slots. */
@@ -129,6 +133,7 @@ bool shard_glimpse(const struct key *k, const struct sight *sight, int64_t now_w
         return g == GLIMPSE_OTHER;
     }
     *ret_entry = seen.copy;
-    return !entry_expired(seen.copy, now_wall_ms) &&
+    bool has_expired = seen.copy->flags & ENTRY_TIMED && entry_expired(seen.copy, now_wall_ms);
+    return !has_expired &&
            (!is_use || !evict_would_note(s, seen.copy, now_wall_ms) || note_use(s, sight, seen.entry, now_wall_ms));
 }

@@ -32,6 +32,7 @@ struct load_answer {
 struct rule; /* opaque here */
 
 struct loader {
+    bool has_rules; /* atomic; false: govern() finds none for any key and need not be asked */
     /* The rule that governs a key; NULL: none. Lock-free; good until the calling worker's next loop turn. */
     const struct rule *(*govern)(struct loader *l, unsigned db, slice key);
     /* What a command that uses the key so should do, given the entry as found (NULL when absent or expired). With the
@@ -45,5 +46,10 @@ struct loader {
     void (*times)(struct loader *l, const struct rule *r, struct now now, int64_t deadline, int64_t *ret_deadline,
                   int64_t *ret_fresh_until);
 };
+
+static inline bool loader_has_rules(const struct loader *l)
+{
+    return __atomic_load_n(&l->has_rules, __ATOMIC_RELAXED);
+}
 
 #endif

@@ -112,14 +112,18 @@ void shard_fini(struct shard *s)
  * it would make each look-up wait for the one before, which is what looking ahead is to avoid. */
 static void find_bucket(const struct look *l)
 {
-    const struct shard *s = l->key->shard;
+    const struct key *k = l->key;
+    const struct shard *s = k->shard;
     if (l->to_write) {
         __builtin_prefetch(&s->lock, 1);
     }
-    l->sight->blind = !lock_look(&s->lock, &l->sight->version);
-    const struct space *sp = space_of(s, l->key->db);
-    l->sight->bucket = sp ? index_bucket_unlocked(&sp->index, l->key->hash) : NULL;
-    l->sight->entry = NULL;
+    struct sight sight = {0};
+    sight.blind = !lock_look(&s->lock, &sight.version);
+    const struct space *sp = space_of(s, k->db);
+    if (sp) {
+        sight.bucket = index_bucket_unlocked(&sp->index, k->hash);
+    }
+    *l->sight = sight;
 }
 
 static void fetch_entry(const char *e)

@@ -41,6 +41,7 @@ static err publish(struct rules *rs, struct config_blocks *blocks)
     }
     rule_set_ref(set);
     __atomic_store_n(&rs->published, set, __ATOMIC_RELEASE);
+    __atomic_store_n(&rs->loader.has_rules, set->rule_count > 0, __ATOMIC_RELAXED);
     if (before) {
         retire(rs, before);
     }

@@ -474,10 +474,10 @@ void resp_render_bulk(struct buf *out, slice bytes)
     }
     *at = '$';
     at = write_number_line(at + 1, bytes.len, digits);
+    memcpy(at + bytes.len, "\r\n", 2);
     if (bytes.len > 0) {
         memcpy(at, bytes.ptr, bytes.len);
     }
-    memcpy(at + bytes.len, "\r\n", 2);
 }
 
 void resp_render_big_number(struct buf *out, slice digits)
