@@ -2,8 +2,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "base/attr.h"
 #include "base/hash.h"
+#include "base/attr.h"
 #include "base/random.h"
 
 _Static_assert(HASH_SECRET_BYTES >= XXH3_SECRET_SIZE_MIN, "XXH3 needs a longer secret");

@@ -48,6 +48,30 @@ static void test_names(void **state)
     assert_null(command_find(S("|id")));
 }
 
+/* Each bit of each name turned: another case of a letter is the same command, nothing else is. */
+static void test_names_in_any_case(void **state)
+{
+    (void)state;
+    unsigned met = 0;
+    for (unsigned number = 0; number < command_count(); number++) {
+        const struct command *row = command_at(number), *c;
+        size_t len = strlen(row->name);
+        char name[64];
+        assert_true(len < sizeof name);
+        slice argv[16] = {slice_make(name, len)};
+        unsigned argc = (unsigned)abs(row->arity);
+        for (size_t bit = 0; bit < 8 * len && !row->container && command_subcommand_count(row) == 0; bit++) {
+            memcpy(name, row->name, len);
+            bool is_letter = name[bit / 8] >= 'a' && name[bit / 8] <= 'z';
+            name[bit / 8] = (char)(name[bit / 8] ^ 1 << bit % 8);
+            err e = command_resolve(argc, argv, &c);
+            assert_true((e == OK && c == row) == (is_letter && bit % 8 == 5));
+            met++;
+        }
+    }
+    assert_true(met > 0);
+}
+
 static void test_keys(void **state)
 {
     (void)state;
@@ -214,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names_in_any_case),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_rows_are_those_of_redis),
     };
