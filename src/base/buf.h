@@ -33,10 +33,16 @@ MUST_USE err buf_reserve(struct buf *b, size_t more);
 /* Slow path of buf_extend(): grows or marks the buffer as failed. */
 bool buf_grow(struct buf *b, size_t more);
 
+/* Whether that many more need no growing. */
+static inline bool buf_has_room(const struct buf *b, size_t more)
+{
+    return b->capacity - b->len >= more && b->failure == OK;
+}
+
 /* Room for `more` bytes counted as used, to be written by the caller; NULL (and failed) when there is none. */
 static inline char *buf_extend(struct buf *b, size_t more)
 {
-    if (UNLIKELY(b->capacity - b->len < more || b->failure) && !buf_grow(b, more)) {
+    if (UNLIKELY(!buf_has_room(b, more)) && !buf_grow(b, more)) {
         return NULL;
     }
     char *at = b->bytes + b->len;

@@ -229,12 +229,11 @@ static uint64_t letters_of(slice name)
 /* Where this name stands in any case, or the empty place where it would. */
 static inline struct short_name *place_of_short(uint64_t word, size_t len)
 {
-    unsigned at = (unsigned)((word | CASE_BITS) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - WORD_PLACE_BITS));
-    for (const struct short_name *n = &short_names[at]; n->row && ((word | n->letters) != n->word || n->len != len);) {
-        at = (at + 1) % countof(short_names);
-        n = &short_names[at];
+    struct short_name *n = short_names + ((word | CASE_BITS) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - WORD_PLACE_BITS));
+    while (n->row && ((word | n->letters) != n->word || n->len != len)) {
+        n = n + 1 < short_names + countof(short_names) ? n + 1 : short_names;
     }
-    return &short_names[at];
+    return n;
 }
 
 static void complete_rows(void)

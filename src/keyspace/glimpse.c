@@ -28,12 +28,6 @@ enum glimpse { GLIMPSE_IT, GLIMPSE_OTHER, GLIMPSE_NOTHING };
 /* Two words, read at once. */
 typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
 
-/* GLIMPSE_IT: `entry` is where it stands, `copy` what stood there. */
-struct seen {
-    const struct entry *entry;
-    struct entry *copy;
-};
-
 READS_UNLOCKED static void copy_header(const struct entry *from, struct entry *to)
 {
     *(uint64_t *)to = *(volatile const uint64_t *)from;
@@ -47,7 +41,7 @@ READS_UNLOCKED static void copy_block(const struct entry *from, size_t bytes, st
     }
 }
 
-/* GLIMPSE_OTHER: it is another key's; GLIMPSE_NOTHING: it cannot be said. */
+/* GLIMPSE_IT: `copy` is what stood there. GLIMPSE_OTHER: it is another key's; GLIMPSE_NOTHING: it cannot be said. */
 static enum glimpse copy_entry(const struct lock *l, uint32_t version, const struct entry *e, slice key,
                                struct entry *copy)
 {
@@ -70,17 +64,17 @@ static enum glimpse copy_entry(const struct lock *l, uint32_t version, const str
     return bytes_equal(key_copy, key.ptr, key.len) ? GLIMPSE_IT : GLIMPSE_OTHER;
 }
 
-/* The same of a bucket: GLIMPSE_OTHER when the key is in none of its slots. */
+/* The same of a bucket, GLIMPSE_IT with where it stands: GLIMPSE_OTHER when the key is in none of its slots. */
 static enum glimpse copy_from_bucket(const struct shard *s, uint32_t version, const void *bucket, const struct key *k,
-                                     struct seen *seen, const void **ret_next)
+                                     struct entry *copy, const struct entry **ret_entry, const void **ret_next)
 {
     for (unsigned slots = index_slots_unlocked(bucket, k->hash, ret_next); slots; slots &= slots - 1) {
         handle h = index_handle_unlocked(bucket, (unsigned)__builtin_ctz(slots));
         if (!lock_is_untouched(&s->lock, version)) {
             return GLIMPSE_NOTHING;
         }
-        seen->entry = slab_at(&s->slabs, h);
-        enum glimpse g = copy_entry(&s->lock, version, seen->entry, k->bytes, seen->copy);
+        *ret_entry = slab_at(&s->slabs, h);
+        enum glimpse g = copy_entry(&s->lock, version, *ret_entry, k->bytes, copy);
         if (LIKELY(g != GLIMPSE_OTHER)) {
             return g;
         }
@@ -90,11 +84,11 @@ static enum glimpse copy_from_bucket(const struct shard *s, uint32_t version, co
 
 /* GLIMPSE_OTHER: it is absent. */
 NOINLINE static enum glimpse search(const struct shard *s, const struct sight *sight, const struct key *k,
-                                    struct seen *seen)
+                                    struct entry *copy, const struct entry **ret_entry)
 {
     enum glimpse g = GLIMPSE_OTHER;
     for (const void *bucket = sight->bucket, *next; bucket && g == GLIMPSE_OTHER; bucket = next) {
-        g = copy_from_bucket(s, sight->version, bucket, k, seen, &next);
+        g = copy_from_bucket(s, sight->version, bucket, k, copy, ret_entry, &next);
         if (!lock_is_untouched(&s->lock, sight->version)) {
             return GLIMPSE_NOTHING;
         }
@@ -120,20 +114,19 @@ bool shard_glimpse(const struct key *k, const struct sight *sight, int64_t now_w
     if (sight->blind || !lock_is_untouched(&s->lock, sight->version)) {
         return false;
     }
-    struct seen seen = {.entry = sight->entry, .copy = memory};
-    enum glimpse g = GLIMPSE_OTHER;
-    if (LIKELY(sight->entry != NULL)) {
-        g = copy_entry(&s->lock, sight->version, seen.entry, k->bytes, seen.copy);
-    }
+    const struct entry *e = sight->entry;
+    struct entry *copy = memory;
+    enum glimpse g = LIKELY(e != NULL) ? copy_entry(&s->lock, sight->version, e, k->bytes, copy) : GLIMPSE_OTHER;
     if (UNLIKELY(g == GLIMPSE_OTHER)) {
-        g = search(s, sight, k, &seen);
+        const struct entry *found = NULL;
+        g = search(s, sight, k, copy, &found);
+        e = found;
     }
     if (g != GLIMPSE_IT) {
         *ret_entry = NULL;
         return g == GLIMPSE_OTHER;
     }
-    *ret_entry = seen.copy;
-    bool has_expired = seen.copy->flags & ENTRY_TIMED && entry_expired(seen.copy, now_wall_ms);
-    return !has_expired &&
-           (!is_use || !evict_would_note(s, seen.copy, now_wall_ms) || note_use(s, sight, seen.entry, now_wall_ms));
+    *ret_entry = copy;
+    bool has_expired = copy->flags & ENTRY_TIMED && entry_expired(copy, now_wall_ms);
+    return !has_expired && (!is_use || !evict_would_note(s, copy, now_wall_ms) || note_use(s, sight, e, now_wall_ms));
 }

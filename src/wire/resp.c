@@ -183,6 +183,12 @@ static bool add_span(struct resp_parser *p)
     return true;
 }
 
+/* More than 9 when it is none. */
+static inline unsigned digit_of(char c)
+{
+    return (unsigned)(unsigned char)c - '0';
+}
+
 /* A request that is here in full and looks as nearly all do: one to nine arguments, lengths of at most four digits
  * without a zero in front. It needs none of the parser's memory. False for every other, also a faulty one: then nothing
  * has happened. */
@@ -193,7 +199,7 @@ static bool parse_plain(slice input, const struct resp_limits *limits, struct ar
     if (input.len < FIRST_LINE_BYTES + SHORTEST_ARGUMENT_BYTES || input.ptr[2] != '\r') {
         return false;
     }
-    unsigned argc = (unsigned char)input.ptr[1] - '0';
+    unsigned argc = digit_of(input.ptr[1]);
     if (argc - 1 > 8) {
         return false;
     }
@@ -206,12 +212,12 @@ static bool parse_plain(slice input, const struct resp_limits *limits, struct ar
         if (end - at < SHORTEST_ARGUMENT_BYTES || at[0] != '$') {
             return false;
         }
-        size_t bytes = (unsigned char)at[1] - '0';
+        unsigned bytes = digit_of(at[1]), digit;
         if (bytes > 9) {
             return false;
         }
         const char *c = at + 2;
-        for (unsigned digit; (digit = (unsigned char)*c - '0') <= 9; c++) {
+        for (; (digit = digit_of(*c)) <= 9; c++) {
             if (bytes == 0 || c - at > DIGITS_MAX) {
                 return false;
             }
@@ -434,13 +440,13 @@ enum resp_step resp_parse(struct resp_parser *p, slice input, const struct resp_
 
 /* ---- replies ----------------------------------------------------------------------------------------------------- */
 
-static size_t digit_count(uint64_t number)
+static inline size_t digit_count(uint64_t number)
 {
     size_t count = 1;
-    for (; number >= 1000; number /= 1000) {
-        count += 3;
+    for (; number >= 100; number /= 100) {
+        count += 2;
     }
-    return count + (number >= 10) + (number >= 100);
+    return number >= 10 ? count + 1 : count;
 }
 
 /* Writes `digits` digits and \r\n; returns what is behind. */
@@ -465,13 +471,22 @@ void resp_render_count(struct buf *out, char kind, size_t count)
     }
 }
 
+/* Apart, so that the usual way keeps nothing over a call. */
+NOINLINE static void render_bulk_growing(struct buf *out, slice bytes, size_t more)
+{
+    if (buf_grow(out, more)) {
+        resp_render_bulk(out, bytes);
+    }
+}
+
 void resp_render_bulk(struct buf *out, slice bytes)
 {
-    size_t digits = digit_count(bytes.len);
-    char *at = buf_extend(out, bytes.len + digits + 5);
-    if (UNLIKELY(!at)) {
+    size_t digits = digit_count(bytes.len), more = bytes.len + digits + 5;
+    if (UNLIKELY(!buf_has_room(out, more))) {
+        render_bulk_growing(out, bytes, more);
         return;
     }
+    char *at = buf_extend(out, more);
     *at = '$';
     at = write_number_line(at + 1, bytes.len, digits);
     memcpy(at + bytes.len, "\r\n", 2);
