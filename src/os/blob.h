@@ -27,7 +27,7 @@ struct blob {
 
 #define BLOB_OWNER ((uint64_t)1 << 32)
 
-enum { BLOB_MAPPED_BYTES_MIN = 4 << 20 };
+enum { BLOB_MAPPED_BYTES_MIN = 8 << 20 };
 
 /* The room that one for so many bytes has. */
 static inline size_t blob_good_room(size_t bytes)
