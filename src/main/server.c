@@ -463,7 +463,7 @@ static enum exit_code set_up(struct server *s, const char *program, const struct
 
 /* ---- tear-down --------------------------------------------------------------------------------------------------- */
 
-/* What stopped workers had posted to each other: a tour on its way home, lines for a MONITOR. */
+/* What stopped workers had posted to each other: a tour on its way home, lines for a MONITOR; and what the lazy thread has for them. */
 static void settle_workers(struct server *s)
 {
     for (bool again = true; again;) {
@@ -489,6 +489,7 @@ static void tear_down(struct server *s)
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_stop(&s->workers[i]);
     }
+    lazy_stop(); /* which may be at work for the keyspace, or for a call */
     settle_workers(s);
 #ifdef LARDER_CHECKS
     if (s->keyspace) {
@@ -507,7 +508,6 @@ static void tear_down(struct server *s)
     service_close(&s->service);
     door_free(s->door);
     rules_free(s->engine.rules);
-    lazy_stop(); /* which may be at work for the keyspace */
     keyspace_free(s->keyspace);
     for (unsigned i = 0; i < s->worker_count; i++) {
         worker_fini(&s->workers[i]);

@@ -1,5 +1,5 @@
 /* What can wait and takes long, on a thread of its own, so that no worker is away from its connections meanwhile; on a worker's core it defers to that. Above all giving large blocks back
- * to the system: 100 MB take 9 ms (4 KB pages). Also what the allocator has had free for some seconds (mem_tend()). */
+ * to the system: 100 MB take 9 ms (4 KB pages). Also what the allocator has had free for some seconds (mem_tend()), or all that it has for MEMORY PURGE (250 ms a gigabyte). */
 #ifndef OS_LAZY_H
 #define OS_LAZY_H
 

@@ -45,7 +45,7 @@ static err flush(struct call *call, unsigned first_db, unsigned end_db)
         keyspace_flush_db(call->engine->keyspace, db);
     }
     call_record(call, call->argc, call->argv);
-    if (!async && call_work_on_keyspace(call, keyspace_reap) == ERR_AGAIN) {
+    if (!async && call_work_on_keyspace(call, keyspace_reap, NULL) == ERR_AGAIN) {
         return ERR_AGAIN;
     }
     reply_ok(call->reply);

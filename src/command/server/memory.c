@@ -35,22 +35,13 @@ err cmd_memory_usage(struct call *call)
 }
 
 /* ---- PURGE ---------------------------------------------------------------------------------------------------------- */
-static bool purge_slice(struct keyspace *ks, int64_t budget_us)
-{
-    bool done = keyspace_purge(ks, budget_us);
-    if (done) {
-        mem_purge();
-    }
-    return done;
-}
-
 err cmd_memory_purge(struct call *call)
 {
     if (call_chore(call)) {
         reply_ok(call->reply);
         return OK;
     }
-    return call_work_on_keyspace(call, purge_slice);
+    return call_work_on_keyspace(call, keyspace_purge, mem_purge);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------ */

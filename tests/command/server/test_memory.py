@@ -59,3 +59,23 @@ def test_purge_gives_back_what_deletions_left_sparse(larder):
     assert after["slabs_held"] < full / 3
     assert after["slabs_held"] < after["slabs_used"] * 2
     assert all(larder.get(f"k{i}") == b"v" * 200 for i in range(0, 100_000, 1000))
+
+
+def test_others_are_served_while_the_allocator_gives_back(server):
+    with server.pause("chore_last") as point, server.raw() as purging, server.raw() as other:
+        purging.send(b"MEMORY PURGE\r\n")
+        point.wait_reached()
+        assert other.call("SET", "k", "v") == b"OK"
+        purging.expect_silence()
+        point.release()
+        assert purging.read_reply() == b"OK"
+
+
+def test_a_purge_ends_without_its_client(server):
+    with server.pause("chore_last") as point:
+        with server.raw() as purging:
+            purging.send(b"MEMORY PURGE\r\n")
+            point.wait_reached()
+        point.release()
+    with server.raw() as raw:
+        assert raw.call("MEMORY", "PURGE") == b"OK"
