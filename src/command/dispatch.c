@@ -5,7 +5,8 @@
  *     fetch     bring from memory what the keys of all will need (shard.h says how)
  *     run       refused? authenticated? room? -> lock -> find, expire -> consult -> verb -> publish -> unlock -> count
  *               one key: one lock, no set; several: keyspace_lock_keys(); ALL_SHARDS rows: keyspace_lock_all()
- *               GLIMPSE rows need no lock as long as nobody changes the shard (shard_glimpse())
+ *               GLIMPSE rows need no lock as long as nobody changes the shard (shard_glimpse()); those of one command that follow each other
+ *               share what decides that they may run so (dispatch_run_glimpses())
  *
  * Parking (park.c): when the loader wants a key waited for, all keys that need it join their pendings in this one run, and the call goes to
  * sleep on the count of them. The next run hands each key's outcome to the loader, which then says use or fail, never wait, except when
@@ -108,11 +109,15 @@ NOINLINE static void count_group(struct timing *t, unsigned worker) ON(worker)
     t->brief_count = 0;
 }
 
+static inline bool is_small(const struct call *call)
+{
+    return call->argv[call->argc - 1].len <= BRIEF_ARGUMENT_BYTES_MAX;
+}
+
 /* Whether it is timed together with its like. */
 static inline bool is_brief(const struct timing *t, const struct call *call)
 {
-    return call->command && call->command->traits & TRAIT_BRIEF && t->groups &&
-           call->argv[call->argc - 1].len <= BRIEF_ARGUMENT_BYTES_MAX && !call->park;
+    return call->command && call->command->traits & TRAIT_BRIEF && t->groups && is_small(call) && !call->park;
 }
 
 /* A call is about to run: it joins the group of calls like it, or they are counted, so that its own time begins here. */
@@ -568,24 +573,22 @@ static err run_locked(struct call *call, struct loader *loader, bool governed)
     return e;
 }
 
-/* Tries to find the entry of a GLIMPSE row without the lock. What has to be seen or told in the order of changes
- * (loads, parks, MONITOR) needs it. */
-static bool glimpse(struct call *call, bool governed) ON(worker)
+/* Tries to find the entry of a GLIMPSE row's one key without the lock. */
+static inline bool glimpse(struct call *call, bool is_use) ON(worker)
 {
     static struct {
         char bytes[SHARD_GLIMPSE_BYTES_MAX];
     } ALIGNED(CACHE_LINE_BYTES) copies[WORKER_COUNT_MAX];
-    if (!(call->command->traits & TRAIT_GLIMPSE) || governed || call->park || UNLIKELY(monitor_is_on())) {
-        return false;
-    }
     assert(call->key_count == 1);
     struct call_key *ck = call->keys;
     void *memory = copies[call->session->worker->index].bytes;
-    if (!shard_glimpse(&ck->key, &ck->sight, call->now.wall_ms, is_use(call), memory, &ck->entry)) {
-        return false;
-    }
-    count_look(call, ck->entry != NULL);
-    return true;
+    return shard_glimpse(&ck->key, &ck->sight, call->now.wall_ms, is_use, memory, &ck->entry);
+}
+
+/* What has to be seen or told in the order of changes (loads, parks, MONITOR) needs the lock. */
+static bool may_glimpse(const struct call *call, bool governed)
+{
+    return call->command->traits & TRAIT_GLIMPSE && !governed && !call->park && LIKELY(!monitor_is_on());
 }
 
 /* The call is over, and not one of a group: how long it took is looked at. */
@@ -665,7 +668,8 @@ enum run dispatch_run(struct call *call)
     unsigned key_count = call->key_count;
     size_t reply_mark = call->reply->out->own.len;
     bool governed = govern_keys(call, loader);
-    if (glimpse(call, governed)) {
+    if (may_glimpse(call, governed) && glimpse(call, is_use(call))) {
+        count_look(call, call->keys->entry != NULL);
         e = call->command->handler(call);
     } else {
         lock_shards(call, key_count);
@@ -680,4 +684,56 @@ enum run dispatch_run(struct call *call)
     }
     end(call, t, e, reply_mark);
     return RUN_DONE;
+}
+
+/* Whether what holds for `first`, a brief call that may run and glimpse, holds for this new one, too. */
+static inline bool is_like(const struct call *call, const struct call *first)
+{
+    return call->command == first->command && call->refused == OK && is_small(call);
+}
+
+/* Whether a new call may be run so, and all that are like it, since what decides that is changed by none of them. Else dispatch_run() knows what to do. */
+static bool may_glimpse_with_others(const struct call *call)
+{
+    struct loader *loader = keyspace_loader(call->engine->keyspace);
+    return call->refused == OK && may_glimpse(call, loader && loader_has_rules(loader)) &&
+           LIKELY(!session_needs_auth(call->session) && !pause_is_set());
+}
+
+unsigned dispatch_run_glimpses(struct call *const *calls, unsigned count)
+{
+    struct call *first = calls[0];
+    if (!may_glimpse_with_others(first)) {
+        return 0;
+    }
+    struct timing *t = timing_of(first);
+    begin(first, t);
+    if (!first->brief) {
+        return 0;
+    }
+    bool use = is_use(first);
+    unsigned run = 0, there = 0;
+    err e = OK;
+    while (run < count && e == OK && is_like(calls[run], first)) {
+        struct call *call = calls[run];
+        if (run + DISPATCH_APPROACH < count) {
+            dispatch_approach(calls[run + DISPATCH_APPROACH]);
+        }
+        call->now = first->now;
+        call->changed = false;
+        call->brief = true;
+        size_t reply_mark = call->reply->out->own.len;
+        if (UNLIKELY(call->keys->key.db != call->session->db) || !glimpse(call, use)) {
+            break;
+        }
+        there += call->keys->entry != NULL;
+        run++;
+        e = call->command->handler(call);
+        end(call, t, e, reply_mark);
+    }
+    if (first->command->effect == EFFECT_READ) {
+        metric_add(METRIC_keyspace_hits, there);
+        metric_add(METRIC_keyspace_misses, run - there);
+    }
+    return run;
 }

@@ -39,6 +39,9 @@ void dispatch_fetch(struct call *const *calls, unsigned count) ON(worker);
 enum { DISPATCH_APPROACH = 2 };
 void dispatch_approach(const struct call *call) ON(worker);
 enum run dispatch_run(struct call *call) ON(worker);
+/* Runs those of the calls of one session, from the first on, that are of one command and need no lock (GLIMPSE rows), for which it looks only once at what is the same
+ * for all of them. Returns how many are over; the one behind them is for dispatch_run(). */
+unsigned dispatch_run_glimpses(struct call *const *calls, unsigned count) ON(worker);
 
 /* Keys that requests will need which have come, but are not prepared yet because those of other connections are before them. A guess: nothing depends on it. */
 enum { FORECAST_KEYS_MAX = 16 };

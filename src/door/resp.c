@@ -217,9 +217,6 @@ static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *
         if (request.argc == 0) {
             continue;
         }
-        if (is_attack(&request)) {
-            return STOP_ATTACK;
-        }
         call->session = &c->session;
         call->reply = &c->reply;
         call->argc = request.argc;
@@ -230,6 +227,9 @@ static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *
             intake_lend(intake, call);
         }
         dispatch_prepare(call);
+        if (UNLIKELY(call->refused == ERR_UNKNOWN_COMMAND) && is_attack(&request)) {
+            return STOP_ATTACK;
+        }
         d->batch_ends[(*ret_count)++] = *at;
     }
     return STOP_FULL;
@@ -253,6 +253,11 @@ static void drop_unwanted(struct conn *c, bool skipped, size_t before)
     s->reply_mode = skips_next ? SESSION_REPLY_SKIP : SESSION_REPLY_ON;
 }
 
+static bool wants_replies(const struct conn *c)
+{
+    return LIKELY(c->session.reply_mode == SESSION_REPLY_ON && !c->session.skip_next);
+}
+
 static enum run run_call(struct conn *c, struct call *call) ON(worker)
 {
     bool skipped = c->session.reply_mode == SESSION_REPLY_SKIP;
@@ -260,7 +265,7 @@ static enum run run_call(struct conn *c, struct call *call) ON(worker)
     if (dispatch_run(call) == RUN_PARKED) {
         return RUN_PARKED;
     }
-    if (c->session.reply_mode != SESSION_REPLY_ON || skipped || c->session.skip_next) {
+    if (!wants_replies(c) || skipped) {
         drop_unwanted(c, skipped, before);
     }
     return RUN_DONE;
@@ -312,6 +317,12 @@ static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_s
     unsigned run = 0;
     bool lasts = false;
     while (run < count && *ret_state == CONN_READY && !lasts) {
+        if (wants_replies(c)) {
+            run += dispatch_run_glimpses(d->batch + run, count - run);
+            if (run == count) {
+                break;
+            }
+        }
         unsigned i = run++;
         if (i + DISPATCH_APPROACH < count) {
             dispatch_approach(d->batch[i + DISPATCH_APPROACH]);
