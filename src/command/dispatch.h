@@ -36,7 +36,7 @@ void dispatch_prepare(struct call *call) ON(worker);
 /* Brings from memory what the keys of prepared calls need, as many at a time as the processor can. They run before their worker's next tick. */
 void dispatch_fetch(struct call *const *calls, unsigned count) ON(worker);
 /* Brings what that has brought to the second level of the cache on to the first. For the call that will run after DISPATCH_APPROACH others. */
-enum { DISPATCH_APPROACH = 2 };
+enum { DISPATCH_APPROACH = 3 };
 void dispatch_approach(const struct call *call) ON(worker);
 enum run dispatch_run(struct call *call) ON(worker);
 /* Runs those of the calls of one session, from the first on, that are of one command and need no lock (GLIMPSE rows), for which it looks only once at what is the same

@@ -1,9 +1,13 @@
-/* A futex lock of one word, its ranks, and a condition.
+/* A futex lock, its ranks, and a condition.
  *
- * The word says whether it is held, and whether somebody may sleep until it is not. Who comes to a held lock pauses a little, for the holder
- * is usually on another core and almost done; then yields, for on few cores the holder may have been preempted; then says that it sleeps, and
- * sleeps. Who has slept says so again when it has the lock, for others may, and so wakes the next one at release. (U. Drepper, "Futexes are
- * tricky".) The rest of the word counts the releases, for those who read without the lock (lock_look()).
+ * A word says whether it is held, another how many sleep until it is not. Who comes to a held lock pauses a little, for the holder is usually on
+ * another core and almost done; then yields, for on few cores the holder may have been preempted; then says that it sleeps, and sleeps. The rest
+ * of the first word counts the releases, for those who read without the lock (lock_look()).
+ *
+ * Nearly always nobody sleeps, so a release is two plain instructions: it writes the word, then reads whether there is a sleeper to wake. A
+ * processor may do the second before others see the first, and to forbid it that costs as much as the rest of the pair of acquire and release.
+ * Who is about to sleep pays instead: having said so, it has every processor that runs a thread of this process pass a barrier (membarrier(2)).
+ * A release before that is seen by who then looks at the word again; one after it sees the sleeper.
  *
  * Locks are not fair: a running thread may take one before a woken one does. They are held for microseconds, so that does not matter.
  *
@@ -18,6 +22,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -145,42 +150,51 @@ void lock_assert_held(const struct lock *l) UNCHECKED_LOCKS
 
 /* ---- lock ---------------------------------------------------------------------------------------------------------- */
 
-static inline bool take_free(struct lock *l, unsigned more)
+/* The kernel has barriers for who sleeps; else who releases has its own. */
+static bool sleepers_pay;
+
+__attribute__((constructor)) static void ask_for_barriers(void)
+{
+    sleepers_pay = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+static inline bool take_free(struct lock *l)
 {
     uint32_t word = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
-    return !(word & LOCK_HELD) && __atomic_compare_exchange_n(&l->word, &word, word | LOCK_HELD | more, false,
-                                                              __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return !(word & LOCK_HELD) &&
+           __atomic_compare_exchange_n(&l->word, &word, word | LOCK_HELD, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 /* Sleeps while it is held, but for wake-ups without reason. */
 static void sleep_for(struct lock *l)
 {
-    uint32_t word = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
-    if (!(word & LOCK_HELD)) {
-        return;
+    __atomic_add_fetch(&l->sleepers, 1, __ATOMIC_SEQ_CST);
+    if (sleepers_pay) {
+        long failure = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+        assert(failure == 0);
     }
-    uint32_t marked = word | LOCK_SLEPT_FOR;
-    if (word == marked ||
-        __atomic_compare_exchange_n(&l->word, &word, marked, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-        futex_wait(&l->word, marked, INT64_MAX);
+    uint32_t word = __atomic_load_n(&l->word, __ATOMIC_SEQ_CST);
+    if (word & LOCK_HELD) {
+        futex_wait(&l->word, word, INT64_MAX);
     }
+    __atomic_sub_fetch(&l->sleepers, 1, __ATOMIC_RELAXED);
 }
 
 NOINLINE static void take_held(struct lock *l)
 {
     for (int i = 0; i < PAUSES; i++) {
         pause_cpu();
-        if (take_free(l, 0)) {
+        if (take_free(l)) {
             return;
         }
     }
     for (int i = 0; i < YIELDS; i++) {
         sched_yield();
-        if (take_free(l, 0)) {
+        if (take_free(l)) {
             return;
         }
     }
-    while (!take_free(l, LOCK_SLEPT_FOR)) {
+    while (!take_free(l)) {
         sleep_for(l);
     }
 }
@@ -188,7 +202,7 @@ NOINLINE static void take_held(struct lock *l)
 void lock_acquire(struct lock *l) UNCHECKED_LOCKS
 {
     check_order(l);
-    if (UNLIKELY(!take_free(l, 0))) {
+    if (UNLIKELY(!take_free(l))) {
         take_held(l);
     }
     __atomic_thread_fence(__ATOMIC_RELEASE); /* that it is held is seen before any change: for lock_is_untouched() */
@@ -197,7 +211,7 @@ void lock_acquire(struct lock *l) UNCHECKED_LOCKS
 
 bool lock_try(struct lock *l) UNCHECKED_LOCKS
 {
-    if (!take_free(l, 0)) {
+    if (!take_free(l)) {
         return false;
     }
     __atomic_thread_fence(__ATOMIC_RELEASE);
@@ -230,23 +244,29 @@ bool lock_acquire_untouched(struct lock *l, uint32_t version) UNCHECKED_LOCKS
 static inline void give_back(struct lock *l, uint32_t released)
 {
     note_released(l);
-    uint32_t was = __atomic_exchange_n(&l->word, released, __ATOMIC_RELEASE);
-    assert(was & LOCK_HELD);
-    if (UNLIKELY(was & LOCK_SLEPT_FOR)) {
+    __atomic_store_n(&l->word, released, __ATOMIC_RELEASE);
+    if (LIKELY(sleepers_pay)) {
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    } else {
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    }
+    if (UNLIKELY(__atomic_load_n(&l->sleepers, __ATOMIC_RELAXED) > 0)) {
         futex_wake(&l->word, 1);
     }
 }
 
 void lock_release(struct lock *l) UNCHECKED_LOCKS
 {
-    const uint32_t state = LOCK_HELD | LOCK_SLEPT_FOR;
-    give_back(l, (__atomic_load_n(&l->word, __ATOMIC_RELAXED) | state) + 1);
+    uint32_t word = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
+    assert(word & LOCK_HELD);
+    give_back(l, word + 1); /* it is free, and the count above is one more */
 }
 
 void lock_release_unchanged(struct lock *l) UNCHECKED_LOCKS
 {
-    const uint32_t state = LOCK_HELD | LOCK_SLEPT_FOR;
-    give_back(l, __atomic_load_n(&l->word, __ATOMIC_RELAXED) & ~state);
+    uint32_t word = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
+    assert(word & LOCK_HELD);
+    give_back(l, word - LOCK_HELD);
 }
 
 /* ---- condition ----------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Locks with ranks. `struct lock` is four bytes in release builds: test and set, a few pauses, then a few yields (on two cores the holder
+/* Locks with ranks. `struct lock` is eight bytes in release builds: test and set, a few pauses, then a few yields (on two cores the holder
  * may be preempted), then a futex. Not recursive. In builds with LARDER_CHECKS each thread keeps the list of what it holds and asserts
  * that ranks ascend and that who releases is who acquired. One exemption: who holds the gate takes shards in any order, since whoever
  * does not hold it waits for one shard only and merely tries the others.
@@ -19,10 +19,11 @@ enum lock_rank {
     LOCK_RANK_COUNT
 };
 
-enum { LOCK_HELD = 1, LOCK_SLEPT_FOR = 2 };
+enum { LOCK_HELD = 1 };
 
 struct LOCK_TYPE("lock") lock {
-    uint32_t word; /* LOCK_HELD, LOCK_SLEPT_FOR, and above them how often it was released; atomic */
+    uint32_t word;     /* LOCK_HELD, and above it how often it was released; atomic */
+    uint32_t sleepers; /* threads that sleep until it is free, or are about to; atomic */
 #ifdef LARDER_CHECKS
     uint32_t rank;  /* of enum lock_rank */
     uint32_t order; /* among those of its rank */
@@ -44,12 +45,12 @@ void lock_release_unchanged(struct lock *l) RELEASES(*l);
 void lock_assert_held(const struct lock *l) ASSERTS_HELD(*l);
 
 /* For who reads what the lock guards without taking it. What was read between the two is whole if the first said true, nobody
- * held it then, and the second says true, nobody has since. Until then it may be anything. (2^30 releases in between would not be
+ * held it then, and the second says true, nobody has since. Until then it may be anything. (2^31 releases in between would not be
  * noticed.) */
 static inline bool lock_look(const struct lock *l, uint32_t *ret_version)
 {
     *ret_version = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE);
-    return !(*ret_version & (LOCK_HELD | LOCK_SLEPT_FOR));
+    return !(*ret_version & LOCK_HELD);
 }
 static inline bool lock_is_untouched(const struct lock *l, uint32_t version)
 {
@@ -59,7 +60,7 @@ static inline bool lock_is_untouched(const struct lock *l, uint32_t version)
 /* The second look of who has taken the lock since. */
 static inline bool lock_was_untouched(const struct lock *l, uint32_t version)
 {
-    return (__atomic_load_n(&l->word, __ATOMIC_RELAXED) & ~(uint32_t)(LOCK_HELD | LOCK_SLEPT_FOR)) == version;
+    return (__atomic_load_n(&l->word, __ATOMIC_RELAXED) & ~(uint32_t)LOCK_HELD) == version;
 }
 
 /* What is waited for is changed under the lock that the waiters hold; the wake-up may come after its release. */

@@ -73,6 +73,34 @@ static void test_one_at_a_time(void **state)
     assert_int_equal(a.left, THREAD_COUNT * ROUNDS);
 }
 
+/* Long enough that all others have gone to sleep, again and again. */
+static void hold_long(void *argument)
+{
+    struct account *a = argument;
+    for (int i = 0; i < 20; i++) {
+        lock_acquire(&a->lock);
+        usleep(2000);
+        a->left++;
+        lock_release(&a->lock);
+    }
+}
+
+static void test_who_sleeps_is_woken(void **state)
+{
+    (void)state;
+    struct account a = {0};
+    lock_init(&a.lock, LOCK_SHARD, 0);
+    struct thread threads[THREAD_COUNT];
+    for (int i = 0; i < THREAD_COUNT; i++) {
+        start(&threads[i], "hold", hold_long, &a);
+    }
+    for (int i = 0; i < THREAD_COUNT; i++) {
+        thread_join(&threads[i]);
+    }
+    assert_int_equal(a.left, THREAD_COUNT * 20);
+    assert_int_equal(a.lock.sleepers, 0);
+}
+
 static void test_after_a_look_only_the_untouched_is_acquired(void **state) UNCHECKED_LOCKS
 {
     (void)state;
@@ -254,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_at_a_time),
+        cmocka_unit_test(test_who_sleeps_is_woken),
         cmocka_unit_test(test_after_a_look_only_the_untouched_is_acquired),
         cmocka_unit_test(test_a_condition_wakes_whoever_waits),
         cmocka_unit_test(test_a_wait_ends_at_its_deadline),
