@@ -387,7 +387,7 @@ struct entry *entry_retimed(struct slabs *slabs, struct entry *e, int64_t deadli
 /* Half as much again, at most 1 MiB. */
 size_t entry_spare_bytes(size_t bytes)
 {
-    return num_min_u64(bytes / 2, SPARE_BYTES_MAX);
+    return blob_good_room(bytes + num_min_u64(bytes / 2, SPARE_BYTES_MAX)) - bytes;
 }
 
 /* What to allocate for a value that has just outgrown its place. */

@@ -43,7 +43,7 @@ uint32_t entry_load_ms(const struct entry *e);
 int64_t entry_loaded_at(const struct entry *e);
 /* Bytes that the entry costs, all in: its block, its external value; not its share of the index. */
 size_t entry_bytes(const struct entry *e);
-/* The room that a string is given beyond its bytes when an edit has made it grow. */
+/* The room that a large string is given beyond its bytes when an edit has made it grow, with what the allocator rounds up. */
 size_t entry_spare_bytes(size_t bytes);
 /* Wall ms of the last access (coarse: seconds), for OBJECT IDLETIME; access frequency 0..255, for OBJECT FREQ. */
 int64_t entry_accessed_at(const struct entry *e, int64_t now_wall_ms);
