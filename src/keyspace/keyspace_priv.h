@@ -9,6 +9,7 @@ struct housekeeper {
     unsigned first_chore;
     unsigned busy_chores; /* a bit for each that may have something to do, */
     int64_t asked_ms;     /* since this millisecond (monotonic) */
+    int64_t next_due_ms;  /* wall: the next entry expires, or a tick is over, as of then */
     unsigned tick_count;
     unsigned index_shard;         /* of its shards, the one whose indexes are being compacted */
     struct histogram expiry_lags; /* read by any thread */

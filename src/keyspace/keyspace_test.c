@@ -345,6 +345,21 @@ static void test_negative_entries_go_without_an_event(void **state)
 
 /* ---- flush and swap ---------------------------------------------------------------------------------------------- */
 
+/* A tick that goes on with another chore in the same millisecond does not ask again what expires, and still knows. */
+static void test_what_expires_next_is_known_in_the_same_millisecond(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, 1, 0, EVICTION_NONE);
+    struct now now = {.wall_ms = NOW, .mono_ms = 1000};
+    bench_set(&b, 0, 1, S("v"), NOW + 5);
+    while (keyspace_tick(b.ks, 0, now, TICK_US) == now.mono_ms) {}
+    assert_int_equal(keyspace_tick(b.ks, 0, now, TICK_US), now.mono_ms + 5);
+    b.ks->housekeepers[0].busy_chores = 2;
+    assert_int_equal(keyspace_tick(b.ks, 0, now, TICK_US), now.mono_ms + 5);
+    bench_fini(&b);
+}
+
 static void test_flush(void **state)
 {
     (void)state;
@@ -769,6 +784,7 @@ int main(void)
         cmocka_unit_test(test_negative_entries_are_not_counted),
         cmocka_unit_test(test_negative_entries_go_without_an_event),
         cmocka_unit_test(test_flush),
+        cmocka_unit_test(test_what_expires_next_is_known_in_the_same_millisecond),
         cmocka_unit_test(test_swap),
         cmocka_unit_test(test_scan),
         cmocka_unit_test(test_removing_while_walking),

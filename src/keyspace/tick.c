@@ -121,6 +121,7 @@ static bool expire(struct round *r)
         }
         r->next_due_ms = may_expire(r) ? num_min_i64(r->next_due_ms, PEEK(s->next_due_ms)) : r->next_due_ms;
     }
+    r->keeper->next_due_ms = r->next_due_ms;
     return over && r->next_due_ms <= r->now.wall_ms;
 }
 
@@ -275,7 +276,9 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
     arena_init(&r.unasked.arena);
     more = do_chores(&r) || more;
     arena_fini(&r.unasked.arena);
-    return more ? now.mono_ms : now.mono_ms + num_max_i64(0, r.next_due_ms - now.wall_ms);
+    int64_t wait_ms = num_min_i64(r.keeper->next_due_ms - now.wall_ms,
+                                  TICK_MS); /* as expire() has found, now or in a tick of the same millisecond */
+    return more ? now.mono_ms : now.mono_ms + num_max_i64(0, wait_ms);
 }
 
 const struct histogram *keyspace_expiry_lags(const struct keyspace *ks, unsigned worker_index)
