@@ -78,7 +78,6 @@ struct round {
     unsigned shard_count; /* of the shards that are this worker's */
     struct now now;
     int64_t end_ns;
-    int64_t next_due_ms; /* wall */
     bool frozen;
     struct unasked unasked;
 };
@@ -104,6 +103,7 @@ static bool expire(struct round *r)
 {
     unsigned work = EXPIRE_WORK_PER_TICK;
     bool over = false;
+    int64_t next_due_ms = r->now.wall_ms + TICK_MS;
     for (unsigned i = 0; i < r->shard_count && may_expire(r); i++) {
         struct shard *s = shard_in_turn(r, i);
         while (work > 0 && !over && may_expire(r) && PEEK(s->next_due_ms) <= r->now.wall_ms) {
@@ -119,10 +119,10 @@ static bool expire(struct round *r)
             work -= (unsigned)num_min_u64(work, num_max_u64(slice_work - left, 1));
             over = is_over(r);
         }
-        r->next_due_ms = may_expire(r) ? num_min_i64(r->next_due_ms, PEEK(s->next_due_ms)) : r->next_due_ms;
+        next_due_ms = may_expire(r) ? num_min_i64(next_due_ms, PEEK(s->next_due_ms)) : next_due_ms;
     }
-    r->keeper->next_due_ms = r->next_due_ms;
-    return over && r->next_due_ms <= r->now.wall_ms;
+    r->keeper->next_due_ms = next_due_ms;
+    return over && next_due_ms <= r->now.wall_ms;
 }
 
 /* Deals out what comes up later, so that what is due then is not late. */
@@ -269,15 +269,14 @@ int64_t keyspace_tick(struct keyspace *ks, unsigned worker_index, struct now now
             (ks->shard_count - num_min_u64(worker_index, ks->shard_count) + ks->worker_count - 1) / ks->worker_count,
         .now = now,
         .end_ns = keyspace_budget_end_ns(budget_us),
-        .next_due_ms = now.wall_ms + TICK_MS,
         .frozen = keyspace_is_frozen(ks, now),
     };
     r.keeper->tick_count++;
     arena_init(&r.unasked.arena);
     more = do_chores(&r) || more;
     arena_fini(&r.unasked.arena);
-    int64_t wait_ms = num_min_i64(r.keeper->next_due_ms - now.wall_ms,
-                                  TICK_MS); /* as expire() has found, now or in a tick of the same millisecond */
+    /* As expire() has found, now or in a tick of the same millisecond. */
+    int64_t wait_ms = num_min_i64(r.keeper->next_due_ms - now.wall_ms, TICK_MS);
     return more ? now.mono_ms : now.mono_ms + num_max_i64(0, wait_ms);
 }
 

@@ -20,6 +20,18 @@ static void start(struct thread *t, const char *name, void (*run)(void *), void 
     assert_int_equal(thread_start(t, name, run, argument), OK);
 }
 
+/* THREAD_COUNT threads, to their end. */
+static void run_together(const char *name, void (*run)(void *), void *argument)
+{
+    struct thread threads[THREAD_COUNT];
+    for (int i = 0; i < THREAD_COUNT; i++) {
+        start(&threads[i], name, run, argument);
+    }
+    for (int i = 0; i < THREAD_COUNT; i++) {
+        thread_join(&threads[i]);
+    }
+}
+
 /* ---- exclusion ----------------------------------------------------------------------------------------------------- */
 
 struct account {
@@ -62,13 +74,7 @@ static void test_one_at_a_time(void **state)
     (void)state;
     struct account a = {0};
     lock_init(&a.lock, LOCK_SHARD, 0);
-    struct thread threads[THREAD_COUNT];
-    for (int i = 0; i < THREAD_COUNT; i++) {
-        start(&threads[i], "transfer", transfer, &a);
-    }
-    for (int i = 0; i < THREAD_COUNT; i++) {
-        thread_join(&threads[i]);
-    }
+    run_together("transfer", transfer, &a);
     assert_int_equal(a.wrong_count, 0);
     assert_int_equal(a.left, THREAD_COUNT * ROUNDS);
 }
@@ -90,13 +96,7 @@ static void test_who_sleeps_is_woken(void **state)
     (void)state;
     struct account a = {0};
     lock_init(&a.lock, LOCK_SHARD, 0);
-    struct thread threads[THREAD_COUNT];
-    for (int i = 0; i < THREAD_COUNT; i++) {
-        start(&threads[i], "hold", hold_long, &a);
-    }
-    for (int i = 0; i < THREAD_COUNT; i++) {
-        thread_join(&threads[i]);
-    }
+    run_together("hold", hold_long, &a);
     assert_int_equal(a.left, THREAD_COUNT * 20);
     assert_int_equal(a.lock.sleepers, 0);
 }
