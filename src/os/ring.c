@@ -50,6 +50,8 @@ enum {
     SEND_COUNT_MAX = 256,    /* sends of one submission */
     BUFFER_COUNT_FIRST = 4,
     BUFFER_COUNT_MAX = 64,   /* a power of two */
+    BUFFER_STRIDE = RING_READ_BYTES + 17 * CACHE_LINE_BYTES, /* from one to the next: at multiples of 64 KB their first lines, which is what
+                                                                * small requests use, would all compete for the same few of a cache */
     TURN_BYTES = 256 * 1024, /* received in a turn; without it who sends without end would make turns of 4 MB */
     SLOT_COUNT_FIRST = 64,
     PIECES_AFTER_PLACE = 8, /* before a request stays armed again */
@@ -104,7 +106,7 @@ struct ring {
 
 static size_t buffers_bytes(void)
 {
-    return (size_t)BUFFER_COUNT_MAX * RING_READ_BYTES;
+    return (size_t)BUFFER_COUNT_MAX * BUFFER_STRIDE;
 }
 
 static size_t buffer_ring_bytes(void)
@@ -112,10 +114,15 @@ static size_t buffer_ring_bytes(void)
     return BUFFER_COUNT_MAX * sizeof(struct io_uring_buf);
 }
 
+static char *buffer_at(const struct ring *r, size_t buffer)
+{
+    return r->buffers + buffer * BUFFER_STRIDE;
+}
+
 static void provide(struct ring *r, unsigned buffer)
 {
-    io_uring_buf_ring_add(r->buffer_ring, r->buffers + (size_t)buffer * RING_READ_BYTES, RING_READ_BYTES,
-                          (unsigned short)buffer, io_uring_buf_ring_mask(BUFFER_COUNT_MAX), 0);
+    io_uring_buf_ring_add(r->buffer_ring, buffer_at(r, buffer), RING_READ_BYTES, (unsigned short)buffer,
+                          io_uring_buf_ring_mask(BUFFER_COUNT_MAX), 0);
     io_uring_buf_ring_advance(r->buffer_ring, 1);
 }
 
@@ -488,8 +495,7 @@ static slice bytes_of(const struct ring *r, const struct io_uring_cqe *completio
     if (!(completion->flags & IORING_CQE_F_BUFFER) || completion->res <= 0) {
         return S("");
     }
-    size_t buffer = completion->flags >> IORING_CQE_BUFFER_SHIFT;
-    return slice_make(r->buffers + buffer * RING_READ_BYTES, (size_t)completion->res);
+    return slice_make(buffer_at(r, completion->flags >> IORING_CQE_BUFFER_SHIFT), (size_t)completion->res);
 }
 
 /* Says what comes next; returns how many completions that is. */
