@@ -8,6 +8,8 @@
 #define PRINTF_LIKE(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
 #define NORETURN __attribute__((noreturn))
 #define NOINLINE __attribute__((noinline))
+/* Has all that it calls compiled in, but for what is NOINLINE: for the loops that every request goes through. */
+#define FLATTEN __attribute__((flatten))
 /* Seldom called: kept out of its callers, whose registers and stack it would take. */
 #define COLD __attribute__((cold, noinline))
 /* Reads what others may be changing and judges afterwards whether it was whole: the sanitizers cannot know that. */

@@ -26,7 +26,7 @@ NOINLINE static uint64_t hash_long(const struct hash_key *key, slice bytes)
 }
 
 /* Most keys are short: what the library does for such is compiled in here, without the registers that its other forms need. */
-__attribute__((flatten)) uint64_t hash_keyed(const struct hash_key *key, slice bytes)
+FLATTEN uint64_t hash_keyed(const struct hash_key *key, slice bytes)
 {
     enum { SHORT_BYTES_MAX = 16 };
     return LIKELY(bytes.len <= SHORT_BYTES_MAX)

@@ -99,13 +99,10 @@ static void record_removal(struct call *call, const struct key *key)
     }
 }
 
-void call_find(struct call *call, unsigned k)
+/* Where it is not what was seen, or has expired. */
+NOINLINE static void search(struct call *call, struct call_key *ck)
 {
-    struct call_key *ck = &call->keys[k];
-    if (UNLIKELY(call->expired_count > 0)) {
-        ck->sight.blind = true; /* this call has changed the shard itself, perhaps by removing this very key */
-    }
-    ck->entry = shard_find_seen(ck->key.shard, &ck->key, &ck->sight);
+    ck->entry = shard_find(ck->key.shard, &ck->key);
     if (UNLIKELY(ck->entry && entry_expired(ck->entry, call->now.wall_ms))) {
         if (keyspace_is_frozen(call->engine->keyspace, call->now)) {
             ck->entry = NULL; /* to this call, which writes nothing */
@@ -116,6 +113,17 @@ void call_find(struct call *call, unsigned k)
         record_removal(call, &ck->key);
         ck->entry = NULL;
         call->expired_count++;
+    }
+}
+
+void call_find(struct call *call, unsigned k)
+{
+    struct call_key *ck = &call->keys[k];
+    /* a call that has removed something has changed the shard itself: what was seen may be that */
+    bool may_ask = LIKELY(call->expired_count == 0);
+    ck->entry = may_ask ? shard_find_seen(&ck->key, &ck->sight, call->now.wall_ms) : NULL;
+    if (UNLIKELY(!ck->entry)) {
+        search(call, ck);
     }
 }
 
@@ -134,16 +142,24 @@ static struct entry *brought(const struct call_key *ck)
     return ck->outcome && ck->outcome->kind == OUTCOME_VALUE ? ck->outcome->entry : NULL;
 }
 
-/* The call has changed this key: what it was before says nothing any more, whichever argument named it. */
-static void note_change(struct call *call, struct call_key *ck, struct entry *e)
+/* What waits for this key brought says nothing any more, whichever argument named it. */
+NOINLINE static void forget_outcomes(struct call *call, const struct call_key *ck)
 {
-    ck->entry = e;
-    call->changed = true;
-    for (unsigned i = 0; call->park && i < call->key_count; i++) {
+    for (unsigned i = 0; i < call->key_count; i++) {
         struct call_key *other = &call->keys[i];
         if (other->key.db == ck->key.db && slice_equal(other->key.bytes, ck->key.bytes)) {
             other->outcome = NULL;
         }
+    }
+}
+
+/* The call has changed this key: what it was before says nothing any more. */
+static inline void note_change(struct call *call, struct call_key *ck, struct entry *e)
+{
+    ck->entry = e;
+    call->changed = true;
+    if (UNLIKELY(call->park != NULL)) {
+        forget_outcomes(call, ck);
     }
 }
 
@@ -277,16 +293,18 @@ static void govern_times(struct call *call, const struct call_key *ck, int64_t a
     }
 }
 
-err call_put(struct call *call, unsigned k, const struct content *c)
+NOINLINE static err put_governed(struct call *call, struct call_key *ck, const struct content *c)
 {
-    struct call_key *ck = &call->keys[k];
-    if (!ck->rule) {
-        return store(call, ck, c, call->event);
-    }
     struct content timed = *c;
     govern_times(call, ck, c->fresh_until, &timed.deadline, &timed.fresh_until);
     ck->timed = true;
     return store(call, ck, &timed, call->event);
+}
+
+err call_put(struct call *call, unsigned k, const struct content *c)
+{
+    struct call_key *ck = &call->keys[k];
+    return UNLIKELY(ck->rule != NULL) ? put_governed(call, ck, c) : store(call, ck, c, call->event);
 }
 
 err call_put_keep_times(struct call *call, unsigned k, const struct content *c)

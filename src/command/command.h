@@ -81,6 +81,11 @@ struct command {
     command_use *use;  /* that of use.def; NULL: the specs say how keys are used */
 };
 
+static inline bool command_writes(const struct command *c)
+{
+    return c->effect == EFFECT_WRITE;
+}
+
 /* All rows in table order, subcommands included. */
 unsigned command_count(void);
 const struct command *command_at(unsigned number);

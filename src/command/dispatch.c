@@ -1,12 +1,9 @@
 /* How a call runs. The one place that takes shard locks for verbs, consults the loader, publishes effects and counts.
  *
- *     prepare   resolve the command, check arity, find the keys (no lock, no session state: a batch is prepared before its first call runs,
- *               and that one may be SELECT or AUTH)
- *     fetch     bring from memory what the keys of all will need (shard.h says how)
- *     run       refused? authenticated? room? -> lock -> find, expire -> consult -> verb -> publish -> unlock -> count
- *               one key: one lock, no set; several: keyspace_lock_keys(); ALL_SHARDS rows: keyspace_lock_all()
- *               GLIMPSE rows need no lock as long as nobody changes the shard (shard_glimpse()); those of one command that follow each other
- *               share what decides that they may run so (dispatch_run_glimpses())
+ *     refused? authenticated? room? -> lock -> find, expire -> consult -> verb -> publish -> unlock -> count
+ *
+ * One key: one lock, no set; several: keyspace_lock_keys(); ALL_SHARDS rows: keyspace_lock_all(). GLIMPSE rows need no lock as long as nobody changes the shard
+ * (shard_glimpse()). BRIEF calls of one command that follow each other share the looks at what none of them changes (dispatch_run_alike()).
  *
  * Parking (park.c): when the loader wants a key waited for, all keys that need it join their pendings in this one run, and the call goes to
  * sleep on the count of them. The next run hands each key's outcome to the loader, which then says use or fail, never wait, except when
@@ -14,7 +11,9 @@
  * time that its first wait was given.
  *
  * Invariants: (I1) a call that is parked has changed nothing, or all that it will and only its answer waits; (I2) what a failed verb rendered is cut off; (I3) an effect is published
- * while all its shards are locked; (I4) each call is counted once, when it is over. Threads: the session's worker. */
+ * while all its shards are locked; (I4) each call is counted once, when it is over. Threads: the session's worker.
+ *
+ * Not here: which command and which keys (prepare.c). */
 #include "command/dispatch.h"
 
 #include "base/assert.h"
@@ -136,142 +135,6 @@ void dispatch_end(struct worker *w)
     if (t->brief_count > 0) {
         count_group(t, w->index);
     }
-}
-
-/* ---- the call object ------------------------------------------------------------------------------------------------ */
-void call_init(struct call *call, struct engine *engine, struct random *random)
-{
-    *call = (struct call){.engine = engine, .random = random};
-    arena_init_lent(&call->arena, call->memory, sizeof call->memory);
-}
-
-void call_fini(struct call *call)
-{
-    assert(!call->park);
-    arena_fini(&call->arena);
-}
-
-void call_reset(struct call *call)
-{
-    assert(!call->park);
-    arena_reset(&call->arena);
-    call->session = NULL;
-    call->command = NULL;
-    call->reply = NULL;
-    call->argc = 0;
-    call->argv = NULL;
-    call->keys = NULL;
-    call->key_count = 0;
-    call->resumed = NULL;
-    call->owner = NULL;
-}
-
-static bool is_write(const struct call *call)
-{
-    return call->command->effect == EFFECT_WRITE;
-}
-
-/* ---- prepare -------------------------------------------------------------------------------------------------------- */
-static inline void prepare_key(struct call *call, unsigned argument, enum key_use use, struct call_key *ret_key)
-    ON(worker)
-{
-    ret_key->key = keyspace_key(call->engine->keyspace, call->session->db, call->argv[argument]);
-    ret_key->argument = argument;
-    ret_key->use = use;
-    ret_key->timed = false;
-    ret_key->entry = NULL;
-    ret_key->rule = NULL;
-    ret_key->outcome = NULL;
-    ret_key->sight.blind = true;
-}
-
-NOINLINE static err prepare_listed_keys(struct call *call) ON(worker)
-{
-    const struct command *c = call->command;
-    int count = command_keys(c, call->argc, call->argv, 0, NULL);
-    if (count <= 0) {
-        return OK; /* also when they make no sense: the verb finds that, too, and knows the words */
-    }
-    struct key_place *places = call_alloc(call, (size_t)count * sizeof *places);
-    call->keys = call_alloc(call, (size_t)count * sizeof *call->keys);
-    call->locks = call_alloc(call, (size_t)count * sizeof *call->locks);
-    if (!places || !call->keys || !call->locks) {
-        return ERR_NOMEM;
-    }
-    command_keys(c, call->argc, call->argv, (unsigned)count, places);
-    for (int i = 0; i < count; i++) {
-        prepare_key(call, places[i].argument, places[i].use, &call->keys[i]);
-        call->locks[i] = call->keys[i].key;
-    }
-    call->key_count = (unsigned)count;
-    return OK;
-}
-
-static err prepare_keys(struct call *call) ON(worker)
-{
-    const struct command *c = call->command;
-    if (UNLIKELY(c->only_key == 0 || c->only_key >= call->argc)) {
-        return prepare_listed_keys(call);
-    }
-    call->keys = &call->only_key;
-    call->key_count = 1;
-    prepare_key(call, c->only_key, command_key_use(c, 0, call->argc, call->argv), call->keys);
-    return OK;
-}
-
-void dispatch_prepare(struct call *call)
-{
-    call->error_text = (slice){0};
-    call->key_count = 0;
-    call->refused = command_resolve(call->argc, call->argv, &call->command);
-    if (call->refused == OK) {
-        call->refused = prepare_keys(call);
-    }
-}
-
-void dispatch_fetch(struct call *const *calls, unsigned count)
-{
-    enum { FETCH_KEYS = 64 }; /* looked at together; a batch rarely has more */
-    struct look looks[FETCH_KEYS];
-    unsigned look_count = 0;
-    for (unsigned i = 0; i < count; i++) {
-        for (unsigned k = 0; k < calls[i]->key_count; k++) {
-            struct call_key *ck = &calls[i]->keys[k];
-            looks[look_count++] = (struct look){.key = &ck->key, .sight = &ck->sight, .to_write = is_write(calls[i])};
-            if (look_count == FETCH_KEYS) {
-                shard_look(looks, look_count);
-                look_count = 0;
-            }
-        }
-    }
-    shard_look(looks, look_count);
-}
-
-void dispatch_approach(const struct call *call)
-{
-    if (call->key_count > 0) {
-        shard_approach(&call->keys->sight);
-    }
-}
-
-void forecast_add(struct forecast *f, const struct session *session, struct engine *engine, slice key)
-{
-    if (f->count < FORECAST_KEYS_MAX) {
-        struct key *k = &f->keys[f->count++];
-        *k = keyspace_key(engine->keyspace, session->db, key);
-        k->bytes = (slice){0}; /* lent; its hash says where to look */
-    }
-}
-
-void forecast_fetch(struct forecast *f)
-{
-    struct sight sights[FORECAST_KEYS_MAX];
-    struct look looks[FORECAST_KEYS_MAX];
-    for (unsigned i = 0; i < f->count; i++) {
-        looks[i] = (struct look){.key = &f->keys[i], .sight = &sights[i]};
-    }
-    shard_look(looks, f->count);
-    f->count = 0;
 }
 
 /* ---- errors --------------------------------------------------------------------------------------------------------- */
@@ -396,7 +259,7 @@ static err consult_key(struct call *call, struct loader *loader, unsigned i)
     if (!ck->rule || (ck->use != KEY_READS && ck->use != KEY_NEEDS)) {
         return OK;
     }
-    if (o && o->voided && is_write(call)) {
+    if (o && o->voided && command_writes(call->command)) {
         ck->outcome = o = NULL;
     }
     struct load_answer a = loader->consult(loader, ck->rule, &ck->key, ck->entry, ck->use, o, call->now);
@@ -538,19 +401,25 @@ static void record_rule_times(struct call *call)
     }
 }
 
-static void publish(struct call *call)
+/* Where it has changed something itself and no other record stands for it. */
+NOINLINE static void record_call(struct call *call)
 {
     struct effect *fx = &call->effect;
-    if (LIKELY(!fx->touches && !fx->records)) {
-        return;
-    }
-    if (fx->touch_count > call->expired_count && !fx->records_replaced && is_write(call)) {
+    if (fx->touch_count > call->expired_count && !fx->records_replaced && command_writes(call->command)) {
         effect_record_before(fx, call->session->db, call->argc, call->argv);
-        if (effect_wants_records(fx)) {
-            record_rule_times(call);
-        }
+        record_rule_times(call);
     }
-    keyspace_publish(call->engine->keyspace, fx);
+}
+
+static inline void publish(struct call *call)
+{
+    struct effect *fx = &call->effect;
+    if (UNLIKELY(effect_wants_records(fx))) {
+        record_call(call);
+    }
+    if (fx->touches || fx->records) {
+        keyspace_publish(call->engine->keyspace, fx);
+    }
 }
 
 /* Under the locks: ERR_AGAIN when the call parks (with whatever expired published), else how it ended. */
@@ -573,15 +442,19 @@ static err run_locked(struct call *call, struct loader *loader, bool governed)
     return e;
 }
 
-/* Tries to find the entry of a GLIMPSE row's one key without the lock. */
-static inline bool glimpse(struct call *call, bool is_use) ON(worker)
+/* Where a worker has its copy of an entry. */
+static void *glimpse_memory(const struct call *call)
 {
     static struct {
         char bytes[SHARD_GLIMPSE_BYTES_MAX];
     } ALIGNED(CACHE_LINE_BYTES) copies[WORKER_COUNT_MAX];
-    assert(call->key_count == 1);
-    struct call_key *ck = call->keys;
-    void *memory = copies[call->session->worker->index].bytes;
+    return copies[call->session->worker->index].bytes;
+}
+
+/* Tries to find the entry of a GLIMPSE row's one key without the lock. */
+static inline bool glimpse(struct call *call, bool is_use, void *memory) ON(worker)
+{
+    struct call_key *ck = &call->only_key;
     return shard_glimpse(&ck->key, &ck->sight, call->now.wall_ms, is_use, memory, &ck->entry);
 }
 
@@ -616,14 +489,9 @@ COLD static void fail(struct call *call, err e, size_t reply_mark) ON(worker)
     metric_add(METRIC_commands_failed, 1);
 }
 
-/* The call is over. */
-static void end(struct call *call, struct timing *t, err e, size_t reply_mark) ON(worker)
+/* The call is over, and has failed or is timed by itself. */
+NOINLINE static void end_apart(struct call *call, err e, size_t reply_mark) ON(worker)
 {
-    session_count_command(call->session);
-    if (LIKELY(e == OK && call->brief)) {
-        t->brief_count++;
-        return;
-    }
     dispatch_end(call->session->worker); /* it may have failed in the midst of a group */
     if (UNLIKELY(e != OK)) {
         fail(call, e, reply_mark);
@@ -631,6 +499,16 @@ static void end(struct call *call, struct timing *t, err e, size_t reply_mark) O
     end_timed(call, e != OK);
     if (UNLIKELY(call->park)) {
         park_end(call);
+    }
+}
+
+/* The call is over. */
+static inline void end(struct call *call, struct timing *t, err e, size_t reply_mark) ON(worker)
+{
+    if (LIKELY(e == OK && call->brief)) {
+        t->brief_count++;
+    } else {
+        end_apart(call, e, reply_mark);
     }
 }
 
@@ -668,7 +546,7 @@ enum run dispatch_run(struct call *call)
     unsigned key_count = call->key_count;
     size_t reply_mark = call->reply->out->own.len;
     bool governed = govern_keys(call, loader);
-    if (may_glimpse(call, governed) && glimpse(call, is_use(call))) {
+    if (may_glimpse(call, governed) && glimpse(call, is_use(call), glimpse_memory(call))) {
         count_look(call, call->keys->entry != NULL);
         e = call->command->handler(call);
     } else {
@@ -682,28 +560,51 @@ enum run dispatch_run(struct call *call)
             return RUN_PARKED;
         }
     }
+    session_count_commands(call->session, 1);
     end(call, t, e, reply_mark);
     return RUN_DONE;
 }
 
-/* Whether what holds for `first`, a brief call that may run and glimpse, holds for this new one, too. */
+/* ---- alike ---------------------------------------------------------------------------------------------------------- */
+/* Brief calls of one command that follow each other: none of them changes what decides that it may run, and how, so that is looked at once. What is not as they want
+ * it is left to dispatch_run(). */
+
+/* Whether a call can be the first of such: nobody is to be asked or told. */
+static bool begins_alike(const struct call *call)
+{
+    const struct loader *loader = keyspace_loader(call->engine->keyspace);
+    return call->refused == OK && call->command->traits & TRAIT_BRIEF && !(loader && loader_has_rules(loader)) &&
+           LIKELY(!monitor_is_on() && !session_needs_auth(call->session) && !pause_is_set());
+}
+
+/* Whether what was seen of `first` holds for this new call, too. */
 static inline bool is_like(const struct call *call, const struct call *first)
 {
-    return call->command == first->command && call->refused == OK && is_small(call);
+    return call->command == first->command && call->refused == OK && is_small(call) &&
+           call->only_key.key.db == first->session->db;
 }
 
-/* Whether a new call may be run so, and all that are like it, since what decides that is changed by none of them. Else dispatch_run() knows what to do. */
-static bool may_glimpse_with_others(const struct call *call)
+/* What run_locked() does, with nobody to consult or to show it to. ERR_AGAIN: there is no room for it. */
+static inline err run_alone(struct call *call, bool wants_records) ON(worker)
 {
-    struct loader *loader = keyspace_loader(call->engine->keyspace);
-    return call->refused == OK && may_glimpse(call, loader && loader_has_rules(loader)) &&
-           LIKELY(!session_needs_auth(call->session) && !pause_is_set());
+    if (call->command->traits & TRAIT_DENYOOM && UNLIKELY(have_room(call) != OK)) {
+        return ERR_AGAIN;
+    }
+    struct shard *s = call->only_key.key.shard;
+    shard_lock(s);
+    effect_init(&call->effect, &call->arena, call->now, wants_records);
+    call_find(call, 0);
+    note_look(call, &call->only_key);
+    err e = call->command->handler(call);
+    publish(call);
+    shard_unlock(s);
+    return e;
 }
 
-unsigned dispatch_run_glimpses(struct call *const *calls, unsigned count)
+FLATTEN unsigned dispatch_run_alike(struct call *const *calls, unsigned count)
 {
     struct call *first = calls[0];
-    if (!may_glimpse_with_others(first)) {
+    if (!begins_alike(first)) {
         return 0;
     }
     struct timing *t = timing_of(first);
@@ -711,27 +612,35 @@ unsigned dispatch_run_glimpses(struct call *const *calls, unsigned count)
     if (!first->brief) {
         return 0;
     }
-    bool use = is_use(first);
+    const struct command *command = first->command;
+    bool glimpses = command->traits & TRAIT_GLIMPSE, use = is_use(first);
+    bool wants_records = keyspace_wants_records(first->engine->keyspace);
+    void *memory = glimpse_memory(first);
     unsigned run = 0, there = 0;
-    err e = OK;
-    while (run < count && e == OK && is_like(calls[run], first)) {
+    for (bool goes_on = true; goes_on && run < count && is_like(calls[run], first);) {
         struct call *call = calls[run];
-        if (run + DISPATCH_APPROACH < count) {
-            dispatch_approach(calls[run + DISPATCH_APPROACH]);
+        if (run + PREPARE_APPROACH < count) {
+            prepare_approach(calls[run + PREPARE_APPROACH]);
         }
         call->now = first->now;
-        call->changed = false;
+        call->event = command->event;
         call->brief = true;
+        call->changed = false;
+        call->expired_count = 0;
         size_t reply_mark = call->reply->out->own.len;
-        if (UNLIKELY(call->keys->key.db != call->session->db) || !glimpse(call, use)) {
+        err e = !glimpses                    ? run_alone(call, wants_records)
+                : glimpse(call, use, memory) ? command->handler(call)
+                                             : ERR_AGAIN;
+        if (UNLIKELY(e == ERR_AGAIN)) {
             break;
         }
-        there += call->keys->entry != NULL;
+        there += call->only_key.entry != NULL;
         run++;
-        e = call->command->handler(call);
         end(call, t, e, reply_mark);
+        goes_on = LIKELY(call->brief && e == OK);
     }
-    if (first->command->effect == EFFECT_READ) {
+    session_count_commands(first->session, run);
+    if (glimpses && command->effect == EFFECT_READ) {
         metric_add(METRIC_keyspace_hits, there);
         metric_add(METRIC_keyspace_misses, run - there);
     }

@@ -381,8 +381,8 @@ static enum run start(struct fake_door *d, unsigned argc, const slice *argv)
     d->call.argc = argc;
     memmove(d->argv, argv, argc * sizeof *argv);
     d->call.argv = d->argv;
-    dispatch_prepare(&d->call);
-    dispatch_fetch((struct call *[]){&d->call}, 1);
+    prepare_call(&d->call);
+    prepare_fetch((struct call *[]){&d->call}, 1);
     run(d);
     if (d->parked) {
         memset(d->argv, 0xEE, sizeof d->argv); /* it was lent */

@@ -81,10 +81,10 @@ bool session_needs_auth(const struct session *s);
 /* Copies the text; an empty one is none. ERR_NOMEM. ON(worker). */
 MUST_USE err session_set_text(struct session *s, enum session_text which, slice text);
 
-/* One more command of it has run. ON(worker). */
-static inline void session_count_command(struct session *s)
+/* So many more commands of it have run. ON(worker). */
+static inline void session_count_commands(struct session *s, unsigned count)
 {
-    __atomic_store_n(&s->command_count, s->command_count + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->command_count, s->command_count + count, __ATOMIC_RELAXED);
 }
 
 /* Calls `visit` for every session of every worker, each worker's under its lock: short, must not call back into sessions. Any thread. */

@@ -230,7 +230,7 @@ static uint64_t letters_of(slice name)
 static inline struct short_name *place_of_short(uint64_t word, size_t len)
 {
     struct short_name *n = short_names + ((word | CASE_BITS) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - WORD_PLACE_BITS));
-    while (n->row && ((word | n->letters) != n->word || n->len != len)) {
+    while (((word | n->letters) != n->word || n->len != len) && n->row) {
         n = n + 1 < short_names + countof(short_names) ? n + 1 : short_names;
     }
     return n;
@@ -243,6 +243,7 @@ static void complete_rows(void)
         const struct key_spec *spec = row->specs;
         bool one = spec[0].range == RANGE_FIXED && spec[0].first == spec[0].last && spec[1].range == RANGE_NONE;
         row->only_key = one ? (unsigned)spec[0].first : 0;
+        assert(row->only_key > 0 || !(row->traits & (TRAIT_GLIMPSE | TRAIT_BRIEF)));
     }
 #define USE(id) rows[NUMBER_##id].use = use_##id;
 #include "command/use.def"

@@ -226,7 +226,7 @@ static enum stop parse_ahead(struct conn *c, slice input, size_t *at, unsigned *
         if (UNLIKELY(intake != NULL)) {
             intake_lend(intake, call);
         }
-        dispatch_prepare(call);
+        prepare_call(call);
         if (UNLIKELY(call->refused == ERR_UNKNOWN_COMMAND) && is_attack(&request)) {
             return STOP_ATTACK;
         }
@@ -304,6 +304,20 @@ static void adapt_ahead(struct conn *c, bool lasts, unsigned run)
     c->ahead = (uint8_t)(lasts ? run : num_min_u64(2 * c->ahead, DESK_BATCH_CALLS));
 }
 
+/* Runs a call of the batch by itself. */
+static enum conn_state run_alone(struct conn *c, unsigned place, unsigned count) ON(worker)
+{
+    struct desk *d = c->desk;
+    if (place + PREPARE_APPROACH < count) {
+        prepare_approach(d->batch[place + PREPARE_APPROACH]);
+    }
+    if (run_call(c, d->batch[place]) == RUN_PARKED) {
+        c->parked = desk_take_call(d, place);
+        return CONN_PARKED;
+    }
+    return c->session.close_after_reply ? CONN_ENDS : CONN_READY;
+}
+
 /* Runs the batch. Returns how many calls left it: all, or up to one that parked, ends the connection, or with which the batch has lasted as long as a turn
  * should. */
 static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_state) ON(worker)
@@ -312,27 +326,17 @@ static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_s
     if (count == 0) {
         return 0;
     }
-    dispatch_fetch(d->batch, count);
+    prepare_fetch(d->batch, count);
     dispatch_begin(d->worker);
     unsigned run = 0;
     bool lasts = false;
     while (run < count && *ret_state == CONN_READY && !lasts) {
-        if (wants_replies(c)) {
-            run += dispatch_run_glimpses(d->batch + run, count - run);
-            if (run == count) {
-                break;
-            }
+        unsigned alike = wants_replies(c) ? dispatch_run_alike(d->batch + run, count - run) : 0;
+        run += alike > 0 ? alike : 1;
+        if (alike == 0) {
+            *ret_state = run_alone(c, run - 1, count);
         }
-        unsigned i = run++;
-        if (i + DISPATCH_APPROACH < count) {
-            dispatch_approach(d->batch[i + DISPATCH_APPROACH]);
-        }
-        if (run_call(c, d->batch[i]) == RUN_PARKED) {
-            c->parked = desk_take_call(d, i);
-            *ret_state = CONN_PARKED;
-        } else if (c->session.close_after_reply) {
-            *ret_state = CONN_ENDS;
-        } else if (!d->batch[i]->brief) {
+        if (*ret_state == CONN_READY && !d->batch[run - 1]->brief) {
             lasts = loop_fills_turn(d->worker->loop, dispatch_lasted_ns(d->worker));
         }
     }

@@ -309,20 +309,19 @@ static bool assign_bare(struct entry *e, const struct content *c)
     if (!fits(e, c->string.len)) {
         return false;
     }
-    e->kind = c->kind;
-    e->encoding = c->encoding;
-    e->value_bytes = c->string.len & ENTRY_INLINE_MAX;
+    struct entry header = *e;
+    header.kind = c->kind;
+    header.encoding = c->encoding;
+    header.value_bytes = c->string.len & ENTRY_INLINE_MAX;
+    *e = header;
     if (c->string.len > 0) {
         memmove((char *)(e + 1) + e->key_bytes, c->string.ptr, c->string.len);
     }
     return true;
 }
 
-bool entry_assign(struct entry *e, const struct content *c)
+NOINLINE static bool assign_all(struct entry *e, const struct content *c)
 {
-    if (LIKELY(e->flags == 0 && is_bare(c))) {
-        return assign_bare(e, c);
-    }
     unsigned flags = content_flags(entry_key(e), c);
     assert(!c->negative || c->string.len == 0);
     if (flags != e->flags) {
@@ -342,6 +341,11 @@ bool entry_assign(struct entry *e, const struct content *c)
     }
     set_content(e, c);
     return true;
+}
+
+bool entry_assign(struct entry *e, const struct content *c)
+{
+    return LIKELY(e->flags == 0 && is_bare(c)) ? assign_bare(e, c) : assign_all(e, c);
 }
 
 /* A new block for what an entry has, but for its times and its value. */

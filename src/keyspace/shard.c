@@ -149,7 +149,7 @@ static const void *candidate(const struct shard *s, const void *bucket, uint64_t
     return first;
 }
 
-static void find_candidate(const struct look *l)
+static inline void find_candidate(const struct look *l)
 {
     const struct shard *s = l->key->shard;
     struct sight *sight = l->sight;
@@ -215,12 +215,15 @@ struct entry *shard_find(struct shard *s, const struct key *k)
     return sp ? index_find(&sp->index, k->hash, k->bytes) : NULL;
 }
 
-struct entry *shard_find_seen(struct shard *s, const struct key *k, const struct sight *sight)
+struct entry *shard_find_seen(const struct key *k, const struct sight *sight, int64_t now_wall_ms)
 {
-    shard_assert_locked(s);
+    shard_assert_locked(k->shard);
     struct entry *e = (struct entry *)sight->entry;
-    bool is_same = e && !sight->blind && lock_was_untouched(&s->lock, sight->version);
-    return LIKELY(is_same && entry_has_key(e, k->bytes)) ? e : shard_find(s, k);
+    bool is_same = e && !sight->blind && lock_was_untouched(&k->shard->lock, sight->version);
+    if (UNLIKELY(!is_same || !entry_has_key(e, k->bytes))) {
+        return NULL;
+    }
+    return e->flags & ENTRY_TIMED && entry_expired(e, now_wall_ms) ? NULL : e;
 }
 
 void shard_note_read(struct shard *s, struct entry *e, int64_t now_wall_ms)

@@ -48,7 +48,7 @@ struct sight {
 /* To find a key takes its bucket and then its entry from memory, each of which costs as much as all the rest. The
  * processor fetches many at a time if they are asked for without waiting for any, so for many keys it is
  *
- *      shard_look() for all of them -> shard_find_seen() or shard_glimpse() for each
+ *      shard_look() for all of them -> shard_find_seen() (and shard_find()), or shard_glimpse(), for each
  *
  * The first, without locks, fills in the sights and asks for the entries, or for what a new key will need if it is to be written. Its steps (where the bucket is,
  * fetch it, what it holds, fetch that) are loops over all the keys: whatever waits between two fetches holds up those behind it. What is asked for goes to the second
@@ -64,8 +64,9 @@ void shard_approach(const struct sight *sight);
 
 /* The entry of a key as it is there, whatever its state: maybe expired, stale or negative. NULL when absent. */
 struct entry *shard_find(struct shard *s, const struct key *k);
-/* The same for a key that was looked at: at once, when nobody has had the lock since. Who has it and has changed something says that the sight is blind. */
-struct entry *shard_find_seen(struct shard *s, const struct key *k, const struct sight *sight);
+/* The same at once for a key that was looked at, when nobody has had the lock since and it has not expired. NULL: that cannot be said, ask shard_find(). Who has changed
+ * something himself since he took the lock does not ask. */
+struct entry *shard_find_seen(const struct key *k, const struct sight *sight, int64_t now_wall_ms);
 
 /* Adds an entry for a key that is absent. CHANGE_CREATED, or CHANGE_FILLED for EVENT_fill. ERR_NOMEM. */
 MUST_USE err shard_insert(struct shard *s, const struct key *k, const struct content *c, struct effect *fx,

@@ -49,9 +49,8 @@ enum {
     COMPLETION_COUNT = 8192, /* places for completions; idle sockets need none */
     SEND_COUNT_MAX = 256,    /* sends of one submission */
     BUFFER_COUNT_FIRST = 4,
-    BUFFER_COUNT_MAX = 64,   /* a power of two */
-    BUFFER_STRIDE = RING_READ_BYTES + 17 * CACHE_LINE_BYTES, /* from one to the next: at multiples of 64 KB their first lines, which is what
-                                                                * small requests use, would all compete for the same few of a cache */
+    BUFFER_COUNT_MAX = 64, /* a power of two */
+    BUFFER_STRIDE = RING_READ_BYTES + 17 * CACHE_LINE_BYTES,
     TURN_BYTES = 256 * 1024, /* received in a turn; without it who sends without end would make turns of 4 MB */
     SLOT_COUNT_FIRST = 64,
     PIECES_AFTER_PLACE = 8, /* before a request stays armed again */
@@ -114,6 +113,7 @@ static size_t buffer_ring_bytes(void)
     return BUFFER_COUNT_MAX * sizeof(struct io_uring_buf);
 }
 
+/* They do not stand at multiples of 64 KB: their first lines, which is what small requests use, would all compete for the same few places of a cache. */
 static char *buffer_at(const struct ring *r, size_t buffer)
 {
     return r->buffers + buffer * BUFFER_STRIDE;

@@ -195,8 +195,9 @@ static inline unsigned digit_of(char c)
 static bool parse_plain(slice input, const struct resp_limits *limits, struct arena *arena,
                         struct resp_request *ret_request)
 {
-    enum { FIRST_LINE_BYTES = 4, SHORTEST_ARGUMENT_BYTES = 6, DIGITS_MAX = 4 };
-    if (input.len < FIRST_LINE_BYTES + SHORTEST_ARGUMENT_BYTES || input.ptr[2] != '\r') {
+    enum { FIRST_LINE_BYTES = 4, SHORTEST_ARGUMENT_BYTES = 6, DIGITS_MAX = 4, LONGEST = 9999 };
+    if (input.len < FIRST_LINE_BYTES + SHORTEST_ARGUMENT_BYTES || input.ptr[2] != '\r' ||
+        limits->bulk_bytes_max < LONGEST) {
         return false;
     }
     unsigned argc = digit_of(input.ptr[1]);
@@ -208,8 +209,9 @@ static bool parse_plain(slice input, const struct resp_limits *limits, struct ar
         return false;
     }
     const char *at = input.ptr + FIRST_LINE_BYTES, *end = input.ptr + input.len;
+    const char *last = end - SHORTEST_ARGUMENT_BYTES; /* where an argument can begin */
     for (unsigned i = 0; i < argc; i++) {
-        if (end - at < SHORTEST_ARGUMENT_BYTES || at[0] != '$') {
+        if (at > last || at[0] != '$') {
             return false;
         }
         unsigned bytes = digit_of(at[1]), digit;
@@ -223,7 +225,7 @@ static bool parse_plain(slice input, const struct resp_limits *limits, struct ar
             }
             bytes = bytes * 10 + digit;
         }
-        if (*c != '\r' || (size_t)(end - c) < bytes + 4 || bytes > limits->bulk_bytes_max) {
+        if (*c != '\r' || (size_t)(end - c) < bytes + 4) {
             return false;
         }
         argv[i] = slice_make(c + 2, bytes);
@@ -443,22 +445,22 @@ enum resp_step resp_parse(struct resp_parser *p, slice input, const struct resp_
 static inline size_t digit_count(uint64_t number)
 {
     size_t count = 1;
-    for (; number >= 100; number /= 100) {
+    for (; UNLIKELY(number >= 100); number /= 100) {
         count += 2;
     }
-    return number >= 10 ? count + 1 : count;
+    return count + (number >= 10);
 }
 
 /* Writes `digits` digits and \r\n; returns what is behind. */
 static inline char *write_number_line(char *at, uint64_t number, size_t digits)
 {
-    size_t i = digits - 1;
-    for (; i > 0; i--, number /= 10) {
-        at[i] = (char)('0' + number % 10);
+    char *end = at + digits, *last = end - 1;
+    for (; number >= 10; number /= 10) {
+        *last-- = (char)('0' + number % 10);
     }
-    at[0] = (char)('0' + number);
-    memcpy(at + digits, "\r\n", 2);
-    return at + digits + 2;
+    *last = (char)('0' + number);
+    memcpy(end, "\r\n", 2);
+    return end + 2;
 }
 
 void resp_render_count(struct buf *out, char kind, size_t count)
@@ -511,14 +513,23 @@ void resp_render_verbatim(struct buf *out, slice text)
     buf_append(out, S("\r\n"));
 }
 
+NOINLINE static void render_status_growing(struct buf *out, slice word)
+{
+    if (buf_grow(out, word.len + 3)) {
+        resp_render_status(out, word);
+    }
+}
+
 void resp_render_status(struct buf *out, slice word)
 {
-    char *at = buf_extend(out, word.len + 3);
-    if (at) {
-        *at = '+';
-        memcpy(at + 1, word.ptr, word.len);
-        memcpy(at + 1 + word.len, "\r\n", 2);
+    if (UNLIKELY(!buf_has_room(out, word.len + 3))) {
+        render_status_growing(out, word);
+        return;
     }
+    char *at = buf_extend(out, word.len + 3);
+    *at = '+';
+    memcpy(at + 1, word.ptr, word.len);
+    memcpy(at + 1 + word.len, "\r\n", 2);
 }
 
 void resp_render_error(struct buf *out, slice prefix, slice text)

@@ -37,19 +37,15 @@ static err is_permitted(struct call *call, const struct modifiers *m, const stru
 
 static err set_plainly(struct call *call)
 {
-    err e = store_string(call, 0, 2, NO_DEADLINE, false);
+    err e = store_only_string(call, 2, NO_DEADLINE, false);
     if (e == OK) {
-        store_record(call, call_arg(call, 2), false);
         reply_ok(call->reply);
     }
     return e;
 }
 
-err cmd_set(struct call *call)
+NOINLINE static err set_as_told(struct call *call)
 {
-    if (call->argc == 3) {
-        return set_plainly(call);
-    }
     struct modifiers m;
     err e = modifiers_parse(call->argc, call->argv, 3, MODIFIERS_OF_SET, &m);
     if (e != OK) {
@@ -80,12 +76,12 @@ err cmd_set(struct call *call)
     if (!permitted) {
         return OK;
     }
-    bool keep_times = m.seen & MODIFIER_KEEPTTL;
-    e = store_string(call, 0, 2, deadline, keep_times);
-    if (e == OK) {
-        store_record(call, call_arg(call, 2), keep_times);
-    }
-    return e;
+    return store_only_string(call, 2, deadline, m.seen & MODIFIER_KEEPTTL);
+}
+
+err cmd_set(struct call *call)
+{
+    return LIKELY(call->argc == 3) ? set_plainly(call) : set_as_told(call);
 }
 
 err cmd_setnx(struct call *call)
@@ -94,13 +90,11 @@ err cmd_setnx(struct call *call)
         reply_integer(call->reply, 0);
         return OK;
     }
-    err e = store_string(call, 0, 2, NO_DEADLINE, false);
-    if (e != OK) {
-        return e;
+    err e = store_only_string(call, 2, NO_DEADLINE, false);
+    if (e == OK) {
+        reply_integer(call->reply, 1);
     }
-    store_record(call, call_arg(call, 2), false);
-    reply_integer(call->reply, 1);
-    return OK;
+    return e;
 }
 
 static err set_for_a_time(struct call *call, bool in_seconds)
@@ -110,13 +104,11 @@ static err set_for_a_time(struct call *call, bool in_seconds)
     if (e != OK) {
         return e;
     }
-    e = store_string(call, 0, 3, deadline, false);
-    if (e != OK) {
-        return e;
+    e = store_only_string(call, 3, deadline, false);
+    if (e == OK) {
+        reply_ok(call->reply);
     }
-    store_record(call, call_arg(call, 3), false);
-    reply_ok(call->reply);
-    return OK;
+    return e;
 }
 
 err cmd_setex(struct call *call)
@@ -136,9 +128,5 @@ err cmd_getset(struct call *call)
     if (e != OK) {
         return e;
     }
-    e = store_string(call, 0, 2, NO_DEADLINE, false);
-    if (e == OK) {
-        store_record(call, call_arg(call, 2), false);
-    }
-    return e;
+    return store_only_string(call, 2, NO_DEADLINE, false);
 }

@@ -13,11 +13,8 @@ err store_string(struct call *call, unsigned k, unsigned argument, int64_t deadl
     return e;
 }
 
-void store_record(struct call *call, slice value, bool keep_times)
+NOINLINE static void record(struct call *call, slice value, bool keep_times)
 {
-    if (!effect_wants_records(&call->effect)) {
-        return;
-    }
     slice argv[5] = {S("SET"), call->keys[0].key.bytes, value};
     unsigned argc = 3;
     int64_t fresh_until = entry_fresh_until(call_entry(call, 0));
@@ -28,4 +25,13 @@ void store_record(struct call *call, slice value, bool keep_times)
         argv[argc++] = call_text_i64(call, fresh_until);
     }
     call_record(call, argc, argv);
+}
+
+err store_only_string(struct call *call, unsigned argument, int64_t deadline, bool keep_times)
+{
+    err e = store_string(call, 0, argument, deadline, keep_times);
+    if (UNLIKELY(effect_wants_records(&call->effect)) && e == OK) {
+        record(call, call_arg(call, argument), keep_times);
+    }
+    return e;
 }

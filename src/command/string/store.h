@@ -8,7 +8,7 @@
  * the call, then `expire` when a deadline was asked for. ERR_NOMEM. */
 MUST_USE err store_string(struct call *call, unsigned k, unsigned argument, int64_t deadline, bool keep_times);
 
-/* Makes "SET key value", with the time as it came to be, the record of a call whose one key was stored just now. */
-void store_record(struct call *call, slice value, bool keep_times);
+/* The same for the one key of a call, with "SET key value" and the time as it came to be as its record. */
+MUST_USE err store_only_string(struct call *call, unsigned argument, int64_t deadline, bool keep_times);
 
 #endif
