@@ -105,7 +105,7 @@ static void serve(struct feed *f, slice piece, const struct resp_limits *limits,
         }
         assert(r.bytes > 0);
         assert(r.bytes <= waiting - at);
-        slice second = resp_second_word(slice_make(copy + at, waiting - at));
+        slice second = resp_lone_second_word(slice_make(copy + at, waiting - at));
         assert(!second.ptr || f->left_out_count > 0 || (r.argc >= 2 && slice_equal(second, r.argv[1])));
         for (unsigned i = 0; i < f->left_out_count; i++) {
             assert(r.argv[f->left_out[i].argument].len == 0);

@@ -393,7 +393,7 @@ static void say_why(struct conn *c, enum stop stop)
 
 void resp_forecast(struct conn *c, slice input)
 {
-    slice key = resp_second_word(input);
+    slice key = resp_lone_second_word(input);
     if (key.ptr) {
         forecast_add(&c->desk->forecast, &c->session, c->desk->engine, key);
     }

@@ -8,7 +8,8 @@
 /* How replies look in each version of the protocol. */
 const struct reply_ops *resp_reply_ops(int protocol);
 
-/* Has the key of the first request in `input` fetched from memory, together with those of other connections that come before or after it. */
+/* Has the key of the request in `input`, if it is the only one there, fetched from memory together with those of other connections that come before or after it. (What is
+ * needed by requests behind each other is fetched for all of them when they are prepared.) */
 void resp_forecast(struct conn *c, slice input) ON(worker);
 
 /* Serves the requests that `input` begins with, up to the connection's share of a turn. Returns what the connection is

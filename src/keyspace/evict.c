@@ -161,7 +161,8 @@ READS_UNLOCKED const void *evict_place_unlocked(const struct shard *s, uint64_t 
 
 bool evict_would_note(const struct shard *s, const struct entry *e, int64_t now_wall_ms)
 {
-    return PEEK(s->evict.policy)->would_note(s, e, now_wall_ms);
+    return PEEK(s->evict.policy) == &evict_sampled ? evict_sampled_would_note(s, e, now_wall_ms)
+                                                   : evict_adaptive_would_note(e);
 }
 
 struct entry *evict_victim(struct shard *s, int64_t now_wall_ms, struct space **ret_space)

@@ -184,10 +184,8 @@ static void used(struct shard *s, struct entry *e, int64_t now_wall_ms)
     }
 }
 
-static bool would_note(const struct shard *s, const struct entry *e, int64_t now_wall_ms)
+bool evict_adaptive_would_note(const struct entry *e)
 {
-    (void)s;
-    (void)now_wall_ms;
     return uses_of(e) < USES_MAX;
 }
 
@@ -313,7 +311,6 @@ static void check(const struct shard *s)
 const struct evict_policy evict_adaptive = {
     .inserted = inserted,
     .used = used,
-    .would_note = would_note,
     .moved = moved,
     .removed = removed,
     .adopted = adopted,

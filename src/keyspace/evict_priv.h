@@ -25,8 +25,6 @@ struct evict_policy {
     void (*inserted)(struct shard *s, struct entry *e, uint64_t hash, int64_t now_wall_ms);
     /* Read or written. Writes only what changes. */
     void (*used)(struct shard *s, struct entry *e, int64_t now_wall_ms);
-    /* Whether that would write anything, given a copy of the entry. Without the lock. */
-    bool (*would_note)(const struct shard *s, const struct entry *e, int64_t now_wall_ms);
     /* `to`, with the same stamp, takes the place of `from`, which is about to be freed. NULL: of no interest. */
     void (*moved)(struct shard *s, struct entry *from, struct entry *to);
     /* It is about to be freed; `evicted`: as victim. NULL: of no interest. */
@@ -43,6 +41,10 @@ struct evict_policy {
 
 extern const struct evict_policy evict_sampled;
 extern const struct evict_policy evict_adaptive;
+
+/* Whether used() would write anything, given a copy of the entry, without the lock. By name, since each GET asks: so it is compiled in there. */
+bool evict_sampled_would_note(const struct shard *s, const struct entry *e, int64_t now_wall_ms);
+bool evict_adaptive_would_note(const struct entry *e);
 
 /* What evict_adaptive.c knows of a shard. */
 struct adaptive {

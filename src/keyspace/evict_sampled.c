@@ -67,7 +67,7 @@ static void used(struct shard *s, struct entry *e, int64_t now_wall_ms)
     }
 }
 
-static bool would_note(const struct shard *s, const struct entry *e, int64_t now_wall_ms)
+bool evict_sampled_would_note(const struct shard *s, const struct entry *e, int64_t now_wall_ms)
 {
     return counts_uses(__atomic_load_n(&s->evict.kind, __ATOMIC_RELAXED)) || e->stamp != entry_lru_stamp(now_wall_ms);
 }
@@ -158,7 +158,6 @@ static struct entry *victim(struct shard *s, int64_t now_wall_ms, struct space *
 const struct evict_policy evict_sampled = {
     .inserted = inserted,
     .used = used,
-    .would_note = would_note,
     .adopted = start_stamp,
     .victim = victim,
 };

@@ -254,14 +254,19 @@ static slice take_plain_word(slice *rest)
     return word;
 }
 
-slice resp_second_word(slice input)
+slice resp_lone_second_word(slice input)
 {
     enum { FIRST_LINE_BYTES = 4 };
     if (input.len < FIRST_LINE_BYTES || input.ptr[0] != '*' || input.ptr[1] < '2' || input.ptr[2] != '\r') {
         return (slice){0};
     }
     slice rest = slice_sub(input, FIRST_LINE_BYTES, SIZE_MAX);
-    return take_plain_word(&rest).ptr ? take_plain_word(&rest) : (slice){0};
+    slice second = take_plain_word(&rest).ptr ? take_plain_word(&rest) : (slice){0};
+    unsigned behind = digit_of(input.ptr[1]) - 2;
+    while (second.ptr && behind > 0 && take_plain_word(&rest).ptr) {
+        behind--;
+    }
+    return behind == 0 && rest.len > 0 ? (slice){0} : second;
 }
 
 static enum resp_step parse_array(struct resp_parser *p, slice input, const struct resp_limits *limits,

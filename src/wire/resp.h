@@ -72,9 +72,9 @@ static inline void resp_parser_leave_out(struct resp_parser *p)
     p->bulk_bytes = 0;
 }
 
-/* The second word of the request that `input` begins with, mostly a key; without looking further, so that the request may be faulty behind it. An empty
- * slice without bytes when it is not written in the plain way, or not there in full. */
-slice resp_second_word(slice input);
+/* The second word, mostly a key, of a request that is all there is in `input`, or more than that; the request may be faulty behind it. An empty slice without bytes when it is
+ * not written in the plain way, or not there in full, or another request follows. */
+slice resp_lone_second_word(slice input);
 
 /* Parses the request that `input` begins with. After RESP_MORE it is called again with the same bytes and at least one
  * more, which may lie elsewhere by then: what was parsed is not looked at again. After RESP_REQUEST the parser is

@@ -145,7 +145,7 @@ static void test_strangers_get_little(void **state)
     EXPECT_STRANGER("*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n", "[AUTH|pw]");
 }
 
-static void test_second_word(void **state)
+static void test_lone_second_word(void **state)
 {
     (void)state;
     static const struct {
@@ -154,10 +154,12 @@ static void test_second_word(void **state)
         {S("*2\r\n$3\r\nGET\r\n$5\r\nmykey\r\n"), S("mykey")},
         {S("*3\r\n$3\r\nSET\r\n$12\r\nuser:profile\r\n$90000\r\nxy"),
          S("user:profile")}, /* what is behind may be missing */
-        {S("*2\r\n$3\r\nGET\r\n$0\r\n\r\n*1\r\n"), S("")},
+        {S("*2\r\n$3\r\nGET\r\n$0\r\n\r\n"), S("")},
+        {S("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"), S("k")},
+        {S("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r"), S("k")},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        slice word = resp_second_word(cases[i].input);
+        slice word = resp_lone_second_word(cases[i].input);
         assert_non_null(word.ptr);
         assert_true(slice_equal(word, cases[i].word));
     }
@@ -170,11 +172,13 @@ static void test_second_word(void **state)
                                    S("*1\r\n$4\r\nPING\r\n"),
                                    S("*1\r\n$4\r\nPING\r\n$3\r\nabc\r\n"),
                                    S("*2\r\n$\r\n\r\n$1\r\nx\r\n"),
+                                   S("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*"), /* a pipeline */
+                                   S("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n*1\r\n"),
                                    S("*2\r\n$-1\r\n$1\r\nx\r\n"),
                                    S("*2\r\n$99999999999999999999\r\nGET\r\n$1\r\nx\r\n"),
                                    S("GET mykey\r\n")};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        assert_null(resp_second_word(others[i]).ptr);
+        assert_null(resp_lone_second_word(others[i]).ptr);
     }
 }
 
@@ -374,7 +378,7 @@ int main(void)
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_faults_of_arrays),
         cmocka_unit_test(test_strangers_get_little),
-        cmocka_unit_test(test_second_word),
+        cmocka_unit_test(test_lone_second_word),
         cmocka_unit_test(test_inline),
         cmocka_unit_test(test_lines_are_bounded),
         cmocka_unit_test(test_claims_cost_nothing),

@@ -1,7 +1,7 @@
 /* Reading whole strings: GET, MGET, STRLEN. */
 #include "command/verb.h"
 
-err cmd_get(struct call *call)
+FLATTEN err cmd_get(struct call *call)
 {
     struct entry *entry;
     err e = call_entry_of_kind(call, 0, KIND_STRING, &entry);
