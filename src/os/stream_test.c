@@ -841,6 +841,38 @@ static void test_an_fd_number_that_is_reused_at_once_gets_nobody_elses_bytes(voi
     close(reused[1]);
 }
 
+static void send_often(struct end *e, int to)
+{
+    enum { OFTEN = 100 };
+    for (int i = 0; i < OFTEN; i++) {
+        char text[8], got[8] = "";
+        int len = snprintf(text, sizeof text, "%d.", i);
+        buf_append(&stream_out(&e->stream)->own, slice_make(text, (size_t)len));
+        stream_touch(&e->stream);
+        turn();
+        assert_int_equal(recv(to, got, sizeof got, MSG_DONTWAIT), len);
+        assert_string_equal(got, text);
+    }
+}
+
+/* A ring knows its socket in another way by then. */
+static void test_whoever_has_sent_often_is_gone_when_he_closes(void **state)
+{
+    (void)state;
+    int fds[2];
+    send_often(&ours, theirs);
+    stream_close(&ours.stream);
+    turn();
+    they_receive_the_end();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    open_end(&other, fds[0]);
+    send_often(&other, fds[1]); /* in his place */
+    stream_close(&other.stream);
+    turn();
+    assert_int_equal(other.closed_count, 1);
+    close(fds[1]);
+}
+
 /* Freed in closed(), as owners do: the sanitizer watches that nothing touches it afterwards. */
 static int freed_count;
 
@@ -1141,6 +1173,8 @@ static int run(const char *name)
         UNIX(test_a_crowd_is_served),
         UNIX(test_a_full_turn_leaves_the_rest_to_the_next),
         UNIX(test_an_fd_number_that_is_reused_at_once_gets_nobody_elses_bytes),
+        UNIX(test_whoever_has_sent_often_is_gone_when_he_closes),
+        TCP(test_whoever_has_sent_often_is_gone_when_he_closes),
         LAYERED(test_a_layer_turns_bytes_both_ways),
         LAYERED(test_a_layer_keeps_what_came_until_the_owner_resumes),
         LAYERED(test_a_layer_says_good_bye),
