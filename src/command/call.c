@@ -16,6 +16,7 @@
 #include "command/call_priv.h"
 #include "command/engine.h"
 #include "command/park_priv.h"
+#include "observe/metric.h"
 
 /* ---- arguments ----------------------------------------------------------------------------------------------------- */
 err call_arg_i64(struct call *call, unsigned index, int64_t *ret_value)
@@ -193,6 +194,14 @@ err call_entry_of_kind(struct call *call, unsigned k, enum kind kind, struct ent
     }
     *ret_entry = e;
     return OK;
+}
+
+/* Who had to wait for it has not found it. */
+void call_count_look(const struct call *call, unsigned k)
+{
+    const struct call_key *ck = &call->keys[k];
+    bool found = ck->entry && !entry_negative(ck->entry) && !ck->outcome;
+    metric_add(found ? METRIC_keyspace_hits : METRIC_keyspace_misses, 1);
 }
 
 /* ---- all or none --------------------------------------------------------------------------------------------------- */

@@ -126,6 +126,8 @@ static inline void call_reply_string(struct call *call, const struct entry *e, s
 struct entry *call_entry(struct call *call, unsigned k);
 /* The same, refusing other kinds: ERR_WRONGKIND. *ret_entry is NULL when absent. */
 MUST_USE err call_entry_of_kind(struct call *call, unsigned k, enum kind kind, struct entry **ret_entry);
+/* Counts a look at key k as one that found something or did not: where Redis does, but the row is a WRITE or its key is PEEKS. (For others dispatch counts.) */
+void call_count_look(const struct call *call, unsigned k);
 /* Gives key k this content, whether or not it is there. A governed key gets its rule's times (default ttl, max-ttl, jitter), made from fresh_until; any
  * other the content's, so that a stale value stays stale when it moves (RENAME, COPY). ERR_NOMEM. */
 MUST_USE err call_put(struct call *call, unsigned k, const struct content *c);

@@ -5,9 +5,11 @@ import pytest
 
 from harness import resp
 
-READS = [b"GET here", b"GET absent", b"GET over", b"GET list", b"STRLEN here", b"TYPE here", b"TYPE absent", b"TTL here", b"TTL absent", b"GETRANGE here 0 1"]
-WRITES = [b"SET here value", b"SET here 7 EX 100", b"SET here 8 XX", b"SET here 1 NX", b"SET other x PX 0", b"SETNX here 5", b"SETNX absent 5", b"SETEX over 100 9",
-          b"SETEX over 0 9", b"PSETEX over 100000 3", b"INCR here", b"INCR absent", b"INCRBY absent 40", b"INCRBY absent many", b"DECR list", b"DECRBY here 9223372036854775807"]
+READS = [b"GET here", b"GET absent", b"GET over", b"GET list", b"STRLEN here", b"TYPE here", b"TYPE absent", b"TTL here", b"TTL absent", b"GETRANGE here 0 1", b"MGET here absent", b"EXISTS here absent here",
+         b"TOUCH here absent", b"OBJECT ENCODING here", b"OBJECT ENCODING absent"]
+WRITES = [b"SET here value", b"SET here 7 EX 100", b"SET here 8 XX GET", b"SET absent 8 XX GET", b"SET here 8 NX GET", b"SET here 1 NX", b"SET other x PX 0", b"SETNX here 5", b"SETNX absent 5", b"SETEX over 100 9",
+          b"SETEX over 0 9", b"PSETEX over 100000 3", b"INCR here", b"INCR absent", b"INCRBY absent 40", b"INCRBY absent many", b"DECR list", b"GETSET here 4", b"GETSET absent 4", b"GETDEL here", b"GETEX here EX 100", b"GETEX absent", b"COPY here other",
+          b"COPY absent other", b"APPEND here x", b"EXPIRE here 100", b"PERSIST here", b"RENAME here other", b"DECRBY here 9223372036854775807"]
 OTHERS = [b"SET here changed", b"SET here value", b"SELECT 1", b"SELECT 0", b"GET", b"GET here here", b"nosuch", b"CLIENT REPLY SKIP", b"CLIENT REPLY OFF",
           b"CLIENT REPLY ON", b"DEL here", b"PING"]
 

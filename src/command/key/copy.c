@@ -74,6 +74,7 @@ err cmd_copy(struct call *call)
         return ERR_SAME_OBJECT;
     }
     if (!call_entry(call, 0)) {
+        call_count_look(call, 0);
         reply_integer(call->reply, 0);
         return OK;
     }
@@ -84,6 +85,7 @@ err cmd_copy(struct call *call)
     if (e != OK) {
         return e;
     }
+    call_count_look(call, 0);
     bool taken = !w.replace && call_entry(call, to);
     if (!taken && (e = transfer_copy(call, 0, to, EVENT_copy_to)) != OK) {
         return e;

@@ -14,9 +14,16 @@ static bool counts_frequency(void)
     return policy == POLICY_ALLKEYS_LFU || policy == POLICY_VOLATILE_LFU;
 }
 
+/* Redis counts it as a hit or a miss, though it is no use of the key. */
+static const struct entry *look(struct call *call)
+{
+    call_count_look(call, 0);
+    return call_entry(call, 0);
+}
+
 err cmd_object_encoding(struct call *call)
 {
-    const struct entry *entry = call_entry(call, 0);
+    const struct entry *entry = look(call);
     if (entry) {
         reply_bytes(call->reply, encoding_name(entry_encoding(entry)));
     } else {
@@ -27,7 +34,7 @@ err cmd_object_encoding(struct call *call)
 
 err cmd_object_freq(struct call *call)
 {
-    const struct entry *entry = call_entry(call, 0);
+    const struct entry *entry = look(call);
     if (!entry) {
         reply_null(call->reply);
         return OK;
@@ -44,7 +51,7 @@ err cmd_object_freq(struct call *call)
 
 err cmd_object_idletime(struct call *call)
 {
-    const struct entry *entry = call_entry(call, 0);
+    const struct entry *entry = look(call);
     if (!entry) {
         reply_null(call->reply);
         return OK;
@@ -65,7 +72,7 @@ err cmd_object_idletime(struct call *call)
 
 err cmd_object_refcount(struct call *call)
 {
-    const struct entry *entry = call_entry(call, 0);
+    const struct entry *entry = look(call);
     int64_t value;
     if (!entry) {
         reply_null(call->reply);

@@ -6,6 +6,7 @@
 /* GETDEL: the reply is made before the drop, while the bytes are still there to lend. */
 err cmd_getdel(struct call *call)
 {
+    call_count_look(call, 0);
     err e = cmd_get(call);
     if (e != OK || !call_entry(call, 0)) {
         return e;
@@ -57,6 +58,7 @@ err cmd_getex(struct call *call)
     if (e != OK) {
         return e;
     }
+    call_count_look(call, 0);
     e = cmd_get(call);
     struct entry *entry = call_entry(call, 0);
     if (e != OK || !entry) {

@@ -66,6 +66,9 @@ NOINLINE static err set_as_told(struct call *call)
         return e;
     }
     bool answers_old = m.seen & MODIFIER_GET;
+    if (answers_old) {
+        call_count_look(call, 0);
+    }
     if (answers_old && old) {
         call_reply_string(call, old, entry_string(old));
     } else if (answers_old || !permitted) {
@@ -124,6 +127,7 @@ err cmd_psetex(struct call *call)
 /* The old value is answered before the new one takes its place. */
 err cmd_getset(struct call *call)
 {
+    call_count_look(call, 0);
     err e = cmd_get(call);
     if (e != OK) {
         return e;
