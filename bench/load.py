@@ -57,6 +57,12 @@ def fetch_ns(keys):
     return statistics.median(json.loads(done.stdout)["ns"])
 
 
+def pass_ns():
+    """What a cache line takes from the server's core to the load's."""
+    done = subprocess.run([ROOT / "build/bench/pass", SERVER_CORE, LOAD_CORE], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)["ns"]
+
+
 def jitter(seconds):
     """What the machine does by itself to a thread on the server's core, in words."""
     done = subprocess.run(["taskset", "-c", SERVER_CORE, ROOT / "build/bench/jitter", str(seconds)], capture_output=True, text=True, check=True)
