@@ -13,7 +13,7 @@
  * traits, joined by | (0: none): FAST, DENYOOM, ADMIN, NOAUTH (allowed before AUTH), LOADING, STALE, NOSCRIPT, NO_MULTI, SKIP_MONITOR, ALLOW_BUSY, PUBSUB as Redis's flags;
  *   ALL_SHARDS (runs with the gate and every shard locked), QUIET (its look at a key is no use of it: OBJECT IDLETIME goes on, as for TTL, EXISTS, TYPE),
  *   TOUCHES (is a use also when the client said NO-TOUCH), GLIMPSE (its one key's entry may be a copy that was taken without the lock),
- *   BRIEF (as long as its arguments are small its work is: some microseconds, whatever the key has; it is timed together with its like). Flags write, readonly and movablekeys follow from effect and keys.
+ *   BRIEF (as long as its arguments are small its work is: some microseconds, whatever the key has, and its verb never waits; it runs and is timed together with its like). Flags write, readonly and movablekeys follow from effect and keys.
  * acl: Redis's categories, "@write @string @slow". */
 #ifndef COMMAND_COMMAND_H
 #define COMMAND_COMMAND_H

@@ -305,7 +305,7 @@ static void adapt_ahead(struct conn *c, bool lasts, unsigned run)
 }
 
 /* Runs a call of the batch by itself. */
-static enum conn_state run_alone(struct conn *c, unsigned place, unsigned count) ON(worker)
+static enum conn_state run_single(struct conn *c, unsigned place, unsigned count) ON(worker)
 {
     struct desk *d = c->desk;
     if (place + PREPARE_APPROACH < count) {
@@ -334,7 +334,7 @@ static unsigned run_batch(struct conn *c, unsigned count, enum conn_state *ret_s
         unsigned alike = wants_replies(c) ? dispatch_run_alike(d->batch + run, count - run) : 0;
         run += alike > 0 ? alike : 1;
         if (alike == 0) {
-            *ret_state = run_alone(c, run - 1, count);
+            *ret_state = run_single(c, run - 1, count);
         }
         if (*ret_state == CONN_READY && !d->batch[run - 1]->brief) {
             lasts = loop_fills_turn(d->worker->loop, dispatch_lasted_ns(d->worker));
