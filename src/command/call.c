@@ -143,7 +143,7 @@ static struct entry *brought(const struct call_key *ck)
     return ck->outcome && ck->outcome->kind == OUTCOME_VALUE ? ck->outcome->entry : NULL;
 }
 
-/* What waits for this key brought says nothing any more, whichever argument named it. */
+/* What was brought for this key says nothing any more, whichever argument named it. */
 NOINLINE static void forget_outcomes(struct call *call, const struct call_key *ck)
 {
     for (unsigned i = 0; i < call->key_count; i++) {
