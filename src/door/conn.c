@@ -492,6 +492,7 @@ void conn_rest(struct conn *c)
     buf_shrink(&c->in, c->in.len);
     output_shrink(stream_out(&c->stream), 0);
     publish_figures(c);
+    stream_look_again(&c->stream);
 }
 
 void conn_check_output(struct conn *c, struct now now)

@@ -65,7 +65,7 @@ void conn_drain(struct conn *c) ON(worker);
 void conn_close(struct conn *c) ON(worker);
 /* The same because the server ends: a parked call is answered with an error. */
 void conn_cut(struct conn *c) ON(worker);
-/* Gives back the memory that an idle connection does not need. */
+/* Gives back the memory that an idle connection does not need, and looks whether its peer is still there. */
 void conn_rest(struct conn *c) ON(worker);
 /* Closes it when its unsent replies have been over the soft limit for too long. */
 void conn_check_output(struct conn *c, struct now now) ON(worker);

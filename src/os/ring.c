@@ -480,6 +480,14 @@ void ring_ask_place(struct ring *r, const struct ring_socket *s)
     }
 }
 
+void ring_ask_again(struct ring *r, const struct ring_socket *s)
+{
+    struct slot *slot = slot_of(r, s);
+    if (slot->armed == ARMED_MULTISHOT) {
+        stop(r, slot); /* and as it is wanted it is armed again, for which the kernel looks */
+    }
+}
+
 bool ring_is_receiving(const struct ring *r, const struct ring_socket *s)
 {
     return slot_of(r, s)->wanted;

@@ -618,6 +618,13 @@ void stream_resume(struct stream *s)
     }
 }
 
+void stream_look_again(struct stream *s)
+{
+    if (!s->dead && wants_ring(s)) {
+        ring_ask_again(ring_of(s), &s->socket);
+    }
+}
+
 /* ---- the ring's calls ---------------------------------------------------------------------------------------------- */
 
 static struct stream *stream_of(struct ring_socket *socket)

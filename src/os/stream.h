@@ -120,6 +120,8 @@ void stream_place(struct stream *s, char *place, size_t bytes);
 
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
+/* For who has heard nothing of it for a while: looks whether the peer has ended, of which an engine may have failed to tell. */
+void stream_look_again(struct stream *s);
 
 /* Closes at once, what is unsent is dropped; closed() follows at the end of the turn. */
 void stream_close(struct stream *s);

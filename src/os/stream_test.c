@@ -841,6 +841,30 @@ static void test_an_fd_number_that_is_reused_at_once_gets_nobody_elses_bytes(voi
     close(reused[1]);
 }
 
+/* Asked anew, it receives what comes, and the end, as before. */
+static void test_who_is_looked_at_again_goes_on(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        stream_look_again(&ours.stream);
+        stream_look_again(&ours.stream);
+        they_send("more ");
+        turn();
+        turn();
+        turn();
+    }
+    assert_received("more more more ");
+    stream_pause(&ours.stream);
+    stream_look_again(&ours.stream);
+    stream_resume(&ours.stream);
+    shutdown(theirs, SHUT_WR);
+    turn();
+    stream_look_again(&ours.stream);
+    turn();
+    turn();
+    assert_int_equal(ours.closed_count, 1);
+}
+
 static void send_often(struct end *e, int to)
 {
     enum { OFTEN = 100 };
@@ -1173,6 +1197,8 @@ static int run(const char *name)
         UNIX(test_a_crowd_is_served),
         UNIX(test_a_full_turn_leaves_the_rest_to_the_next),
         UNIX(test_an_fd_number_that_is_reused_at_once_gets_nobody_elses_bytes),
+        UNIX(test_who_is_looked_at_again_goes_on),
+        TCP(test_who_is_looked_at_again_goes_on),
         UNIX(test_whoever_has_sent_often_is_gone_when_he_closes),
         TCP(test_whoever_has_sent_often_is_gone_when_he_closes),
         LAYERED(test_a_layer_turns_bytes_both_ways),
