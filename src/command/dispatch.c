@@ -190,7 +190,7 @@ COLD static void render_error(struct call *call, err e)
 }
 
 /* ---- locks ---------------------------------------------------------------------------------------------------------- */
-/* The keys that dispatch_prepare() found; a verb may add more of the same shards. */
+/* The keys that prepare_call() found; a verb may add more of the same shards. */
 static void lock_shards(struct call *call, unsigned key_count) UNCHECKED_LOCKS
 {
     if (call->command->traits & TRAIT_ALL_SHARDS) {

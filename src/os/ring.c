@@ -25,7 +25,8 @@
  *
  * Ending: a request that is armed keeps its socket open, so ring_detach() cancels it; the slot stays taken, without a socket, until the
  * kernel has said the request's last word. One that receives into a place is cancelled before ring_detach() returns, for the place goes away. A request that was not
- * even submitted names an fd that is about to be closed, and perhaps to be another's: it is submitted first.
+ * even submitted names an fd that is about to be closed, and perhaps to be another's: it is submitted first. The end of a peer that came right behind his last bytes is now and then not told:
+ * so whoever uses a socket that is quiet asks again (ring_ask_again()).
  *
  * Everything else that a loop waits for is in its epoll instance, which is one fd polled here.
  *
